@@ -1,0 +1,102 @@
+/** Requests in flight, each decided again whenever policy changes or its time runs out. */
+import type { Decision } from '../core/access.ts';
+import { refusal, type Refusal } from '../core/denials.ts';
+import type { Clock } from '../lib/clock.ts';
+
+/** A request that was cut, for the acknowledgement of the order that cut it. */
+export interface Cut {
+  requestId: string;
+  personId: string;
+  grantId: string;
+  at: number;
+  refusal: Refusal;
+}
+
+export interface LiveRequest {
+  requestId: string;
+  personId: string;
+  grantId: string;
+  startedAt: number;
+  /** Decides the request once more, on the policy as it is now. */
+  decide(now: number): Decision;
+  /** Aborted, with a {@link Refusal} as its reason, when the request may not go on. */
+  abort: AbortController;
+}
+
+/** Cuts remembered for acknowledgements. */
+const REMEMBERED_CUTS = 10_000;
+
+/** setTimeout takes no longer delay. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export class LiveRequests {
+  readonly #clock: Clock;
+  readonly #live = new Map<string, LiveRequest>();
+  #cuts: Cut[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get count(): number {
+    return this.#live.size;
+  }
+
+  /**
+   * Enters a request *before* its intent is recorded: an order that commits right after the intent must
+   * find it here.
+   *
+   * @param until when it ends if nothing else changes, epoch milliseconds
+   */
+  enter(request: LiveRequest, until: number): void {
+    this.#live.set(request.requestId, request);
+    this.#wakeAt(until);
+  }
+
+  leave(requestId: string): void {
+    this.#live.delete(requestId);
+  }
+
+  /** Decides every live request again and cuts those that may not go on. */
+  decideAgain(): void {
+    const now = this.#clock();
+    let next = Infinity;
+    for (const request of this.#live.values()) {
+      if (request.abort.signal.aborted) continue;
+      const decision = request.decide(now);
+      if (decision.allowed) {
+        next = Math.min(next, decision.until);
+        continue;
+      }
+      const { requestId, personId, grantId } = request;
+      this.#cuts.push({ requestId, personId, grantId, at: now, refusal: decision.refusal });
+      request.abort.abort(decision.refusal);
+    }
+    if (this.#cuts.length > REMEMBERED_CUTS) this.#cuts = this.#cuts.slice(-REMEMBERED_CUTS);
+    this.#wakeAt(next);
+  }
+
+  /** Cuts everything that is left: the broker is going down. */
+  cutAll(): void {
+    for (const request of this.#live.values()) request.abort.abort(refusal('shutting_down'));
+  }
+
+  cutsBy(orderId: string): Cut[] {
+    return this.#cuts.filter((cut) => cut.refusal.orders?.includes(orderId));
+  }
+
+  /** A grant that ends by its window has no commit to announce it. */
+  #wakeAt(at: number): void {
+    if (at >= this.#timerAt || at === Infinity) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    const delay = Math.min(Math.max(0, at - this.#clock()), LONGEST_TIMER_MS);
+    this.#timer = setTimeout(() => {
+      this.#timerAt = Infinity;
+      this.decideAgain();
+    }, delay);
+    this.#timer.unref();
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * What the proxied path decides on, in memory. It is changed only by what a commit of the store changed,
+ * before anybody hears of that commit's result, so there is nothing to expire and nothing to refresh.
+ */
+import type { Grant } from '../core/grants.ts';
+import type { Order } from '../core/orders.ts';
+import type { Lab, Member, Person } from '../core/people.ts';
+import type { LiveToken, PolicyChange } from '../store/context.ts';
+import type { PolicyRecords } from '../store/readers.ts';
+
+export class Policy {
+  readonly #labs = new Map<string, Lab>();
+  readonly #people = new Map<string, Person>();
+  readonly #grants = new Map<string, Grant>();
+  readonly #orders = new Map<string, Order>();
+  readonly #tokens = new Map<string, LiveToken>();
+  #epoch: number;
+
+  constructor(records: PolicyRecords, epoch: number) {
+    for (const lab of records.labs) this.#labs.set(lab.id, lab);
+    for (const person of records.people) this.#people.set(person.id, person);
+    for (const grant of records.grants) this.#grants.set(grant.id, grant);
+    for (const order of records.ordersInForce) this.#orders.set(order.id, order);
+    for (const token of records.liveTokens) this.#tokens.set(token.id, token);
+    this.#epoch = epoch;
+  }
+
+  /** Which state of the policy this is. What was decided at one epoch is not written at another. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  apply(changes: readonly PolicyChange[], epoch: number): void {
+    for (const change of changes) {
+      switch (change.kind) {
+        case 'lab':
+          this.#labs.set(change.value.id, change.value);
+          break;
+        case 'person':
+          this.#people.set(change.value.id, change.value);
+          break;
+        case 'grant':
+          this.#grants.set(change.value.id, change.value);
+          break;
+        case 'order':
+          if (change.value.liftedAt === null) this.#orders.set(change.value.id, change.value);
+          else this.#orders.delete(change.value.id);
+          break;
+        case 'token':
+          this.#tokens.set(change.value.id, change.value);
+          break;
+      }
+    }
+    this.#epoch = epoch;
+  }
+
+  lab(id: string): Lab | undefined {
+    return this.#labs.get(id);
+  }
+
+  person(id: string): Person | undefined {
+    return this.#people.get(id);
+  }
+
+  member(personId: string): Member | undefined {
+    const person = this.#people.get(personId);
+    const lab = person && this.#labs.get(person.labId);
+    return person && lab && { person, lab };
+  }
+
+  grant(id: string): Grant | undefined {
+    return this.#grants.get(id);
+  }
+
+  token(id: string): LiveToken | undefined {
+    return this.#tokens.get(id);
+  }
+
+  /** The orders in force, oldest first. */
+  get orders(): Iterable<Order> {
+    return this.#orders.values();
+  }
+
+  /** Forgets tokens that have expired: they would be refused for that before they are looked up. */
+  forgetExpiredTokens(now: number): void {
+    for (const token of this.#tokens.values())
+      if (token.expiresAt <= now) this.#tokens.delete(token.id);
+  }
+}

@@ -1,0 +1,117 @@
+/** Settling requests: the outcome entry and the ledger, until they are durable. */
+import { RefusedError } from '../core/denials.ts';
+import type { Clock } from '../lib/clock.ts';
+import { mintId } from '../lib/ids.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Store } from '../store/client.ts';
+import type { SettleArgs } from '../store/operations/requests.ts';
+import type { LiveRequests } from './live-requests.ts';
+
+export type Settlement = Omit<SettleArgs, 'at' | 'entryId'>;
+
+/** How often a settlement is tried again while the log cannot be written. */
+const RETRY_EVERY_MS = 250;
+
+/**
+ * Settles requests. A settlement that cannot be recorded now is kept and tried until it is; should the
+ * process die before, recovery closes the request as unknown at its full reservation.
+ */
+export class Settler {
+  readonly #store: Store;
+  readonly #live: LiveRequests;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #unsettled = new Map<string, Settlement>();
+  #timer: NodeJS.Timeout | undefined;
+  #retrying = false;
+
+  constructor(parts: { store: Store; live: LiveRequests; clock: Clock; log: Logger }) {
+    this.#store = parts.store;
+    this.#live = parts.live;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+  }
+
+  /** Settlements that wait for the log. */
+  get waiting(): number {
+    return this.#unsettled.size;
+  }
+
+  /**
+   * Records the outcome. Only when this has returned may the last byte of the answer go out.
+   *
+   * @throws RefusedError `log_unavailable`; the settlement is then tried again by itself
+   */
+  async settle(settlement: Settlement): Promise<void> {
+    this.#live.leave(settlement.requestId);
+    try {
+      await this.#write(settlement);
+    } catch (error) {
+      this.#unsettled.set(settlement.requestId, settlement);
+      this.#retryLater();
+      this.#log.error(
+        { requestId: settlement.requestId, err: String(error) },
+        'outcome could not be recorded; trying again',
+      );
+      throw error;
+    }
+  }
+
+  /** Gives a reservation back whose request was never forwarded. */
+  giveBack(requestId: string, note: string): void {
+    const settlement: Settlement = {
+      requestId,
+      end: 'not_forwarded',
+      usage: { inputTokens: 0, outputTokens: 0, source: 'none' },
+      charge: { requests: 0, tokens: 0, spendNanoUsd: 0 },
+      data: { note },
+    };
+    // What fails is kept and tried again by settle itself.
+    this.settle(settlement).catch(() => undefined);
+  }
+
+  /** Tries once more what is left. For the end of the process. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#retryAll();
+    clearTimeout(this.#timer);
+  }
+
+  async #write(settlement: Settlement): Promise<void> {
+    const at = this.#clock();
+    try {
+      await this.#store.write('settle', { ...settlement, at, entryId: mintId('ent', at) });
+    } catch (error) {
+      // An earlier try was recorded after all, later than its deadline.
+      if (error instanceof RefusedError && error.refusal.code === 'already_decided') return;
+      throw error;
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#timer || this.#retrying) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#retryAll();
+    }, RETRY_EVERY_MS);
+  }
+
+  async #retryAll(): Promise<void> {
+    this.#retrying = true;
+    for (const [requestId, settlement] of this.#unsettled) {
+      try {
+        await this.#write(settlement);
+        this.#unsettled.delete(requestId);
+      } catch (error) {
+        this.#log.warn(
+          { requestId, waiting: this.#unsettled.size, err: String(error) },
+          'outcome still not recorded',
+        );
+        break;
+      }
+    }
+    this.#retrying = false;
+    if (this.#unsettled.size > 0) this.#retryLater();
+  }
+}

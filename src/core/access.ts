@@ -1,0 +1,154 @@
+/**
+ * The access decision. One function decides whether a grant stands; what the API, the CLI and the console
+ * show as a grant's status, what a token is issued on and what a request passes on are all that function.
+ */
+import { refusal, type Refusal } from './denials.ts';
+import type { Grant } from './grants.ts';
+import { isInNetworks } from './networks.ts';
+import { refusalByOrders, type Order } from './orders.ts';
+import type { Lab, Person } from './people.ts';
+import type { Operation, Purpose } from './vocabulary.ts';
+
+export type GrantStatus = Grant['state'] | 'scheduled' | 'expired' | 'suspended';
+
+export interface Standing {
+  status: GrantStatus;
+  /** Why nothing passes under the grant, or null when it stands. */
+  refusal: Refusal | null;
+}
+
+/**
+ * Whether a grant as a whole stands at a moment.
+ *
+ * @param orders the orders in force
+ * @param now epoch milliseconds
+ */
+export function grantStanding(grant: Grant, orders: Iterable<Order>, now: number): Standing {
+  switch (grant.state) {
+    case 'revoked':
+      return { status: 'revoked', refusal: refusal('grant_revoked') };
+    case 'closed':
+      return { status: 'closed', refusal: refusal('grant_closed') };
+    case 'draft':
+    case 'submitted':
+    case 'returned':
+    case 'approved':
+    case 'rejected':
+      return {
+        status: grant.state,
+        refusal: refusal('grant_not_active', `The grant is ${grant.state}, not active.`),
+      };
+    case 'active':
+      break;
+  }
+  if (now >= Date.parse(grant.spec.window.until))
+    return { status: 'expired', refusal: refusal('grant_expired') };
+  const stopped = refusalByOrders(orders, { grantId: grant.id, labId: grant.spec.lab });
+  if (stopped) return { status: 'suspended', refusal: stopped };
+  if (now < Date.parse(grant.spec.window.from))
+    return { status: 'scheduled', refusal: refusal('grant_not_started') };
+  return { status: 'active', refusal: null };
+}
+
+/** Facts about who asks, under which grant, for what. */
+export interface IssueFacts {
+  grant: Grant | undefined;
+  lab: Lab;
+  person: Person;
+  purpose: Purpose;
+  orders: Iterable<Order>;
+}
+
+/** Facts about one request. `model` and `endpoint` are absent for operations that name none. */
+export interface AccessFacts extends IssueFacts {
+  operation: Operation;
+  endpoint?: string | undefined;
+  model?: string | undefined;
+  /** The address the request came from. */
+  address: string;
+}
+
+export type Decision = { allowed: true; until: number } | { allowed: false; refusal: Refusal };
+
+const denied = (why: Refusal): Decision => ({ allowed: false, refusal: why });
+
+/**
+ * Decides whether a person may hold a token for a grant, a purpose and a run, and until when at most.
+ *
+ * @param now epoch milliseconds
+ */
+export function decideIssue(facts: IssueFacts, now: number): Decision {
+  const { grant, lab, person, purpose, orders } = facts;
+  if (person.removedAt !== null) return denied(refusal('person_removed'));
+  // A grant of another lab looks like one that does not exist.
+  if (!grant || grant.spec.lab !== lab.id || lab.kind !== 'partner')
+    return denied(refusal('grant_unknown'));
+  const onRoster = grant.spec.people.find((entry) => entry.person === person.id);
+  if (!onRoster) return denied(refusal('person_not_on_grant'));
+  const standing = grantStanding(grant, orders, now);
+  if (standing.refusal) return denied(standing.refusal);
+  const rosterEnd = onRoster.until === undefined ? Infinity : Date.parse(onRoster.until);
+  if (now >= rosterEnd)
+    return denied(
+      refusal('person_not_on_grant', 'Your place on the roster of this grant has ended.'),
+    );
+  if (!grant.acceptedBy.includes(person.id)) return denied(refusal('terms_not_accepted'));
+  if (
+    !grant.spec.purposes.allowed.includes(purpose) ||
+    grant.spec.purposes.excluded.includes(purpose)
+  ) {
+    return denied(
+      refusal(
+        'purpose_not_granted',
+        `The grant does not allow the purpose "${purpose}". It allows: ${grant.spec.purposes.allowed.join(', ')}.`,
+      ),
+    );
+  }
+  const stopped = refusalByOrders(orders, {
+    grantId: grant.id,
+    labId: lab.id,
+    personId: person.id,
+  });
+  if (stopped) return denied(stopped);
+  return { allowed: true, until: Math.min(Date.parse(grant.spec.window.until), rosterEnd) };
+}
+
+/**
+ * Decides one request, from everything that can refuse it but its content (scope.ts) and what it costs
+ * (limits.ts). The same call, repeated at every change of policy, decides whether a live stream goes on.
+ *
+ * @param now epoch milliseconds
+ * @returns allowed, and the moment until which it is so if nothing else changes
+ */
+export function decideAccess(facts: AccessFacts, now: number): Decision {
+  const held = decideIssue(facts, now);
+  if (!held.allowed) return held;
+  const { spec } = facts.grant as Grant;
+  if (spec.networks && !isInNetworks(facts.address, spec.networks))
+    return denied(refusal('network_not_allowed'));
+  if (!spec.operations.includes(facts.operation)) {
+    return denied(
+      refusal(
+        'operation_not_granted',
+        `The grant does not allow "${facts.operation}". It allows: ${spec.operations.join(', ')}.`,
+      ),
+    );
+  }
+  if (facts.model !== undefined) {
+    const { endpoint, model } = facts;
+    if (
+      !spec.endpoints.some((entry) => entry.endpoint === endpoint && entry.models.includes(model))
+    ) {
+      return denied(refusal('model_not_granted'));
+    }
+    const stopped = refusalByOrders(facts.orders, {
+      grantId: (facts.grant as Grant).id,
+      labId: facts.lab.id,
+      personId: facts.person.id,
+      endpoint,
+      model,
+    });
+    if (stopped) return denied(stopped);
+  }
+  return held;
+}

@@ -1,0 +1,132 @@
+/** Who may do what on the control plane: one table, consulted for every route. */
+import type { LabKind, Member, Role } from './people.ts';
+import { refusal, type Refusal } from './denials.ts';
+
+/**
+ * What a role may see or touch: `all`, or what belongs to the person's own lab (`lab`), or only what is
+ * the person's own (`self`).
+ */
+export type Reach = 'all' | 'lab' | 'self';
+
+type Rule = Partial<Record<`${LabKind}.${Role}`, Reach>>;
+
+const EVERYONE: Rule = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
+  'partner.lead': 'lab',
+  'partner.auditor': 'lab',
+  'partner.researcher': 'lab',
+};
+
+/** Each action of the control API, and how far each role's hand reaches in it. Absent means never. */
+export const AUTHORITY = {
+  'lab.read': EVERYONE,
+  'lab.create': { 'host.admin': 'all' },
+  'person.read': EVERYONE,
+  'person.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'person.remove': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
+  'person.add_key': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'person.remove_key': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'self',
+    'auditor.auditor': 'self',
+    'partner.lead': 'lab',
+    'partner.auditor': 'self',
+    'partner.researcher': 'self',
+  },
+  'endpoint.read': EVERYONE,
+  'grant.read': EVERYONE,
+  'grant.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'grant.amend': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'grant.submit': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'grant.return': { 'host.admin': 'all', 'host.safety': 'all' },
+  'grant.approve': { 'host.admin': 'all', 'host.safety': 'all' },
+  'grant.reject': { 'host.admin': 'all', 'host.safety': 'all' },
+  'grant.accept': { 'partner.lead': 'lab', 'partner.researcher': 'lab', 'partner.auditor': 'lab' },
+  'grant.revoke': { 'host.admin': 'all', 'host.safety': 'all' },
+  'grant.close': { 'partner.lead': 'lab' },
+  'order.read': EVERYONE,
+  'order.issue': { 'host.safety': 'all' },
+  'order.lift': { 'host.safety': 'all', 'host.admin': 'all' },
+  'token.read': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+    'partner.lead': 'lab',
+    'partner.auditor': 'lab',
+    'partner.researcher': 'self',
+  },
+  'token.revoke': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'self',
+    'auditor.auditor': 'self',
+    'partner.lead': 'lab',
+    'partner.auditor': 'self',
+    'partner.researcher': 'self',
+  },
+  'usage.read': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+    'partner.lead': 'lab',
+    'partner.auditor': 'lab',
+    'partner.researcher': 'self',
+  },
+  'log.read': {
+    'host.auditor': 'all',
+    'host.safety': 'all',
+    'host.admin': 'all',
+    'auditor.auditor': 'all',
+    'partner.lead': 'lab',
+    'partner.auditor': 'lab',
+    'partner.researcher': 'self',
+  },
+  'export.create': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
+} as const satisfies Record<string, Rule>;
+
+export type Action = keyof typeof AUTHORITY;
+
+const BREADTH: Record<Reach, number> = { self: 1, lab: 2, all: 3 };
+
+/**
+ * How far a member's hand reaches in an action: the widest reach of any role they hold.
+ *
+ * @returns the reach, or a refusal that names the roles that would do
+ */
+export function reachOf(member: Member, action: Action): Reach | Refusal {
+  if (member.person.removedAt !== null) return refusal('person_removed');
+  const rule: Rule = AUTHORITY[action];
+  let widest: Reach | undefined;
+  for (const role of member.person.roles) {
+    const reach = rule[`${member.lab.kind}.${role}`];
+    if (reach && (!widest || BREADTH[reach] > BREADTH[widest])) widest = reach;
+  }
+  if (widest) return widest;
+  const able = Object.keys(rule).map((key) => key.replace('.', ' '));
+  return refusal(
+    'role_required',
+    `Your role does not allow "${action}". It takes: ${able.join(', ')}.`,
+  );
+}
+
+/** Whether something that belongs to a lab and perhaps a person lies within a member's reach. */
+export function isWithin(
+  reach: Reach,
+  member: Member,
+  owner: { labId?: string | null; personId?: string | null },
+): boolean {
+  switch (reach) {
+    case 'all':
+      return true;
+    case 'lab':
+      return owner.labId === member.lab.id;
+    case 'self':
+      return owner.personId === member.person.id;
+  }
+}

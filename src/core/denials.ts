@@ -1,0 +1,273 @@
+/**
+ * The closed list of reasons for which anything is refused, and what each becomes on the wire. The same
+ * code stands in the answer and in the audit log.
+ *
+ * Statuses and wording follow what unmodified SDKs and harnesses do with them: denials are 401 or 403,
+ * which nobody retries; only what refills soon is 429; texts avoid words that a harness scores as the
+ * model's own refusal.
+ */
+
+/** The `type` of the error object, in the words both vendors' SDKs know. */
+export type ErrorType =
+  | 'authentication_error'
+  | 'permission_error'
+  | 'rate_limit_error'
+  | 'invalid_request_error'
+  | 'not_found_error'
+  | 'api_error';
+
+interface Denial {
+  /** HTTP status. */
+  status: number;
+  type: ErrorType;
+  /** Whether an SDK may try the same request again (`x-should-retry`). */
+  retry: boolean;
+  /** A sentence that says what to do, used where the place of refusal knows nothing more exact. */
+  text: string;
+}
+
+const no = (status: number, type: ErrorType, text: string): Denial => ({
+  status,
+  type,
+  retry: false,
+  text,
+});
+const later = (status: number, type: ErrorType, text: string): Denial => ({
+  status,
+  type,
+  retry: true,
+  text,
+});
+
+export const DENIALS = {
+  // Who is asking
+  missing_credential: no(
+    401,
+    'authentication_error',
+    'Send an access token as "Authorization: Bearer …" or as "x-api-key".',
+  ),
+  conflicting_credentials: no(
+    401,
+    'authentication_error',
+    'Two different credentials were sent. Send one.',
+  ),
+  invalid_token: no(
+    401,
+    'authentication_error',
+    'The access token is not one that this broker issued for this use. Get a new one.',
+  ),
+  token_expired: no(401, 'authentication_error', 'The access token has expired. Get a new one.'),
+  token_revoked: no(
+    401,
+    'authentication_error',
+    'The access token has been revoked. Ask your lead or the host lab why.',
+  ),
+  invalid_client: no(
+    401,
+    'authentication_error',
+    'The client assertion does not identify a registered person. Check the key, the person id and the audience.',
+  ),
+  assertion_replayed: no(
+    401,
+    'authentication_error',
+    'This client assertion was used before. Make a new one, with a new jti.',
+  ),
+  person_removed: no(
+    403,
+    'permission_error',
+    'This person has been removed. Ask the lab that registered them.',
+  ),
+  role_required: no(403, 'permission_error', 'Your role does not allow this.'),
+
+  // What the grant says
+  grant_unknown: no(403, 'permission_error', 'There is no such grant for you. Check the grant id.'),
+  grant_not_active: no(
+    403,
+    'permission_error',
+    'The grant is not active. See its state with "sallyport grant show".',
+  ),
+  grant_not_started: no(403, 'permission_error', "The grant's window has not begun yet."),
+  grant_expired: no(403, 'permission_error', "The grant's window has ended. Ask for a new grant."),
+  grant_revoked: no(403, 'permission_error', 'The grant has been revoked by the host lab.'),
+  grant_closed: no(403, 'permission_error', 'The grant has been handed back by the partner lab.'),
+  person_not_on_grant: no(
+    403,
+    'permission_error',
+    'You are not on the roster of this grant. Ask your lead.',
+  ),
+  terms_not_accepted: no(
+    403,
+    'permission_error',
+    'Accept the terms of the grant first: "sallyport grant accept".',
+  ),
+  purpose_not_granted: no(403, 'permission_error', 'The grant does not allow this purpose.'),
+  endpoint_not_granted: no(403, 'permission_error', 'The grant does not cover this endpoint.'),
+  model_not_granted: no(
+    403,
+    'permission_error',
+    'The grant does not cover this model. Name a pinned model version exactly.',
+  ),
+  operation_not_granted: no(403, 'permission_error', 'The grant does not allow this operation.'),
+  feature_not_granted: no(403, 'permission_error', 'The grant does not allow this feature.'),
+  network_not_allowed: no(
+    403,
+    'permission_error',
+    'The grant does not allow requests from this network address.',
+  ),
+
+  // Orders in force
+  access_suspended: no(
+    403,
+    'permission_error',
+    'All access through this broker is suspended by an order.',
+  ),
+  grant_suspended: no(403, 'permission_error', 'The grant is suspended by an order.'),
+  lab_suspended: no(403, 'permission_error', 'Access of this lab is suspended by an order.'),
+  endpoint_suspended: no(403, 'permission_error', 'The endpoint is suspended by an order.'),
+  model_suspended: no(403, 'permission_error', 'The model is suspended by an order.'),
+  person_suspended: no(403, 'permission_error', 'Access of this person is suspended by an order.'),
+
+  // Limits and budgets
+  request_rate_limited: later(
+    429,
+    'rate_limit_error',
+    'The limit of requests per minute is reached. Wait as Retry-After says.',
+  ),
+  token_rate_limited: later(
+    429,
+    'rate_limit_error',
+    'The limit of tokens per minute is reached. Wait as Retry-After says.',
+  ),
+  concurrency_limited: later(
+    429,
+    'rate_limit_error',
+    'The limit of concurrent requests is reached. Wait until one of yours has ended.',
+  ),
+  budget_in_use: later(
+    429,
+    'rate_limit_error',
+    'What is left of the budget is reserved by requests in flight. Wait until they have ended.',
+  ),
+  quota_exhausted: no(
+    403,
+    'permission_error',
+    'The budget of the grant is used up. Ask your lead.',
+  ),
+  request_too_large_for_limit: no(
+    403,
+    'permission_error',
+    'This one request may use more tokens than the limit ever allows. Lower its maximum of output tokens or send less.',
+  ),
+
+  // Malformed input
+  invalid_json: no(400, 'invalid_request_error', 'The body is not valid JSON in UTF-8.'),
+  invalid_request: no(400, 'invalid_request_error', 'The request is not well formed.'),
+  unknown_field: no(
+    400,
+    'invalid_request_error',
+    'The body has a field that this gateway does not know.',
+  ),
+  body_too_large: no(400, 'invalid_request_error', 'The body is larger than this broker accepts.'),
+  unsupported_media_type: no(
+    415,
+    'invalid_request_error',
+    'Send the body as "application/json", not compressed.',
+  ),
+  method_not_allowed: no(405, 'invalid_request_error', 'This path does not take that method.'),
+  unknown_path: no(404, 'not_found_error', 'This broker does not offer that path.'),
+  not_supported: no(400, 'invalid_request_error', 'That is not supported by this version.'),
+
+  // Rules of grants and orders
+  not_found: no(404, 'not_found_error', 'There is no such thing, or you may not see it.'),
+  already_exists: no(409, 'invalid_request_error', 'That exists already.'),
+  illegal_transition: no(
+    409,
+    'invalid_request_error',
+    'The state of the grant does not allow this step.',
+  ),
+  author_may_not_decide: no(403, 'permission_error', 'The author of a grant may not decide on it.'),
+  already_decided: no(409, 'invalid_request_error', 'You have decided on this version already.'),
+  approval_not_needed: no(
+    409,
+    'invalid_request_error',
+    'The approval that your role can give has been given. Another role is needed.',
+  ),
+  order_not_in_force: no(409, 'invalid_request_error', 'The order is not in force.'),
+  second_person_needed: no(
+    403,
+    'permission_error',
+    'Whoever issued an order may not lift it. Another person must.',
+  ),
+
+  // The broker and the upstream
+  log_unavailable: later(
+    503,
+    'api_error',
+    'The audit log cannot be written, so nothing is forwarded. Try again soon.',
+  ),
+  shutting_down: later(503, 'api_error', 'The broker is shutting down. Try again soon.'),
+  upstream_unreachable: later(
+    502,
+    'api_error',
+    'The model endpoint could not be reached; nothing was sent.',
+  ),
+  upstream_timeout: no(504, 'api_error', 'The model endpoint did not answer in time.'),
+  upstream_invalid: no(502, 'api_error', 'The model endpoint gave an answer that cannot be used.'),
+  upstream_incomplete: no(
+    502,
+    'api_error',
+    'The model endpoint ended its answer before it was complete.',
+  ),
+  upstream_credential_refused: no(
+    502,
+    'api_error',
+    'The model endpoint refused the credential of the host lab. Tell the host lab.',
+  ),
+  unexpected: no(
+    500,
+    'api_error',
+    'Something went wrong in the broker. Tell the host lab the request id.',
+  ),
+} as const satisfies Record<string, Denial>;
+
+export type DenialCode = keyof typeof DENIALS;
+
+/** A refusal: the code for programs, a sentence for people. `orders` are those that caused it. */
+export interface Refusal {
+  code: DenialCode;
+  message: string;
+  /** The field of the request that it is about. */
+  param?: string | undefined;
+  orders?: string[] | undefined;
+  /** Milliseconds after which the same request can succeed. Only for 429. */
+  retryAfterMs?: number | undefined;
+}
+
+/** Makes a refusal; without a message of its own it carries the list's sentence. */
+export function refusal(
+  code: DenialCode,
+  message?: string,
+  rest: Omit<Refusal, 'code' | 'message'> = {},
+): Refusal {
+  return { code, message: message ?? DENIALS[code].text, ...rest };
+}
+
+/** A refusal on its way up. Thrown inside the broker layer, mapped to the wire at the edge. */
+export class RefusedError extends Error {
+  readonly refusal: Refusal;
+
+  constructor(cause: Refusal) {
+    super(cause.message);
+    this.name = 'RefusedError';
+    this.refusal = cause;
+  }
+}
+
+/** Throws a {@link RefusedError}. */
+export function refuse(
+  code: DenialCode,
+  message?: string,
+  rest: Omit<Refusal, 'code' | 'message'> = {},
+): never {
+  throw new RefusedError(refusal(code, message, rest));
+}

@@ -1,0 +1,68 @@
+/** Model endpoints that the host protects. They come from the configuration file, never from the API. */
+import { z } from 'zod';
+import { dialectSchema, featuresSchema, modelSchema, slugSchema } from './vocabulary.ts';
+
+export const credentialSchema = z
+  .string()
+  .regex(
+    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/,
+    'must be "env:NAME" (an environment variable) or "file:PATH"; the secret itself does not belong here',
+  )
+  .describe('Where the upstream credential is read from; never the secret itself');
+
+export const pricesSchema = z.strictObject({
+  inputUsdPerMillion: z.number().min(0).max(100_000).default(0),
+  outputUsdPerMillion: z.number().min(0).max(100_000).default(0),
+});
+
+export const endpointSchema = z.strictObject({
+  id: slugSchema,
+  description: z.string().max(500).default(''),
+  dialects: z.array(dialectSchema).min(1),
+  upstream: z
+    .url({ protocol: /^https?$/ })
+    .describe('Base URL of the upstream, with or without its final /v1'),
+  credential: credentialSchema.optional(),
+  models: z
+    .array(modelSchema)
+    .min(1)
+    .max(64)
+    .describe('Pinned model versions, exactly as the upstream names them'),
+  safeguardsLifted: z
+    .array(
+      z.strictObject({
+        safeguard: z.string().min(1).max(120),
+        reason: z.string().min(1).max(1_000),
+        owner: z.string().min(1).max(200),
+      }),
+    )
+    .default([])
+    .describe(
+      'Each safeguard that is lifted at this endpoint, with the reason and who answers for it',
+    ),
+  features: featuresSchema
+    .default(() => featuresSchema.parse({ streaming: true, systemPrompt: true }))
+    .describe('What the endpoint offers at most'),
+  prices: pricesSchema.default({ inputUsdPerMillion: 0, outputUsdPerMillion: 0 }),
+  maxOutputTokensField: z
+    .enum(['max_tokens', 'max_completion_tokens'])
+    .default('max_tokens')
+    .describe(
+      'The field in which the upstream wants the maximum of output tokens where a request names none (openai dialect)',
+    ),
+});
+
+export type Endpoint = z.infer<typeof endpointSchema>;
+
+/** Cost of so many tokens at an endpoint's prices, in billionths of a dollar, rounded up. */
+export function priceNanoUsd(
+  endpoint: Pick<Endpoint, 'prices'>,
+  inputTokens: number,
+  outputTokens: number,
+): number {
+  // $1 per million tokens is 1,000 billionths of a dollar per token.
+  return Math.ceil(
+    inputTokens * endpoint.prices.inputUsdPerMillion * 1000 +
+      outputTokens * endpoint.prices.outputUsdPerMillion * 1000,
+  );
+}

@@ -1,0 +1,242 @@
+/** Grants: what they say, the states they pass through, and who may move them. */
+import { z } from 'zod';
+import { refusal, type Refusal } from './denials.ts';
+import { idSchema } from './ids.ts';
+import { budgetsSchema, limitsSchema } from './limits.ts';
+import { networkSchema } from './networks.ts';
+import type { Member, Role } from './people.ts';
+import {
+  featuresSchema,
+  modelSchema,
+  operationSchema,
+  purposeSchema,
+  slugSchema,
+} from './vocabulary.ts';
+
+const instantSchema = z.iso
+  .datetime({ offset: true })
+  .transform((text) => new Date(text).toISOString())
+  .describe('A moment, RFC 3339');
+
+const NO_LIMITS = limitsSchema.parse({});
+const NO_BUDGETS = budgetsSchema.parse({});
+
+/** What one partner lab may do. Everything that is not named is not allowed. */
+export const grantSpecSchema = z
+  .strictObject({
+    title: z.string().trim().min(1).max(200),
+    lab: idSchema('lab'),
+    endpoints: z
+      .array(z.strictObject({ endpoint: slugSchema, models: z.array(modelSchema).min(1).max(64) }))
+      .min(1)
+      .max(16)
+      .describe('Endpoints, and at each the pinned models that may be called'),
+    operations: z.array(operationSchema).min(1),
+    features: featuresSchema.default(() => featuresSchema.parse({})),
+    purposes: z.strictObject({
+      allowed: z.array(purposeSchema).min(1),
+      excluded: z.array(purposeSchema).default([]),
+    }),
+    people: z
+      .array(
+        z.strictObject({
+          person: idSchema('per'),
+          until: instantSchema.optional().describe('The person leaves the roster at this moment'),
+        }),
+      )
+      .min(1)
+      .max(200)
+      .describe('The roster: the named people who may use the grant'),
+    limits: limitsSchema.default(NO_LIMITS),
+    budgets: budgetsSchema.default(NO_BUDGETS),
+    perPerson: z
+      .strictObject({
+        limits: limitsSchema.default(NO_LIMITS),
+        budgets: budgetsSchema.default(NO_BUDGETS),
+      })
+      .default({ limits: NO_LIMITS, budgets: NO_BUDGETS })
+      .describe('The same caps for each person on the roster'),
+    networks: z
+      .array(networkSchema)
+      .min(1)
+      .max(64)
+      .nullable()
+      .default(null)
+      .describe('Addresses (CIDR) that requests may come from; null: from anywhere'),
+    binding: z.literal('none', 'only "none" is supported so far').default('none'),
+    transcripts: z
+      .literal('digest', 'only "digest" is supported so far; "sealed" and "full" are not')
+      .default('digest')
+      .describe('What is kept of request and response bodies'),
+    unknownFields: z
+      .enum(['refuse', 'pass'])
+      .default('refuse')
+      .describe('What happens to body fields that the gateway does not know'),
+    window: z.strictObject({ from: instantSchema, until: instantSchema }),
+    tokenLifetimeSeconds: z.int().min(60).max(3600).default(900),
+    terms: z
+      .strictObject({ version: z.string().min(1).max(40), text: z.string().min(1).max(16_000) })
+      .describe('What the partner lab and each person accept'),
+  })
+  .superRefine((spec, context) => {
+    const fail = (path: (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path, message });
+    if (Date.parse(spec.window.until) <= Date.parse(spec.window.from))
+      fail(['window', 'until'], 'must be later than window.from');
+    const both = spec.purposes.allowed.filter((purpose) =>
+      spec.purposes.excluded.includes(purpose),
+    );
+    if (both.length > 0)
+      fail(['purposes', 'excluded'], `must not repeat an allowed purpose (${both.join(', ')})`);
+    repeated(spec.endpoints.map((entry) => entry.endpoint)).forEach((id) =>
+      fail(['endpoints'], `names "${id}" twice`),
+    );
+    // The gateway finds the endpoint by the model alone, as SDKs name nothing else.
+    repeated(spec.endpoints.flatMap((entry) => entry.models)).forEach((id) =>
+      fail(['endpoints'], `names model "${id}" twice`),
+    );
+    repeated(spec.people.map((entry) => entry.person)).forEach((id) =>
+      fail(['people'], `names "${id}" twice`),
+    );
+  });
+
+const repeated = (list: string[]): string[] => list.filter((item, i) => list.indexOf(item) !== i);
+
+export type GrantSpec = z.infer<typeof grantSpecSchema>;
+
+export type GrantState =
+  'draft' | 'submitted' | 'returned' | 'approved' | 'active' | 'rejected' | 'revoked' | 'closed';
+
+export interface Approval {
+  personId: string;
+  /** The part of the policy that this approval fills. */
+  as: Extract<Role, 'admin' | 'safety'>;
+  at: number;
+}
+
+export interface Grant {
+  id: string;
+  state: GrantState;
+  /** Counts up with each change of the text; approvals hold for one version only. */
+  version: number;
+  spec: GrantSpec;
+  /** SHA-256 of the terms, hex: what acceptances refer to. */
+  termsDigest: string;
+  /** Whoever wrote any version. None of them may decide on it. */
+  authorIds: string[];
+  /** Approvals of the current version. */
+  approvals: Approval[];
+  /** People who accepted the current terms. */
+  acceptedBy: string[];
+  /** The lead who accepted for the partner lab, which made the grant active. */
+  acceptedForLabBy: string | null;
+  createdAt: number;
+  updatedAt: number;
+}
+
+/** The approvals that a grant needs: one of each, by two different people. */
+export const APPROVALS_NEEDED: readonly Approval['as'][] = ['admin', 'safety'];
+
+export type GrantStep =
+  'amend' | 'submit' | 'return' | 'approve' | 'reject' | 'accept' | 'revoke' | 'close';
+
+/** The one place that says which step is possible in which state. */
+const LEGAL: Record<GrantStep, readonly GrantState[]> = {
+  amend: ['draft', 'returned'],
+  submit: ['draft', 'returned'],
+  return: ['submitted'],
+  approve: ['submitted'],
+  reject: ['submitted'],
+  accept: ['approved', 'active'],
+  revoke: ['submitted', 'approved', 'active'],
+  close: ['approved', 'active'],
+};
+
+export interface StepOutcome {
+  state: GrantState;
+  /** For `approve`: the part of the policy that this approval fills. */
+  approvesAs?: Approval['as'];
+  /** For `accept`: whether the lab as a whole accepts with it. */
+  forLab?: boolean;
+}
+
+/**
+ * Decides one step of a grant: the state it leads to, or why it may not be taken. That the actor's role
+ * allows the action at all was decided before (authority.ts); here are the rules between people.
+ */
+export function decideStep(grant: Grant, step: GrantStep, actor: Member): StepOutcome | Refusal {
+  if (!LEGAL[step].includes(grant.state)) {
+    return refusal(
+      'illegal_transition',
+      `A grant that is ${grant.state} cannot be ${PARTICIPLE[step]}; that takes one that is ${LEGAL[step].join(' or ')}.`,
+    );
+  }
+  switch (step) {
+    case 'amend':
+      return { state: grant.state };
+    case 'submit':
+      return { state: 'submitted' };
+    case 'return':
+      return { state: 'returned' };
+    case 'reject':
+      return { state: 'rejected' };
+    case 'revoke':
+      return { state: 'revoked' };
+    case 'close':
+      return { state: 'closed' };
+    case 'approve':
+      return decideApproval(grant, actor);
+    case 'accept':
+      return decideAcceptance(grant, actor);
+  }
+}
+
+const PARTICIPLE: Record<GrantStep, string> = {
+  amend: 'amended',
+  submit: 'submitted',
+  return: 'returned',
+  approve: 'approved',
+  reject: 'rejected',
+  accept: 'accepted',
+  revoke: 'revoked',
+  close: 'closed',
+};
+
+function decideApproval(grant: Grant, actor: Member): StepOutcome | Refusal {
+  if (actor.lab.kind !== 'host')
+    return refusal('role_required', 'Only people of the host lab approve grants.');
+  if (grant.authorIds.includes(actor.person.id)) return refusal('author_may_not_decide');
+  if (grant.approvals.some((approval) => approval.personId === actor.person.id))
+    return refusal('already_decided');
+  const open = APPROVALS_NEEDED.filter(
+    (role) => !grant.approvals.some((approval) => approval.as === role),
+  );
+  const approvesAs = open.find((role) => actor.person.roles.includes(role));
+  if (!approvesAs)
+    return refusal('approval_not_needed', `Still needed is the approval of: ${open.join(', ')}.`);
+  return { state: open.length === 1 ? 'approved' : 'submitted', approvesAs };
+}
+
+function decideAcceptance(grant: Grant, actor: Member): StepOutcome | Refusal {
+  if (actor.lab.id !== grant.spec.lab) return refusal('not_found');
+  const forLab = grant.state === 'approved' && actor.person.roles.includes('lead');
+  const onRoster = grant.spec.people.some((entry) => entry.person === actor.person.id);
+  if (grant.state === 'approved' && !forLab) {
+    return refusal(
+      'illegal_transition',
+      "The partner's lead accepts first, for the lab. Then each person does.",
+    );
+  }
+  if (!forLab && !onRoster) return refusal('person_not_on_grant');
+  if (grant.acceptedBy.includes(actor.person.id) && !forLab) {
+    return refusal('already_decided', 'You have accepted these terms already.');
+  }
+  return { state: 'active', forLab };
+}
+
+/** The models that a grant covers, with the endpoint each is at. */
+export function grantedModels(spec: GrantSpec): { endpoint: string; model: string }[] {
+  return spec.endpoints.flatMap((entry) =>
+    entry.models.map((model) => ({ endpoint: entry.endpoint, model })),
+  );
+}

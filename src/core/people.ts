@@ -1,0 +1,74 @@
+/** Labs and the people in them. */
+import { z } from 'zod';
+
+export const labKindSchema = z.enum(['host', 'partner', 'auditor']);
+/** The host runs this broker and grants; partners are granted to; an auditor lab belongs to neither. */
+export type LabKind = z.infer<typeof labKindSchema>;
+
+export const roleSchema = z.enum(['admin', 'safety', 'auditor', 'lead', 'researcher']);
+export type Role = z.infer<typeof roleSchema>;
+
+/** Which roles a person of each kind of lab can hold. A partner's people never count for the host. */
+export const ROLES_OF_LAB: Record<LabKind, readonly Role[]> = {
+  host: ['admin', 'safety', 'auditor'],
+  partner: ['lead', 'researcher', 'auditor'],
+  auditor: ['auditor'],
+};
+
+/** A name for people to read: no control characters, and nothing at its ends that the eye cannot see. */
+export const nameSchema = z
+  .string()
+  .min(1)
+  .max(120)
+  .regex(/^[^\p{C}]*$/u, 'must not hold control characters')
+  .refine((name) => name.trim() === name, 'must not begin or end with space');
+
+/** Prose that goes into the record. */
+export const proseSchema = z.string().trim().min(1).max(4_000);
+
+export interface Lab {
+  id: string;
+  kind: LabKind;
+  name: string;
+  createdAt: number;
+}
+
+/** An Ed25519 public key of a person (RFC 8037 JWK). `kid` is its RFC 7638 thumbprint. */
+export interface PersonKey {
+  kid: string;
+  x: string;
+  addedAt: number;
+}
+
+export interface Person {
+  id: string;
+  labId: string;
+  name: string;
+  roles: Role[];
+  attributes: Record<string, string>;
+  /** Keys in use; removed ones are not listed. */
+  keys: PersonKey[];
+  createdAt: number;
+  /** Set once the person may do nothing any more. */
+  removedAt: number | null;
+}
+
+/** A person together with their lab: what authority and access are decided on. */
+export interface Member {
+  person: Person;
+  lab: Lab;
+}
+
+/** An Ed25519 public JWK as it comes from outside. A private part is refused, so that nobody hands us one. */
+export const publicKeySchema = z
+  .strictObject({
+    kty: z.literal('OKP'),
+    crv: z.literal('Ed25519'),
+    x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be 32 bytes in base64url'),
+    kid: z.string().max(200).optional(),
+    alg: z.enum(['EdDSA', 'Ed25519']).optional(),
+    use: z.literal('sig').optional(),
+  })
+  .describe('An Ed25519 public key as a JWK (RFC 8037)');
+
+export type PublicKey = z.infer<typeof publicKeySchema>;

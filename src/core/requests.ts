@@ -1,0 +1,67 @@
+/** A proxied request: the facts that stand in its two entries, and how it can end. */
+import type { EntryActor, EntryDraft } from './audit/entry.ts';
+import type { Amount } from './limits.ts';
+import type { Operation, Purpose } from './vocabulary.ts';
+
+/** What is known of a request when it is admitted. Kept with the ledger, so that a crash can be closed. */
+export interface RequestFacts {
+  requestId: string;
+  personId: string;
+  labId: string;
+  roles: string[];
+  grantId: string;
+  grantVersion: number;
+  tokenId: string;
+  purpose: Purpose;
+  runId: string;
+  operation: Operation;
+  endpoint: string;
+  model: string;
+  stream: boolean;
+}
+
+/** How a request ended. `unknown`: the broker died before it could say. */
+export type RequestEnd =
+  | 'completed'
+  | 'upstream_error'
+  | 'upstream_incomplete'
+  | 'client_gone'
+  | 'cut'
+  | 'deadline'
+  | 'not_forwarded'
+  | 'unknown';
+
+export type UsageSource = 'reported' | 'estimated' | 'none' | 'reserved';
+
+/** What a request used. */
+export interface Usage {
+  inputTokens: number;
+  outputTokens: number;
+  /** Whether the upstream reported it, we estimated it, nothing was used, or the reservation stands for it. */
+  source: UsageSource;
+}
+
+/** The parts of an entry that every entry of a request shares. */
+export function requestEntryParts(facts: RequestFacts): Omit<EntryDraft, 'id' | 'kind' | 'at'> {
+  const actor: EntryActor = { person: facts.personId, lab: facts.labId, roles: facts.roles };
+  return {
+    actor,
+    ref: facts.requestId,
+    lab: facts.labId,
+    person: facts.personId,
+    grant: facts.grantId,
+    grantVersion: facts.grantVersion,
+    token: facts.tokenId,
+    purpose: facts.purpose,
+    run: facts.runId,
+    endpoint: facts.endpoint,
+    model: facts.model,
+    operation: facts.operation,
+  };
+}
+
+/** What a settled request is charged. */
+export interface Charge extends Amount {
+  /** 1, or 0 for a request that was never forwarded. */
+  requests: 0 | 1;
+}

@@ -1,0 +1,26 @@
+import { randomBytes } from 'node:crypto';
+
+/** Every kind of identifier the broker mints, by its prefix. */
+export type IdPrefix =
+  'lab' | 'per' | 'grt' | 'ord' | 'run' | 'tok' | 'req' | 'ent' | 'exp' | 'stp';
+
+/** Crockford's base 32 in lower case: no i, l, o, u, so that an id survives being read aloud. */
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/**
+ * Mints an identifier: `prefix_` + 10 characters of time + 16 of randomness (80 bits), so that ids of
+ * one kind sort by the time they were made and cannot collide or be guessed.
+ *
+ * @param prefix kind of thing
+ * @param now epoch milliseconds
+ */
+export function mintId(prefix: IdPrefix, now: number): string {
+  let time = '';
+  for (let rest = Math.floor(now), i = 0; i < 10; i += 1) {
+    time = ALPHABET.charAt(rest % 32) + time;
+    rest = Math.floor(rest / 32);
+  }
+  let random = '';
+  for (const byte of randomBytes(16)) random += ALPHABET.charAt(byte & 31);
+  return `${prefix}_${time}${random}`;
+}

@@ -1,0 +1,96 @@
+/** Private keys in files: readable by their owner only, and refused when they are not. */
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+
+/** Thrown when a key file cannot be made or used. The message says what to do. */
+export class KeyFileError extends Error {
+  override readonly name = 'KeyFileError';
+}
+
+/** Permission bits of anybody but the owner. */
+const OTHERS = 0o077;
+
+/**
+ * Makes a new Ed25519 key in a new file: PKCS #8 PEM, mode 0600, on disk when this returns.
+ *
+ * @param path file that must not exist yet: a key that has signed anything is never overwritten
+ * @throws KeyFileError
+ */
+export function createKeyFile(path: string): KeyObject {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  const file = orExplain(`make the key ${path}`, () => openSync(path, flags, 0o600));
+  try {
+    writeSync(file, pem);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  // The name as well: after a crash, what was signed with a key that is gone could never be continued.
+  const folder = openSync(dirname(path), constants.O_RDONLY);
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+  return privateKey;
+}
+
+/**
+ * Loads an Ed25519 private key.
+ *
+ * @throws KeyFileError when the file is missing, open to others than its owner, or not an Ed25519 key
+ */
+export function loadKeyFile(path: string): KeyObject {
+  const file = orExplain(`open the key ${path}`, () => openSync(path, constants.O_RDONLY));
+  try {
+    // Of the opened file, not of its path: what is checked is what is read.
+    const status = fstatSync(file);
+    if (!status.isFile()) throw new KeyFileError(`The key ${path} is not a plain file.`);
+    if ((status.mode & OTHERS) !== 0) {
+      const mode = (status.mode & 0o777).toString(8).padStart(3, '0');
+      throw new KeyFileError(
+        `The key ${path} is open to others than its owner (mode ${mode}). Run "chmod 600 ${path}", and if others may have read it, replace the key.`,
+      );
+    }
+    const key = parseKey(path, readFileSync(file, 'utf8'));
+    if (key.asymmetricKeyType !== 'ed25519') {
+      throw new KeyFileError(
+        `The key ${path} is of type ${key.asymmetricKeyType ?? 'unknown'}; Ed25519 is needed.`,
+      );
+    }
+    return key;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function parseKey(path: string, pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    // The parser's message could quote the file.
+    throw new KeyFileError(`The key ${path} is not a private key in PKCS #8 PEM.`);
+  }
+}
+
+function orExplain<T>(what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new KeyFileError(
+      `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+}

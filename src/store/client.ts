@@ -1,0 +1,189 @@
+/** The main thread's side of the store: calls whole operations and applies what commits change. */
+import { Worker } from 'node:worker_threads';
+import { RefusedError, refusal } from '../core/denials.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { PolicyChange } from './context.ts';
+import type { Answer, Committed } from './group-commit.ts';
+import type { ArgsOf, OperationName, ResultOf } from './operations/index.ts';
+import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts';
+
+/** A caller is told within this time that the log cannot be written, however the disk hangs. */
+export const WRITE_DEADLINE_MS = 900;
+
+/** Most calls that wait for the writer: bounds memory when the disk is slow. */
+const MAX_WAITING = 20_000;
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+  timer: NodeJS.Timeout;
+  /** Called with a result that came after its caller had been told that it failed. */
+  late: ((value: unknown) => void) | undefined;
+  overdue: boolean;
+}
+
+export interface WriteOptions<R> {
+  deadlineMs?: number;
+  late?: (value: R) => void;
+}
+
+export interface StoreEvents {
+  /** Changes of policy, in the order of commits, before any caller of that commit hears of its result. */
+  onPolicyChanged(changes: PolicyChange[], epoch: number): void;
+  /** The log can never be written again by this process: it has to stop. */
+  onFatal(reason: string): void;
+}
+
+export class Store {
+  readonly origin: string;
+  readonly verifierKey: string;
+  readonly #worker: Worker;
+  readonly #clock: Clock;
+  readonly #waiting = new Map<number, Waiting>();
+  #events: StoreEvents | undefined;
+  #nextCall = 1;
+  #gone: string | undefined;
+  #lastFailureAt = 0;
+  #stopped: (() => void) | undefined;
+
+  private constructor(worker: Worker, clock: Clock, ready: Extract<FromWriter, { kind: 'ready' }>) {
+    this.origin = ready.origin;
+    this.verifierKey = ready.verifierKey;
+    this.#worker = worker;
+    this.#clock = clock;
+    worker.on('message', (message: FromWriter) => this.#receive(message));
+    worker.on('error', (error) => this.#lose(`The writer thread failed: ${error.message}`));
+    worker.on('exit', () => this.#lose('The writer thread has ended.'));
+  }
+
+  /**
+   * Starts the writer thread on a data directory.
+   *
+   * @param thread the compiled file of the writer thread
+   * @throws when the data directory cannot be used, with the reason
+   */
+  static async open(thread: URL, settings: WriterSettings, clock: Clock): Promise<Store> {
+    const worker = new Worker(thread, { workerData: settings });
+    const ready = await new Promise<Extract<FromWriter, { kind: 'ready' }>>((resolve, reject) => {
+      worker.once('error', reject);
+      worker.once('message', (message: FromWriter) => {
+        if (message.kind === 'ready') resolve(message);
+        else
+          reject(
+            new Error(
+              message.kind === 'refused_to_start'
+                ? message.reason
+                : 'The writer thread did not start.',
+            ),
+          );
+      });
+    });
+    worker.removeAllListeners('error');
+    return new Store(worker, clock, ready);
+  }
+
+  subscribe(events: StoreEvents): void {
+    this.#events = events;
+    if (this.#gone !== undefined) events.onFatal(this.#gone);
+  }
+
+  /**
+   * Runs a whole operation. When it returns, the change and its log entries are durable and the policy in
+   * memory is the one after it.
+   *
+   * @throws RefusedError with the operation's refusal; `log_unavailable` when it could not be made durable
+   */
+  write<N extends OperationName>(
+    name: N,
+    args: ArgsOf<N>,
+    options: WriteOptions<ResultOf<N>> = {},
+  ): Promise<ResultOf<N>> {
+    if (this.#gone !== undefined || this.#waiting.size >= MAX_WAITING) {
+      return Promise.reject(new RefusedError(refusal('log_unavailable')));
+    }
+    const id = this.#nextCall;
+    this.#nextCall += 1;
+    const deadlineMs = options.deadlineMs ?? WRITE_DEADLINE_MS;
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = {
+        resolve,
+        reject,
+        late: options.late as ((value: unknown) => void) | undefined,
+        overdue: false,
+        timer: setTimeout(() => {
+          waiting.overdue = true;
+          this.#lastFailureAt = this.#clock();
+          reject(new RefusedError(refusal('log_unavailable')));
+        }, deadlineMs),
+      };
+      this.#waiting.set(id, waiting);
+      this.#send({ kind: 'call', call: { id, name, args, notAfter: this.#clock() + deadlineMs } });
+    });
+  }
+
+  /** Whether the log took everything in the last so many milliseconds. */
+  failedWithin(ms: number): boolean {
+    return this.#gone !== undefined || this.#clock() - this.#lastFailureAt < ms;
+  }
+
+  /** Lets the writer finish what is queued, sign a last checkpoint and close the database. */
+  async close(): Promise<void> {
+    if (this.#gone === undefined) {
+      const stopped = new Promise<void>((resolve) => (this.#stopped = resolve));
+      this.#send({ kind: 'stop' });
+      await stopped;
+    }
+    await this.#worker.terminate();
+  }
+
+  #send(message: ToWriter): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromWriter): void {
+    switch (message.kind) {
+      case 'committed':
+        this.#apply(message);
+        break;
+      case 'stopped':
+        this.#gone = 'The store was closed.';
+        this.#stopped?.();
+        break;
+      case 'ready':
+      case 'refused_to_start':
+        break;
+    }
+  }
+
+  #apply({ answers, changes, epoch, fatal }: Committed): void {
+    if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
+    for (const answer of answers) this.#answer(answer);
+    if (fatal !== undefined) this.#lose(fatal);
+  }
+
+  #answer(answer: Answer): void {
+    const unavailable = 'refused' in answer && answer.refused.code === 'log_unavailable';
+    if (unavailable) this.#lastFailureAt = this.#clock();
+    const waiting = this.#waiting.get(answer.id);
+    if (!waiting) return;
+    this.#waiting.delete(answer.id);
+    clearTimeout(waiting.timer);
+    if (waiting.overdue) {
+      if ('value' in answer) waiting.late?.(answer.value);
+    } else if ('value' in answer) waiting.resolve(answer.value);
+    else if ('refused' in answer) waiting.reject(new RefusedError(answer.refused));
+    else waiting.reject(new Error(`The store failed: ${answer.failed}`));
+  }
+
+  #lose(reason: string): void {
+    if (this.#gone !== undefined) return;
+    this.#gone = reason;
+    for (const waiting of this.#waiting.values()) {
+      clearTimeout(waiting.timer);
+      if (!waiting.overdue) waiting.reject(new RefusedError(refusal('log_unavailable')));
+    }
+    this.#waiting.clear();
+    this.#stopped?.();
+    this.#events?.onFatal(reason);
+  }
+}

@@ -1,0 +1,158 @@
+/** What an operation works with: the open transaction, the log, the ledger. */
+import { max, sql } from 'drizzle-orm';
+import { leafHash } from '../core/audit/merkle.ts';
+import { MAX_ENTRY_BYTES, serialiseEntry, type EntryDraft } from '../core/audit/entry.ts';
+import { refuse } from '../core/denials.ts';
+import type { Grant } from '../core/grants.ts';
+import type { Order } from '../core/orders.ts';
+import type { Lab, Person } from '../core/people.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Db } from './database.ts';
+import { Ledger } from './ledger.ts';
+import { entries, meta } from './schema.ts';
+
+/** A token that has not expired. */
+export interface LiveToken {
+  id: string;
+  audience: 'gateway' | 'control';
+  personId: string;
+  kid: string;
+  grantId: string | null;
+  expiresAt: number;
+  revokedAt: number | null;
+}
+
+/**
+ * A change of what the proxied path decides on. The writer sends the changes of a commit together with
+ * its results; the main thread applies them before it hands any result out.
+ */
+export type PolicyChange =
+  | { kind: 'lab'; value: Lab }
+  | { kind: 'person'; value: Person }
+  | { kind: 'grant'; value: Grant }
+  | { kind: 'order'; value: Order }
+  | { kind: 'token'; value: LiveToken };
+
+export interface LogIdentity {
+  /** Origin of the log, as in its checkpoints. */
+  origin: string;
+  /** Signs a checkpoint: the note for a size and root. Synchronous, since a transaction is. */
+  signCheckpoint(size: number, root: Uint8Array): string;
+}
+
+export class WriterContext {
+  readonly db: Db;
+  readonly log: LogIdentity;
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+  /** Counts the commits that changed policy. A decision made at another epoch must be made again. */
+  epoch = 0;
+  /** Changes of policy in the transaction that is open. */
+  changes: PolicyChange[] = [];
+  #next: number;
+  #host: string;
+  readonly #insert;
+
+  constructor(db: Db, log: LogIdentity, clock: Clock) {
+    this.db = db;
+    this.log = log;
+    this.clock = clock;
+    this.ledger = new Ledger(db);
+    this.#next = 0;
+    this.#host = '';
+    this.#insert = db
+      .insert(entries)
+      .values({
+        idx: sql.placeholder('idx'),
+        id: sql.placeholder('id'),
+        kind: sql.placeholder('kind'),
+        ref: sql.placeholder('ref'),
+        labId: sql.placeholder('labId'),
+        personId: sql.placeholder('personId'),
+        grantId: sql.placeholder('grantId'),
+        leaf: sql.placeholder('leaf'),
+        bytes: sql.placeholder('bytes'),
+      })
+      .prepare();
+    this.reload();
+  }
+
+  /** Forgets what memory holds of uncommitted work. Called after a transaction or savepoint was undone. */
+  reload(): void {
+    const last = this.db
+      .select({ idx: max(entries.idx) })
+      .from(entries)
+      .get()?.idx;
+    this.#next = last === null || last === undefined ? 0 : last + 1;
+    this.#host = this.readMeta('host_lab') ?? '';
+    this.ledger.forgetWindows();
+  }
+
+  /** Number of entries in the log, those of the open transaction included. */
+  get size(): number {
+    return this.#next;
+  }
+
+  /** Sets memory back to where it stood before a savepoint that was undone. */
+  rewind(to: { size: number; changes: number; epoch: number }): void {
+    this.#next = to.size;
+    this.changes.length = to.changes;
+    this.epoch = to.epoch;
+  }
+
+  /**
+   * Gives an entry its place in the log and writes it. It is durable when the transaction has committed.
+   *
+   * @returns its index
+   */
+  append(draft: EntryDraft): number {
+    const index = this.#next;
+    const bytes = serialiseEntry(draft, {
+      log: this.log.origin,
+      index,
+      committedAt: this.clock(),
+      host: this.#host,
+    });
+    if (bytes.length > MAX_ENTRY_BYTES) {
+      refuse(
+        'invalid_request',
+        `What is to be recorded comes to ${bytes.length} bytes; an entry of the log holds ${MAX_ENTRY_BYTES}. Shorten it.`,
+      );
+    }
+    this.#insert.run({
+      idx: index,
+      id: draft.id,
+      kind: draft.kind,
+      ref: draft.ref ?? null,
+      labId: draft.lab ?? null,
+      personId: draft.person ?? null,
+      grantId: draft.grant ?? null,
+      leaf: leafHash(bytes),
+      bytes,
+    });
+    this.#next = index + 1;
+    return index;
+  }
+
+  /**
+   * Notes a change of policy. The epoch moves at once, not at the commit: the next call of the same batch
+   * must not pass on facts from before. A new token takes nothing from anyone, so it moves no epoch.
+   */
+  changed(change: PolicyChange): void {
+    this.changes.push(change);
+    if (change.kind !== 'token' || change.value.revokedAt !== null) this.epoch += 1;
+  }
+
+  readMeta(key: string): string | undefined {
+    return this.db
+      .select()
+      .from(meta)
+      .where(sql`${meta.key} = ${key}`)
+      .get()?.value;
+  }
+
+  writeMeta(key: string, value: string): void {
+    this.db.insert(meta).values({ key, value }).run();
+    if (key === 'host_lab') this.#host = value;
+  }
+}

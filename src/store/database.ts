@@ -1,0 +1,51 @@
+/** Opening the SQLite database, for the writer and for readers. */
+import Database from 'better-sqlite3';
+import { drizzle, type BetterSQLite3Database } from 'drizzle-orm/better-sqlite3';
+import * as schema from './schema.ts';
+
+export type SqliteConnection = Database.Database;
+export type Db = BetterSQLite3Database<typeof schema> & { $client: SqliteConnection };
+
+/** Name of the database file in the data directory. */
+export const DATABASE_FILE = 'sallyport.db';
+
+/**
+ * Opens the one connection that writes.
+ *
+ * `synchronous=FULL` makes a commit durable before it returns; better-sqlite3's default (NORMAL in WAL
+ * mode) can lose the last commits when power fails. Both settings are read back, since a build of SQLite
+ * may silently refuse them.
+ */
+export function openForWriting(path: string): SqliteConnection {
+  const connection = new Database(path);
+  connection.pragma('journal_mode = WAL');
+  connection.pragma('synchronous = FULL');
+  connection.pragma('foreign_keys = ON');
+  connection.pragma('busy_timeout = 200');
+  // A checkpoint of the WAL every 4 MB keeps it small while spreading its cost.
+  connection.pragma('wal_autocheckpoint = 1000');
+  assertPragma(connection, 'journal_mode', 'wal');
+  assertPragma(connection, 'synchronous', 2);
+  assertPragma(connection, 'foreign_keys', 1);
+  return connection;
+}
+
+/** Opens a connection that can only read. */
+export function openForReading(path: string): Db {
+  const connection = new Database(path, { readonly: true, fileMustExist: true });
+  connection.pragma('query_only = ON');
+  return withDrizzle(connection);
+}
+
+export function withDrizzle(connection: SqliteConnection): Db {
+  return drizzle(connection, { schema });
+}
+
+function assertPragma(connection: SqliteConnection, name: string, wanted: string | number): void {
+  const got: unknown = connection.pragma(name, { simple: true });
+  if (got !== wanted) {
+    throw new Error(
+      `SQLite did not take "${name} = ${wanted}" (it says ${String(got)}), so commits would not be durable. Use a local disk.`,
+    );
+  }
+}

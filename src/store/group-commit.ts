@@ -1,0 +1,145 @@
+/**
+ * Group commit: whatever queued while the last commit was being made durable goes into the next one, each
+ * operation in a savepoint of its own. Thousands of operations a second share a few hundred syncs.
+ */
+import Database from 'better-sqlite3';
+import { statSync } from 'node:fs';
+import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
+import type { EntryDraft } from '../core/audit/entry.ts';
+import type { PolicyChange, WriterContext } from './context.ts';
+import { OPERATIONS, type OperationName } from './operations/index.ts';
+import type { Operation } from './operations/operation.ts';
+
+/** A call as it crosses the thread boundary. */
+export interface Call {
+  id: number;
+  name: OperationName;
+  args: unknown;
+  /** Not begun after this moment (epoch milliseconds): the caller has been told that it failed. */
+  notAfter: number;
+}
+
+export type Answer = { id: number } & (
+  { value: unknown } | { refused: Refusal } | { failed: string }
+);
+
+/** What a commit comes to: answers, and the changes of policy that are to be applied before any of them. */
+export interface Committed {
+  answers: Answer[];
+  changes: PolicyChange[];
+  epoch: number;
+  /** Set when the log can never be written again by this process. */
+  fatal?: string;
+}
+
+/** Errors after which SQLite may have undone the whole transaction, or could not make it durable. */
+const LOG_FAILURES = /^SQLITE_(FULL|IOERR|READONLY|CORRUPT|CANTOPEN|NOTADB|BUSY|LOCKED|NOMEM)/;
+
+const UNAVAILABLE = refusal('log_unavailable');
+
+/** Most operations of one commit: bounds how long the first of them waits for the last. */
+export const MAX_BATCH = 512;
+
+export class GroupCommit {
+  readonly #context: WriterContext;
+  readonly #connection: Database.Database;
+  readonly #inode: bigint;
+
+  constructor(context: WriterContext) {
+    this.#context = context;
+    this.#connection = context.db.$client;
+    this.#inode = inodeOf(this.#connection.name);
+  }
+
+  /** Runs calls in order in one transaction and makes it durable. */
+  commit(calls: readonly Call[]): Committed {
+    const context = this.#context;
+    const epoch = context.epoch;
+    context.changes = [];
+    try {
+      this.#mustBeTheSameFile();
+    } catch (error) {
+      return { ...this.#allFailed(calls, epoch), fatal: String(error) };
+    }
+    try {
+      this.#connection.exec('BEGIN IMMEDIATE');
+      const answers = calls.map((call) => this.#runOne(call));
+      // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
+      this.#connection.exec('COMMIT');
+      return { answers, changes: context.changes, epoch: context.epoch };
+    } catch (error) {
+      const fatal = isLogFailure(error) ? undefined : String(error);
+      this.#undo();
+      context.epoch = epoch;
+      return { ...this.#allFailed(calls, epoch), ...(fatal === undefined ? {} : { fatal }) };
+    }
+  }
+
+  #runOne({ id, name, args, notAfter }: Call): Answer {
+    const context = this.#context;
+    if (context.clock() > notAfter) return { id, refused: UNAVAILABLE };
+    // The table gives each name the operation whose arguments its callers are typed by (client.ts).
+    const operation = OPERATIONS[name] as unknown as Operation<unknown, unknown>;
+    const before = { size: context.size, changes: context.changes.length, epoch: context.epoch };
+    this.#connection.exec('SAVEPOINT operation');
+    try {
+      const value = operation.run(context, args);
+      this.#connection.exec('RELEASE operation');
+      return { id, value };
+    } catch (error) {
+      if (isLogFailure(error) || !this.#connection.inTransaction) throw error;
+      this.#connection.exec('ROLLBACK TO operation; RELEASE operation');
+      context.rewind(before);
+      if (!(error instanceof RefusedError)) {
+        return {
+          id,
+          failed: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        };
+      }
+      const entry = operation.denied?.(context, args, error.refusal);
+      if (entry) appendDenial(context, entry);
+      return { id, refused: error.refusal };
+    }
+  }
+
+  #allFailed(calls: readonly Call[], epoch: number): Committed {
+    return { answers: calls.map(({ id }) => ({ id, refused: UNAVAILABLE })), changes: [], epoch };
+  }
+
+  #undo(): void {
+    if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
+    this.#context.reload();
+  }
+
+  /**
+   * SQLite goes on writing to a file that has been deleted or replaced, and everything since would be
+   * lost at the next start. So the path must still lead to the file that was opened.
+   */
+  #mustBeTheSameFile(): void {
+    if (inodeOf(this.#connection.name) !== this.#inode) {
+      throw new Error(
+        `The database ${this.#connection.name} was deleted or replaced while the broker was running.`,
+      );
+    }
+  }
+}
+
+/** A refusal is recorded whatever was refused: where its details outgrow an entry, without them. */
+function appendDenial(context: WriterContext, entry: EntryDraft): void {
+  try {
+    context.append(entry);
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    context.append({ ...entry, data: undefined });
+  }
+}
+
+function isLogFailure(error: unknown): boolean {
+  if (error instanceof Database.SqliteError) return LOG_FAILURES.test(error.code);
+  return error instanceof Error && error.cause !== undefined && isLogFailure(error.cause);
+}
+
+function inodeOf(path: string): bigint {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found ? found.ino : -1n;
+}

@@ -1,0 +1,76 @@
+/** What every whole operation of the store has in common. */
+import { reachOf, isWithin, type Action, type Reach } from '../../core/authority.ts';
+import type { EntryActor, EntryDraft } from '../../core/audit/entry.ts';
+import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
+import type { Member } from '../../core/people.ts';
+import type { WriterContext } from '../context.ts';
+import { readMember } from '../records.ts';
+
+/**
+ * A whole operation: it decides, writes and records in one transaction. When its result reaches the
+ * caller it is durable. What it refuses (RefusedError) leaves no trace but the entry of `denied`.
+ */
+export interface Operation<A, R> {
+  run(context: WriterContext, args: A): R;
+  /** The entry that a refusal leaves. Absent where the caller records refusals in aggregate. */
+  denied?(context: WriterContext, args: A, why: Refusal): EntryDraft;
+}
+
+/** Who asks for an operation of the control plane, and the time and ids the broker layer gave it. */
+export interface By {
+  actorId: string;
+  /** Epoch milliseconds. */
+  at: number;
+  entryId: string;
+}
+
+export interface Authorised {
+  member: Member;
+  reach: Reach;
+  actor: EntryActor;
+}
+
+/** Decides on the rows as they stand in this transaction whether the actor may do this at all. */
+export function authorise(context: WriterContext, by: By, action: Action): Authorised {
+  const member = readMember(context.db, by.actorId);
+  if (!member) return refuse('not_found', 'There is no such person.');
+  const reach = reachOf(member, action);
+  if (typeof reach !== 'string') throw new RefusedError(reach);
+  return { member, reach, actor: actorOf(member) };
+}
+
+export function actorOf(member: Member): EntryActor {
+  return { person: member.person.id, lab: member.lab.id, roles: member.person.roles };
+}
+
+/** Refuses as "not found" what lies beyond the actor's reach, so that ids cannot be probed. */
+export function mustReach(
+  who: Authorised,
+  owner: { labId?: string | null; personId?: string | null },
+): void {
+  if (!isWithin(who.reach, who.member, owner)) refuse('not_found');
+}
+
+/** An operation of the control plane: what is refused leaves an `action.denied` entry. */
+export function controlOperation<A extends { by: By }, R>(
+  action: Action,
+  run: (context: WriterContext, args: A, who: Authorised) => R,
+  target: (args: A) => string | undefined = () => undefined,
+): Operation<A, R> {
+  return {
+    run: (context, args) => run(context, args, authorise(context, args.by, action)),
+    denied: (context, { by, ...args }, why) => {
+      const member = readMember(context.db, by.actorId);
+      return {
+        id: by.entryId,
+        kind: 'action.denied',
+        at: by.at,
+        actor: member ? actorOf(member) : { system: 'broker' },
+        ref: target({ by, ...args } as unknown as A),
+        decision: 'denied',
+        reason: why.code,
+        data: { action, message: why.message },
+      };
+    },
+  };
+}

@@ -1,0 +1,238 @@
+/** Labs, people and their keys. */
+import { and, eq, isNull } from 'drizzle-orm';
+import { refuse } from '../../core/denials.ts';
+import { ROLES_OF_LAB, type Lab, type LabKind, type Person, type Role } from '../../core/people.ts';
+import type { WriterContext } from '../context.ts';
+import { readLab, readPerson } from '../records.ts';
+import { labs, people, personKeys, tokens } from '../schema.ts';
+import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
+
+/** A person to be registered. The key is known by its thumbprint (RFC 7638). */
+export interface NewPerson {
+  id: string;
+  name: string;
+  roles: Role[];
+  attributes: Record<string, string>;
+  key: { kid: string; x: string };
+}
+
+/** The first lab and person, made by whoever has the data directory: the root of all authority. */
+export const initialise: Operation<
+  { at: number; entryId: string; lab: { id: string; name: string }; admin: NewPerson },
+  { lab: Lab; admin: Person }
+> = {
+  run(context, { at, entryId, lab, admin }) {
+    if (context.readMeta('host_lab'))
+      refuse('already_exists', 'This data directory has a host lab already.');
+    context.writeMeta('host_lab', lab.id);
+    const host = insertLab(context, { ...lab, kind: 'host', createdAt: at });
+    const person = insertPerson(context, host, admin, at);
+    context.append({
+      id: entryId,
+      kind: 'system.initialised',
+      at,
+      actor: { system: 'broker' },
+      lab: host.id,
+      person: person.id,
+      data: { name: host.name, admin: person.name, roles: person.roles, kid: admin.key.kid },
+    });
+    return { lab: host, admin: person };
+  },
+};
+
+export const createLab = controlOperation(
+  'lab.create',
+  (
+    context,
+    args: { by: By; id: string; name: string; kind: Exclude<LabKind, 'host'> },
+    who,
+  ): Lab => {
+    const lab = insertLab(context, {
+      id: args.id,
+      kind: args.kind,
+      name: args.name,
+      createdAt: args.by.at,
+    });
+    context.append({
+      id: args.by.entryId,
+      kind: 'lab.created',
+      at: args.by.at,
+      actor: who.actor,
+      ref: lab.id,
+      lab: lab.id,
+      data: { name: lab.name, labKind: lab.kind },
+    });
+    return lab;
+  },
+);
+
+export const createPerson = controlOperation(
+  'person.create',
+  (context, args: { by: By; labId: string; person: NewPerson }, who): Person => {
+    mustReach(who, { labId: args.labId });
+    const lab = readLab(context.db, args.labId) ?? refuse('not_found', 'There is no such lab.');
+    const person = insertPerson(context, lab, args.person, args.by.at);
+    context.append({
+      id: args.by.entryId,
+      kind: 'person.created',
+      at: args.by.at,
+      actor: who.actor,
+      ref: person.id,
+      lab: lab.id,
+      person: person.id,
+      data: {
+        name: person.name,
+        roles: person.roles,
+        attributes: person.attributes,
+        kid: args.person.key.kid,
+      },
+    });
+    return person;
+  },
+);
+
+export const removePerson = controlOperation(
+  'person.remove',
+  (context, args: { by: By; personId: string }, who): Person => {
+    const person = mustFind(context, args.personId);
+    mustReach(who, { labId: person.labId });
+    if (person.removedAt !== null)
+      refuse('already_decided', 'This person has been removed already.');
+    context.db.update(people).set({ removedAt: args.by.at }).where(eq(people.id, person.id)).run();
+    const removed = mustFind(context, person.id);
+    context.changed({ kind: 'person', value: removed });
+    context.append({
+      id: args.by.entryId,
+      kind: 'person.removed',
+      at: args.by.at,
+      actor: who.actor,
+      ref: person.id,
+      lab: person.labId,
+      person: person.id,
+    });
+    return removed;
+  },
+  (args) => args.personId,
+);
+
+export const addPersonKey = controlOperation(
+  'person.add_key',
+  (context, args: { by: By; personId: string; key: NewPerson['key'] }, who): Person => {
+    const person = mustFind(context, args.personId);
+    mustReach(who, { labId: person.labId });
+    if (person.removedAt !== null) refuse('person_removed');
+    if (person.keys.length >= 8)
+      refuse('invalid_request', 'A person has at most 8 keys. Remove one first.');
+    insertKey(context, person.id, args.key, args.by.at);
+    const changed = mustFind(context, person.id);
+    context.changed({ kind: 'person', value: changed });
+    context.append({
+      id: args.by.entryId,
+      kind: 'person.key_added',
+      at: args.by.at,
+      actor: who.actor,
+      ref: person.id,
+      lab: person.labId,
+      person: person.id,
+      data: { kid: args.key.kid },
+    });
+    return changed;
+  },
+  (args) => args.personId,
+);
+
+/** Removes a key and ends every token that it obtained, in the same transaction. */
+export const removePersonKey = controlOperation(
+  'person.remove_key',
+  (context, args: { by: By; personId: string; kid: string }, who): Person => {
+    const person = mustFind(context, args.personId);
+    mustReach(who, { labId: person.labId, personId: person.id });
+    if (!person.keys.some((key) => key.kid === args.kid))
+      refuse('not_found', 'This person has no such key in use.');
+    context.db
+      .update(personKeys)
+      .set({ removedAt: args.by.at })
+      .where(eq(personKeys.kid, args.kid))
+      .run();
+    const ended = context.db
+      .update(tokens)
+      .set({ revokedAt: args.by.at })
+      .where(
+        and(eq(tokens.personId, person.id), eq(tokens.kid, args.kid), isNull(tokens.revokedAt)),
+      )
+      .returning()
+      .all();
+    const live = ended.filter((token) => token.expiresAt > args.by.at);
+    for (const token of live) context.changed({ kind: 'token', value: token });
+    const changed = mustFind(context, person.id);
+    context.changed({ kind: 'person', value: changed });
+    context.append({
+      id: args.by.entryId,
+      kind: 'person.key_removed',
+      at: args.by.at,
+      actor: who.actor,
+      ref: person.id,
+      lab: person.labId,
+      person: person.id,
+      data: { kid: args.kid, tokensEnded: live.length },
+    });
+    return changed;
+  },
+  (args) => args.personId,
+);
+
+function insertLab(context: WriterContext, lab: Lab): Lab {
+  const [inserted] = context.db.insert(labs).values(lab).onConflictDoNothing().returning().all();
+  if (!inserted) refuse('already_exists', `There is a lab named "${lab.name}" already.`);
+  context.changed({ kind: 'lab', value: lab });
+  return lab;
+}
+
+function insertPerson(context: WriterContext, lab: Lab, person: NewPerson, at: number): Person {
+  const wrong = person.roles.filter((role) => !ROLES_OF_LAB[lab.kind].includes(role));
+  if (wrong.length > 0 || person.roles.length === 0) {
+    refuse(
+      'invalid_request',
+      `People of a ${lab.kind} lab can be: ${ROLES_OF_LAB[lab.kind].join(', ')}.`,
+      { param: 'roles' },
+    );
+  }
+  const { key, ...rest } = person;
+  context.db
+    .insert(people)
+    .values({
+      ...rest,
+      roles: [...new Set(person.roles)],
+      labId: lab.id,
+      createdAt: at,
+      removedAt: null,
+    })
+    .run();
+  insertKey(context, person.id, key, at);
+  const inserted = mustFind(context, person.id);
+  context.changed({ kind: 'person', value: inserted });
+  return inserted;
+}
+
+/** A key names exactly one person, for ever: otherwise one key could speak as two people. */
+function insertKey(
+  context: WriterContext,
+  personId: string,
+  key: NewPerson['key'],
+  at: number,
+): void {
+  const [inserted] = context.db
+    .insert(personKeys)
+    .values({ ...key, personId, addedAt: at, removedAt: null })
+    .onConflictDoNothing()
+    .returning()
+    .all();
+  if (!inserted)
+    refuse('already_exists', 'This key is or was registered. Make a new one.', {
+      param: 'publicKey',
+    });
+}
+
+function mustFind(context: WriterContext, personId: string): Person {
+  return readPerson(context.db, personId) ?? refuse('not_found', 'There is no such person.');
+}

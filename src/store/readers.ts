@@ -1,0 +1,299 @@
+/** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
+import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte, type SQL } from 'drizzle-orm';
+import type { ReadTile } from '../core/audit/tiles.ts';
+import type { Grant } from '../core/grants.ts';
+import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
+import type { Order } from '../core/orders.ts';
+import type { Lab, Person } from '../core/people.ts';
+import type { LiveToken } from './context.ts';
+import { openForReading, type Db } from './database.ts';
+import { readGrant, readGrants, readPeople, toOrder } from './records.ts';
+import {
+  charges,
+  checkpoints,
+  entries,
+  grants,
+  labs,
+  meta,
+  orders,
+  people,
+  requests,
+  runs,
+  tiles,
+  tokens,
+} from './schema.ts';
+
+/** A part of a list: at most `limit` things whose ids come after `after`. */
+export interface PageRequest {
+  after?: string | undefined;
+  limit: number;
+}
+
+export type TokenRow = typeof tokens.$inferSelect & { runName: string | null };
+
+export interface StoredEntry {
+  index: number;
+  /** The exact bytes: what was hashed. */
+  bytes: Buffer;
+}
+
+export interface EntryFilter {
+  from: number;
+  limit: number;
+  ref?: string | undefined;
+  kind?: string | undefined;
+  grantId?: string | undefined;
+  /** Bounds of what the reader may see. */
+  labId?: string | undefined;
+  personId?: string | undefined;
+}
+
+/** Everything that decisions on the proxied path rest on. */
+export interface PolicyRecords {
+  labs: Lab[];
+  people: Person[];
+  grants: Grant[];
+  ordersInForce: Order[];
+  liveTokens: LiveToken[];
+}
+
+export class Readers {
+  readonly #db: Db;
+
+  constructor(path: string) {
+    this.#db = openForReading(path);
+  }
+
+  close(): void {
+    this.#db.$client.close();
+  }
+
+  hostLabId(): string | undefined {
+    return this.#db.select().from(meta).where(eq(meta.key, 'host_lab')).get()?.value;
+  }
+
+  readPolicy(now: number): PolicyRecords {
+    const db = this.#db;
+    return {
+      labs: db.select().from(labs).all(),
+      people: readPeople(db, db.select().from(people).all()),
+      grants: readGrants(db, db.select().from(grants).all()),
+      ordersInForce: db
+        .select()
+        .from(orders)
+        .where(isNull(orders.liftedAt))
+        .orderBy(asc(orders.id))
+        .all()
+        .map(toOrder),
+      liveTokens: db.select().from(tokens).where(gt(tokens.expiresAt, now)).all(),
+    };
+  }
+
+  listLabs({ after, limit }: PageRequest): Lab[] {
+    return this.#db
+      .select()
+      .from(labs)
+      .where(after === undefined ? undefined : gt(labs.id, after))
+      .orderBy(asc(labs.id))
+      .limit(limit)
+      .all();
+  }
+
+  listPeople({ after, limit }: PageRequest, filter: { labId?: string | undefined }): Person[] {
+    const rows = this.#db
+      .select()
+      .from(people)
+      .where(
+        and(
+          maybe(after, (id) => gt(people.id, id)),
+          maybe(filter.labId, (id) => eq(people.labId, id)),
+        ),
+      )
+      .orderBy(asc(people.id))
+      .limit(limit)
+      .all();
+    return readPeople(this.#db, rows);
+  }
+
+  readGrant(id: string): Grant | undefined {
+    return readGrant(this.#db, id);
+  }
+
+  /** Newest first. */
+  listGrants(
+    { after, limit }: PageRequest,
+    filter: { labId?: string | undefined; state?: Grant['state'] | undefined },
+  ): Grant[] {
+    const rows = this.#db
+      .select()
+      .from(grants)
+      .where(
+        and(
+          maybe(after, (id) => lt(grants.id, id)),
+          maybe(filter.labId, (id) => eq(grants.labId, id)),
+          maybe(filter.state, (state) => eq(grants.state, state)),
+        ),
+      )
+      .orderBy(desc(grants.id))
+      .limit(limit)
+      .all();
+    return readGrants(this.#db, rows);
+  }
+
+  readOrder(id: string): Order | undefined {
+    const row = this.#db.select().from(orders).where(eq(orders.id, id)).get();
+    return row && toOrder(row);
+  }
+
+  /** Newest first. */
+  listOrders({ after, limit }: PageRequest, filter: { inForce?: boolean | undefined }): Order[] {
+    return this.#db
+      .select()
+      .from(orders)
+      .where(
+        and(
+          maybe(after, (id) => lt(orders.id, id)),
+          filter.inForce ? isNull(orders.liftedAt) : undefined,
+        ),
+      )
+      .orderBy(desc(orders.id))
+      .limit(limit)
+      .all()
+      .map(toOrder);
+  }
+
+  /** Newest first. */
+  listTokens(
+    { after, limit }: PageRequest,
+    filter: {
+      labId?: string | undefined;
+      personId?: string | undefined;
+      grantId?: string | undefined;
+      liveAt?: number | undefined;
+    },
+  ): TokenRow[] {
+    return this.#db
+      .select()
+      .from(tokens)
+      .leftJoin(runs, eq(runs.id, tokens.runId))
+      .where(
+        and(
+          maybe(after, (id) => lt(tokens.id, id)),
+          maybe(filter.labId, (id) => eq(tokens.labId, id)),
+          maybe(filter.personId, (id) => eq(tokens.personId, id)),
+          maybe(filter.grantId, (id) => eq(tokens.grantId, id)),
+          maybe(filter.liveAt, (now) => and(gt(tokens.expiresAt, now), isNull(tokens.revokedAt))),
+        ),
+      )
+      .orderBy(desc(tokens.id))
+      .limit(limit)
+      .all()
+      .map((row) => ({ ...row.tokens, runName: row.runs?.name ?? null }));
+  }
+
+  /** What a grant, and each person under it, has been charged. The person '' is the grant as a whole. */
+  readCharges(grantId: string): { personId: string; charged: Charged }[] {
+    const rows = this.#db.select().from(charges).where(eq(charges.grantId, grantId)).all();
+    const list = rows.map((row) => ({
+      personId: row.personId,
+      charged: {
+        requestsSettled: row.requestsSettled,
+        requestsReserved: row.requestsReserved,
+        tokensSettled: row.tokensSettled,
+        tokensReserved: row.tokensReserved,
+        spendSettledNanoUsd: row.spendSettledNano,
+        spendReservedNanoUsd: row.spendReservedNano,
+      },
+    }));
+    return list.length > 0 ? list : [{ personId: '', charged: NOTHING_CHARGED }];
+  }
+
+  openRequests(): number {
+    return this.#db.$client
+      .prepare("SELECT count(*) FROM requests WHERE state = 'open'")
+      .pluck()
+      .get() as number;
+  }
+
+  logSize(): number {
+    const last = this.#db
+      .select({ idx: entries.idx })
+      .from(entries)
+      .orderBy(desc(entries.idx))
+      .limit(1)
+      .get();
+    return last ? last.idx + 1 : 0;
+  }
+
+  readEntry(
+    index: number,
+    bounds: { labId?: string | undefined; personId?: string | undefined } = {},
+  ): StoredEntry | undefined {
+    return this.listEntries({ from: index, limit: 1, ...bounds }).find(
+      (entry) => entry.index === index,
+    );
+  }
+
+  /** In the order of the log. */
+  listEntries({ from, limit, ref, kind, grantId, labId, personId }: EntryFilter): StoredEntry[] {
+    return this.#db
+      .select({ index: entries.idx, bytes: entries.bytes })
+      .from(entries)
+      .where(
+        and(
+          gte(entries.idx, from),
+          maybe(ref, (value) => eq(entries.ref, value)),
+          maybe(kind, (value) => eq(entries.kind, value)),
+          maybe(grantId, (value) => eq(entries.grantId, value)),
+          maybe(labId, (value) => eq(entries.labId, value)),
+          maybe(personId, (value) => eq(entries.personId, value)),
+        ),
+      )
+      .orderBy(asc(entries.idx))
+      .limit(limit)
+      .all();
+  }
+
+  /** The entries `from` to `to - 1`, a batch at a time: a log of any size in bounded memory. */
+  *entryBatches(from: number, to: number, batch: number): Generator<Buffer[]> {
+    for (let start = from; start < to; start += batch) {
+      yield this.#db
+        .select({ bytes: entries.bytes })
+        .from(entries)
+        .where(and(gte(entries.idx, start), lt(entries.idx, Math.min(to, start + batch))))
+        .orderBy(asc(entries.idx))
+        .all()
+        .map(({ bytes }) => bytes);
+    }
+  }
+
+  latestCheckpoint(): { size: number; note: string; at: number } | undefined {
+    return this.#db.select().from(checkpoints).orderBy(desc(checkpoints.size)).limit(1).get();
+  }
+
+  /** Every checkpoint up to a size, oldest first. */
+  listCheckpoints(upTo: number): { size: number; note: string; at: number }[] {
+    return this.#db
+      .select()
+      .from(checkpoints)
+      .where(lte(checkpoints.size, upTo))
+      .orderBy(asc(checkpoints.size))
+      .all();
+  }
+
+  readonly readTile: ReadTile = (level, n) =>
+    this.#db
+      .select()
+      .from(tiles)
+      .where(and(eq(tiles.level, level), eq(tiles.n, n)))
+      .get()?.hashes;
+
+  /** What requests were charged, by id: for reconciling the ledger with the log. */
+  readRequests(ids: string[]): (typeof requests.$inferSelect)[] {
+    return this.#db.select().from(requests).where(inArray(requests.id, ids)).all();
+  }
+}
+
+function maybe<T>(value: T | undefined, condition: (value: T) => SQL | undefined): SQL | undefined {
+  return value === undefined ? undefined : condition(value);
+}

@@ -1,0 +1,132 @@
+/** Reads rows and puts them together to what core/ speaks of. Used by the writer and by readers alike. */
+import { and, asc, eq, inArray, isNull } from 'drizzle-orm';
+import type { Grant } from '../core/grants.ts';
+import type { Order } from '../core/orders.ts';
+import type { Lab, Member, Person } from '../core/people.ts';
+import type { Db } from './database.ts';
+import {
+  grantAcceptances,
+  grantApprovals,
+  grantVersions,
+  grants,
+  labs,
+  orders,
+  people,
+  personKeys,
+} from './schema.ts';
+
+type PersonRow = typeof people.$inferSelect;
+type GrantRow = typeof grants.$inferSelect;
+type OrderRow = typeof orders.$inferSelect;
+
+export function readLab(db: Db, id: string): Lab | undefined {
+  return db.select().from(labs).where(eq(labs.id, id)).get();
+}
+
+export function readPerson(db: Db, id: string): Person | undefined {
+  const row = db.select().from(people).where(eq(people.id, id)).get();
+  return row && readPeople(db, [row])[0];
+}
+
+/** The person and their lab. */
+export function readMember(db: Db, personId: string): Member | undefined {
+  const person = readPerson(db, personId);
+  const lab = person && readLab(db, person.labId);
+  return person && lab && { person, lab };
+}
+
+/** Adds to each person the keys they have in use. */
+export function readPeople(db: Db, rows: PersonRow[]): Person[] {
+  const ids = rows.map((row) => row.id);
+  const keys = inChunks(ids, (some) =>
+    db
+      .select()
+      .from(personKeys)
+      .where(and(inArray(personKeys.personId, some), isNull(personKeys.removedAt)))
+      .orderBy(asc(personKeys.addedAt))
+      .all(),
+  );
+  const byPerson = groupBy(keys, (key) => key.personId);
+  return rows.map((row) => ({
+    ...row,
+    keys: (byPerson.get(row.id) ?? []).map(({ kid, x, addedAt }) => ({ kid, x, addedAt })),
+  }));
+}
+
+export function readGrant(db: Db, id: string): Grant | undefined {
+  const row = db.select().from(grants).where(eq(grants.id, id)).get();
+  return row && readGrants(db, [row])[0];
+}
+
+/** Adds to each grant its text, authors, approvals and acceptances. */
+export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
+  const ids = rows.map((row) => row.id);
+  const versions = groupBy(
+    inChunks(ids, (some) =>
+      db.select().from(grantVersions).where(inArray(grantVersions.grantId, some)).all(),
+    ),
+    (row) => row.grantId,
+  );
+  const approvals = groupBy(
+    inChunks(ids, (some) =>
+      db.select().from(grantApprovals).where(inArray(grantApprovals.grantId, some)).all(),
+    ),
+    (row) => row.grantId,
+  );
+  const acceptances = groupBy(
+    inChunks(ids, (some) =>
+      db.select().from(grantAcceptances).where(inArray(grantAcceptances.grantId, some)).all(),
+    ),
+    (row) => row.grantId,
+  );
+  return rows.map((row) => {
+    const all = versions.get(row.id) ?? [];
+    const current = all.find((version) => version.version === row.version);
+    if (!current)
+      throw new Error(`Grant ${row.id} has no version ${row.version}: the database is damaged.`);
+    return {
+      id: row.id,
+      state: row.state,
+      version: row.version,
+      spec: current.spec,
+      termsDigest: current.termsDigest,
+      authorIds: [...new Set(all.map((version) => version.authorId))],
+      approvals: (approvals.get(row.id) ?? [])
+        .filter((approval) => approval.version === row.version)
+        .map(({ personId, approvedAs, at }) => ({ personId, as: approvedAs, at })),
+      acceptedBy: (acceptances.get(row.id) ?? [])
+        .filter((acceptance) => acceptance.termsDigest === current.termsDigest)
+        .map((acceptance) => acceptance.personId),
+      acceptedForLabBy: row.acceptedForLabBy,
+      createdAt: row.createdAt,
+      updatedAt: row.updatedAt,
+    };
+  });
+}
+
+export function toOrder(row: OrderRow): Order {
+  const { spec, ...rest } = row;
+  return { ...spec, ...rest };
+}
+
+export function readOrder(db: Db, id: string): Order | undefined {
+  const row = db.select().from(orders).where(eq(orders.id, id)).get();
+  return row && toOrder(row);
+}
+
+function groupBy<T>(list: T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of list) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
+  return groups;
+}
+
+/** SQLite bounds the number of variables of one statement. */
+function inChunks<T>(ids: string[], read: (some: string[]) => T[]): T[] {
+  const found: T[] = [];
+  for (let i = 0; i < ids.length; i += 500) found.push(...read(ids.slice(i, i + 500)));
+  return found;
+}

@@ -1,0 +1,186 @@
+/** The tables as drizzle sees them. What they mean stands in migrations/sqlite; both change together. */
+import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import type { Approval, GrantSpec, GrantState } from '../core/grants.ts';
+import type { OrderSpec } from '../core/orders.ts';
+import type { LabKind, Role } from '../core/people.ts';
+import type { Purpose } from '../core/vocabulary.ts';
+import type { RequestFacts } from '../core/requests.ts';
+
+export const meta = sqliteTable('meta', {
+  key: text().primaryKey(),
+  value: text().notNull(),
+});
+
+export const labs = sqliteTable('labs', {
+  id: text().primaryKey(),
+  kind: text().$type<LabKind>().notNull(),
+  name: text().notNull(),
+  createdAt: integer('created_at').notNull(),
+});
+
+export const people = sqliteTable('people', {
+  id: text().primaryKey(),
+  labId: text('lab_id').notNull(),
+  name: text().notNull(),
+  roles: text({ mode: 'json' }).$type<Role[]>().notNull(),
+  attributes: text({ mode: 'json' }).$type<Record<string, string>>().notNull(),
+  createdAt: integer('created_at').notNull(),
+  removedAt: integer('removed_at'),
+});
+
+export const personKeys = sqliteTable('person_keys', {
+  kid: text().primaryKey(),
+  personId: text('person_id').notNull(),
+  x: text().notNull(),
+  addedAt: integer('added_at').notNull(),
+  removedAt: integer('removed_at'),
+});
+
+export const grants = sqliteTable('grants', {
+  id: text().primaryKey(),
+  labId: text('lab_id').notNull(),
+  state: text().$type<GrantState>().notNull(),
+  version: integer().notNull(),
+  acceptedForLabBy: text('accepted_for_lab_by'),
+  createdAt: integer('created_at').notNull(),
+  updatedAt: integer('updated_at').notNull(),
+});
+
+export const grantVersions = sqliteTable(
+  'grant_versions',
+  {
+    grantId: text('grant_id').notNull(),
+    version: integer().notNull(),
+    authorId: text('author_id').notNull(),
+    spec: text({ mode: 'json' }).$type<GrantSpec>().notNull(),
+    termsDigest: text('terms_digest').notNull(),
+    createdAt: integer('created_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.version] })],
+);
+
+export const grantApprovals = sqliteTable(
+  'grant_approvals',
+  {
+    grantId: text('grant_id').notNull(),
+    version: integer().notNull(),
+    approvedAs: text('approved_as').$type<Approval['as']>().notNull(),
+    personId: text('person_id').notNull(),
+    at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.version, table.approvedAs] })],
+);
+
+export const grantAcceptances = sqliteTable(
+  'grant_acceptances',
+  {
+    grantId: text('grant_id').notNull(),
+    termsDigest: text('terms_digest').notNull(),
+    personId: text('person_id').notNull(),
+    at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.termsDigest, table.personId] })],
+);
+
+export const runs = sqliteTable('runs', {
+  id: text().primaryKey(),
+  grantId: text('grant_id').notNull(),
+  purpose: text().$type<Purpose>().notNull(),
+  name: text().notNull(),
+  personId: text('person_id').notNull(),
+  createdAt: integer('created_at').notNull(),
+});
+
+export const tokens = sqliteTable('tokens', {
+  id: text().primaryKey(),
+  audience: text().$type<'gateway' | 'control'>().notNull(),
+  personId: text('person_id').notNull(),
+  labId: text('lab_id').notNull(),
+  kid: text().notNull(),
+  grantId: text('grant_id'),
+  grantVersion: integer('grant_version'),
+  purpose: text().$type<Purpose>(),
+  runId: text('run_id'),
+  issuedAt: integer('issued_at').notNull(),
+  expiresAt: integer('expires_at').notNull(),
+  revokedAt: integer('revoked_at'),
+});
+
+export const usedAssertions = sqliteTable(
+  'used_assertions',
+  {
+    issuer: text().notNull(),
+    jti: text().notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.issuer, table.jti] })],
+);
+
+export const orders = sqliteTable('orders', {
+  id: text().primaryKey(),
+  spec: text({ mode: 'json' }).$type<OrderSpec>().notNull(),
+  issuedBy: text('issued_by').notNull(),
+  issuedAt: integer('issued_at').notNull(),
+  liftedBy: text('lifted_by'),
+  liftedAt: integer('lifted_at'),
+  liftGrounds: text('lift_grounds'),
+});
+
+export const requests = sqliteTable('requests', {
+  id: text().primaryKey(),
+  grantId: text('grant_id').notNull(),
+  personId: text('person_id').notNull(),
+  tokenId: text('token_id').notNull(),
+  state: text().$type<'open' | 'settled' | 'unknown'>().notNull(),
+  admittedAt: integer('admitted_at').notNull(),
+  settledAt: integer('settled_at'),
+  requests: integer().notNull(),
+  tokensReserved: integer('tokens_reserved').notNull(),
+  spendReservedNano: integer('spend_reserved_nano').notNull(),
+  tokensCharged: integer('tokens_charged').notNull(),
+  spendChargedNano: integer('spend_charged_nano').notNull(),
+  intent: text({ mode: 'json' }).$type<RequestFacts>().notNull(),
+});
+
+export const charges = sqliteTable(
+  'charges',
+  {
+    grantId: text('grant_id').notNull(),
+    personId: text('person_id').notNull(),
+    requestsSettled: integer('requests_settled').notNull(),
+    requestsReserved: integer('requests_reserved').notNull(),
+    tokensSettled: integer('tokens_settled').notNull(),
+    tokensReserved: integer('tokens_reserved').notNull(),
+    spendSettledNano: integer('spend_settled_nano').notNull(),
+    spendReservedNano: integer('spend_reserved_nano').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
+);
+
+export const entries = sqliteTable('entries', {
+  idx: integer().primaryKey(),
+  id: text().notNull(),
+  kind: text().notNull(),
+  ref: text(),
+  labId: text('lab_id'),
+  personId: text('person_id'),
+  grantId: text('grant_id'),
+  leaf: blob({ mode: 'buffer' }).notNull(),
+  bytes: blob({ mode: 'buffer' }).notNull(),
+});
+
+export const tiles = sqliteTable(
+  'tiles',
+  {
+    level: integer().notNull(),
+    n: integer().notNull(),
+    hashes: blob({ mode: 'buffer' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.level, table.n] })],
+);
+
+export const checkpoints = sqliteTable('checkpoints', {
+  size: integer().primaryKey(),
+  note: text().notNull(),
+  at: integer().notNull(),
+});

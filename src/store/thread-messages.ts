@@ -1,0 +1,17 @@
+/** What the main thread and the writer thread say to each other. */
+import type { Call, Committed } from './group-commit.ts';
+
+/** Handed to the writer thread when it starts. */
+export interface WriterSettings {
+  dataDir: string;
+  /** Origin that a new log gets; an existing log keeps its own and refuses another. */
+  origin: string;
+}
+
+export type ToWriter = { kind: 'call'; call: Call } | { kind: 'stop' };
+
+export type FromWriter =
+  | { kind: 'ready'; origin: string; verifierKey: string; epoch: number }
+  | { kind: 'refused_to_start'; reason: string }
+  | ({ kind: 'committed' } & Committed)
+  | { kind: 'stopped' };

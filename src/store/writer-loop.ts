@@ -1,0 +1,49 @@
+/** The writer thread's loop: takes calls off the port, commits them in groups, answers. */
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { GroupCommit, MAX_BATCH, type Call } from './group-commit.ts';
+import type { WriterContext } from './context.ts';
+import type { FromWriter, ToWriter } from './thread-messages.ts';
+
+/** Tiles and a signed checkpoint follow the log this closely, off the path of requests. */
+const CHECKPOINT_EVERY_MS = 1_000;
+
+/** Serves calls until it is told to stop. `onStop` runs after the last commit. */
+export function runWriterLoop(port: MessagePort, context: WriterContext, onStop: () => void): void {
+  const committer = new GroupCommit(context);
+  const send = (message: FromWriter): void => port.postMessage(message);
+  const commit = (calls: readonly Call[]): void =>
+    send({ kind: 'committed', ...committer.commit(calls) });
+  const checkpoint = (): void => {
+    const now = context.clock();
+    // Nobody waits for this one; its answer carries the id 0.
+    commit([
+      { id: 0, name: 'publishCheckpoint', args: { at: now }, notAfter: now + CHECKPOINT_EVERY_MS },
+    ]);
+  };
+  let checkpointed = context.size;
+  const timer = setInterval(() => {
+    if (context.size === checkpointed) return;
+    checkpoint();
+    checkpointed = context.size;
+  }, CHECKPOINT_EVERY_MS);
+
+  port.on('message', (first: ToWriter) => {
+    let next: ToWriter | undefined = first;
+    while (next !== undefined) {
+      const calls: Call[] = [];
+      while (next?.kind === 'call' && calls.length < MAX_BATCH) {
+        calls.push(next.call);
+        next = receiveMessageOnPort(port)?.message as ToWriter | undefined;
+      }
+      if (calls.length > 0) commit(calls);
+      if (next?.kind === 'stop') {
+        clearInterval(timer);
+        checkpoint();
+        onStop();
+        send({ kind: 'stopped' });
+        port.close();
+        return;
+      }
+    }
+  });
+}
