@@ -1,12 +1,14 @@
 /** The writer thread: the only place that opens the database for writing. Wires store and audit together. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { openLogKey } from './audit/log-key.ts';
+import { createLogKey, loadLogKey, type LogKey } from './audit/log-key.ts';
 import { WriterContext } from './store/context.ts';
 import { DATABASE_FILE, openForWriting, withDrizzle } from './store/database.ts';
 import { lockDataDirectory } from './store/lock.ts';
 import { migrate, refuseNewerDatabase } from './store/migrations.ts';
 import type { FromWriter, WriterSettings } from './store/thread-messages.ts';
+import { readMeta } from './store/records.ts';
 import { runWriterLoop } from './store/writer-loop.ts';
 import { systemClock } from './lib/clock.ts';
 
@@ -23,9 +25,9 @@ function start(): void {
     const connection = openForWriting(path);
     migrate(connection);
     const db = withDrizzle(connection);
-    const logKey = openLogKey(join(dataDir, 'keys', 'log.pem'), origin);
+    const known = readMeta(db, 'log_origin');
+    const logKey = openLogKey(join(dataDir, 'keys', 'log.pem'), origin, known === undefined);
     const context = new WriterContext(db, logKey, systemClock);
-    const known = context.readMeta('log_origin');
     if (known === undefined) context.writeMeta('log_origin', origin);
     else if (known !== origin) {
       throw new Error(
@@ -44,6 +46,11 @@ function start(): void {
     });
     port.close();
   }
+}
+
+/** A log that has begun keeps its key: with a new one, no later checkpoint could be tied to an earlier one. */
+function openLogKey(path: string, origin: string, isNewLog: boolean): LogKey {
+  return isNewLog && !existsSync(path) ? createLogKey(path, origin) : loadLogKey(path, origin);
 }
 
 start();

@@ -136,7 +136,9 @@ CREATE TABLE requests (
   spend_reserved_nano INTEGER NOT NULL,
   tokens_charged      INTEGER NOT NULL,
   spend_charged_nano  INTEGER NOT NULL,
-  intent              TEXT NOT NULL
+  intent              TEXT NOT NULL,
+  -- Salt of the commitments in the request's entries. Destroying it leaves every proof valid.
+  salt                BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_grant_time ON requests (grant_id, admitted_at);
 CREATE INDEX requests_open ON requests (id) WHERE state = 'open';

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { TILE_WIDTH, parseTilePath, tileLevels, tilePath, tileWidth } from '../core/audit/tiles.ts';
 
 /** Name and version of the format. */
-export const BUNDLE_FORMAT = 'sallyport-evidence/1';
+const BUNDLE_FORMAT = 'sallyport-evidence/1';
 
 /** Entries in every file of entries but the last: at most 64 MiB, which is what the writer holds in memory. */
 export const ENTRIES_PER_FILE = 1024;

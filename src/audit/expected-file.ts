@@ -6,21 +6,21 @@ import { incomplete, tampered } from './finding.ts';
 /**
  * The next file, which must have this name.
  *
- * @param size the log's size by its checkpoint; 0 while that is not known
+ * @param size the log's size by its checkpoint; undefined while that is not known
  * @param firstEntry index of the first entry that is lost with the file, if it holds entries
  * @throws Finding
  */
 export async function expectFile(
   reader: BundleReader,
   path: string,
-  size: number,
+  size: number | undefined,
   firstEntry?: number,
 ): Promise<BundleFile> {
   const file = await reader.next(path);
   if (file?.path === path) return file;
   if (file !== undefined) {
-    const stands = bundlePosition(file.path, size);
-    const belongs = bundlePosition(path, size) ?? 0;
+    const stands = positionOf(file.path, size);
+    const belongs = positionOf(path, size) ?? 0;
     if (stands === undefined) {
       throw tampered(
         `The bundle holds “${printable(file.path)}” where ${path} should be; no bundle of this log has such a file.`,
@@ -53,9 +53,16 @@ export async function readExact(
 
 /** The next file, whole, when it has at most so many bytes. Throws a Finding otherwise. */
 export async function readSmall(reader: BundleReader, path: string, most: number): Promise<Buffer> {
-  const file = await expectFile(reader, path, 0);
+  const file = await expectFile(reader, path, undefined);
   if (file.size > most) throw tampered(`${path} has ${file.size} bytes: too many for such a file.`);
   return collect(file);
+}
+
+/** Position in the bundle; infinite for a tile or entries of a log whose size is not known yet. */
+function positionOf(path: string, size: number | undefined): number | undefined {
+  const position = bundlePosition(path, size ?? 0);
+  if (size === undefined && /^(tile|entries)\//.test(path)) return Infinity;
+  return position;
 }
 
 async function collect(file: BundleFile): Promise<Buffer> {

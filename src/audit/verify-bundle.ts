@@ -27,7 +27,7 @@ export interface BundleReport {
   size?: number;
   /** The signed root, in base64 as in the checkpoint. */
   root?: string;
-  /** Entries whose bytes were compared with their leaf hash and found right. */
+  /** Entries whose bytes were found right. */
   entriesChecked: number;
   /** The first entry that is wrong, or missing. Undefined when no single entry is to blame. */
   firstBadIndex?: number;

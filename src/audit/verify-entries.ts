@@ -12,7 +12,7 @@ import type { TilesVerdict } from './verify-tiles.ts';
 
 /** How far the check of the entries got; filled in as it goes, so that it is right when a Finding is thrown. */
 export interface EntriesProgress {
-  /** Entries whose bytes have the leaf hash that stands in the tiles. */
+  /** Entries found right: by their leaf hashes in the tiles or, where tiles were changed, by the root of all. */
   matching: number;
 }
 
@@ -34,27 +34,24 @@ export async function checkEntries(
   const accumulator = createRootAccumulator();
   const hashes = leafHashes(tiles);
   let misfit: Misfit | undefined;
+  let explained: Finding | undefined;
 
   const checkLine = async (index: number, line: Buffer): Promise<void> => {
     const hash = leafHash(line);
     accumulator.add(hash);
     if (misfit !== undefined) {
+      if (tiles.problem !== undefined) return;
       // The line after the misfit tells a removed entry from an exchanged one.
-      if (tiles.problem === undefined) throw await explainMismatch(misfit, line, size, hashes);
-      return;
+      explained = await explainMismatch(misfit, line, size, hashes);
+      throw explained;
     }
     if (!hash.equals(await hashes(index))) {
       misfit = { index, line };
       return;
     }
     progress.matching += 1;
-    const place = ownPlace(line);
-    if (place?.index !== index || place.log !== origin) {
-      throw tampered(
-        `Entry ${index} is signed, but says of itself that it is entry ${String(place?.index)} of ${String(place?.log)}: the log was kept wrongly.`,
-        index,
-      );
-    }
+    // While tiles are in doubt, a leaf hash that fits does not show that the entry was signed.
+    if (tiles.problem === undefined) assertOwnPlace(line, index, origin);
   };
 
   try {
@@ -63,7 +60,7 @@ export async function checkEntries(
     }
   } catch (error) {
     // What was changed comes before what is missing, or damaged, after it.
-    if (!(error instanceof Finding) || error.status === 'could_not_run') throw error;
+    if (!(error instanceof Finding) || error === explained) throw error;
     if (tiles.problem !== undefined && error.status === 'incomplete') {
       throw tampered(`${tiles.problem.problem} Besides: ${error.message}`, error.firstBadIndex);
     }
@@ -72,10 +69,23 @@ export async function checkEntries(
   }
 
   const reached = accumulator.root().equals(root);
-  if (tiles.problem !== undefined) throw blame(tiles.problem, reached, misfit?.index, size);
+  if (tiles.problem !== undefined) {
+    if (reached) progress.matching = size;
+    throw blame(tiles.problem, reached, misfit?.index, size);
+  }
   if (misfit !== undefined) throw await explainMismatch(misfit, undefined, size, hashes);
   // Only if the files changed under our hands: every leaf hash was right when it was read.
   if (!reached) throw tampered('The entries do not hash to the signed root.');
+}
+
+/** What is signed may still be wrong: the log itself put the entry where it does not belong. */
+function assertOwnPlace(line: Buffer, index: number, origin: string): void {
+  const place = ownPlace(line);
+  if (place?.index === index && place.log === origin) return;
+  throw tampered(
+    `Entry ${index} is signed, but says of itself that it is entry ${JSON.stringify(place?.index)} of ${JSON.stringify(place?.log)}: the log was kept wrongly.`,
+    index,
+  );
 }
 
 /** Reads one file of entries. Throws a Finding when it does not hold exactly its entries' lines. */
@@ -154,7 +164,7 @@ function leafTilePath(index: number, size: number): string {
 }
 
 /** Gives the leaf hash of an entry as it stands in the tiles. */
-export type LeafHashes = (index: number) => Promise<Buffer>;
+type LeafHashes = (index: number) => Promise<Buffer>;
 
 /** Holds the tile that was asked for last: entries come in order. */
 function leafHashes(tiles: TilesVerdict): LeafHashes {

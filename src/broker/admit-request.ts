@@ -15,6 +15,8 @@ export interface AdmitInput {
   /** Address that the request came from. */
   address: string;
   amount: Amount;
+  /** Salt of the commitments to the bodies, 16 bytes. */
+  salt: Uint8Array;
   /** Further facts for the intent entry. */
   data: Record<string, Json | undefined>;
   /** Aborted, with a Refusal as its reason, when the request may not go on. */
@@ -50,6 +52,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<R
           facts,
           caps: capsOf(grant),
           amount: input.amount,
+          salt: input.salt,
           data: input.data,
         },
         // The caller has been told 503 and nothing was forwarded: the reservation goes back.

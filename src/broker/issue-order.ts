@@ -1,5 +1,4 @@
 /** Issuing and lifting orders. */
-import { RefusedError, refusal } from '../core/denials.ts';
 import type { Order, OrderSpec } from '../core/orders.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
@@ -61,11 +60,4 @@ function warningFor(broker: Broker, { selector }: OrderSpec): string | undefined
     return `${nothing}: no endpoint offers the model "${selector.model}".`;
   }
   return undefined;
-}
-
-/** The order as it stands. @throws RefusedError `not_found` */
-export function showOrder(broker: Broker, orderId: string): Order {
-  const order = broker.readers.readOrder(orderId);
-  if (!order) throw new RefusedError(refusal('not_found', 'There is no such order.'));
-  return order;
 }

@@ -35,6 +35,7 @@ export class LiveRequests {
   #cuts: Cut[] = [];
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
+  readonly #whenEmpty: (() => void)[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -57,6 +58,13 @@ export class LiveRequests {
 
   leave(requestId: string): void {
     this.#live.delete(requestId);
+    if (this.#live.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+  }
+
+  /** Resolves when nothing is in flight. */
+  empty(): Promise<void> {
+    if (this.#live.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 
   /** Decides every live request again and cuts those that may not go on. */

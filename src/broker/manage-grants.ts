@@ -1,18 +1,24 @@
 /** Grants: from draft to end. */
 import { createHash } from 'node:crypto';
+import type { Action } from '../core/authority.ts';
 import { RefusedError, refusal } from '../core/denials.ts';
 import type { Grant, GrantSpec, GrantStep } from '../core/grants.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
+import { recordDenial } from './deny-action.ts';
 
 /** What acceptances refer to: SHA-256 over the text of the terms, hex. */
 export function digestOfTerms(spec: GrantSpec): string {
   return createHash('sha256').update(spec.terms.text, 'utf8').digest('hex');
 }
 
-export function createGrant(broker: Broker, actorId: string, spec: GrantSpec): Promise<Grant> {
-  mustBeOffered(broker, spec);
+export async function createGrant(
+  broker: Broker,
+  actorId: string,
+  spec: GrantSpec,
+): Promise<Grant> {
+  await mustBeOffered(broker, actorId, 'grant.create', spec);
   const who = by(broker, actorId);
   return broker.store.write('createGrant', {
     by: who,
@@ -22,13 +28,13 @@ export function createGrant(broker: Broker, actorId: string, spec: GrantSpec): P
   });
 }
 
-export function amendGrant(
+export async function amendGrant(
   broker: Broker,
   actorId: string,
   grantId: string,
   spec: GrantSpec,
 ): Promise<Grant> {
-  mustBeOffered(broker, spec);
+  await mustBeOffered(broker, actorId, 'grant.amend', spec, grantId);
   return broker.store.write('amendGrant', {
     by: by(broker, actorId),
     grantId,
@@ -64,21 +70,29 @@ export function stepGrant(
   return broker.store.write(OPERATION_OF[step], { by: by(broker, actorId), grantId, ...input });
 }
 
-/** A grant can name only what the configuration offers. */
-function mustBeOffered(broker: Broker, spec: GrantSpec): void {
-  const wrong = (message: string): never => {
-    throw new RefusedError(refusal('invalid_request', message, { param: 'endpoints' }));
-  };
+/** A grant can name only what the configuration offers. @throws RefusedError after the refusal was recorded */
+async function mustBeOffered(
+  broker: Broker,
+  actorId: string,
+  action: Action,
+  spec: GrantSpec,
+  grantId?: string,
+): Promise<void> {
+  const problem = notOffered(broker, spec);
+  if (problem === undefined) return;
+  const why = refusal('invalid_request', problem, { param: 'endpoints' });
+  await recordDenial(broker, actorId, action, why, grantId);
+  throw new RefusedError(why);
+}
+
+function notOffered({ endpoints }: Broker, spec: GrantSpec): string | undefined {
   for (const { endpoint: id, models } of spec.endpoints) {
-    const endpoint = broker.endpoints.get(id);
+    const endpoint = endpoints.get(id);
     if (!endpoint)
-      return wrong(
-        `There is no endpoint "${id}". There are: ${[...broker.endpoints.keys()].join(', ')}.`,
-      );
+      return `There is no endpoint "${id}". There are: ${[...endpoints.keys()].join(', ')}.`;
     const missing = models.filter((model) => !endpoint.models.includes(model));
     if (missing.length > 0)
-      wrong(
-        `The endpoint "${id}" does not offer ${missing.join(', ')}. It offers: ${endpoint.models.join(', ')}.`,
-      );
+      return `The endpoint "${id}" does not offer ${missing.join(', ')}. It offers: ${endpoint.models.join(', ')}.`;
   }
+  return undefined;
 }

@@ -72,6 +72,11 @@ export class Policy {
     return this.#grants.get(id);
   }
 
+  /** The grants of a lab, in whatever state. */
+  grantsOf(labId: string): Grant[] {
+    return [...this.#grants.values()].filter((grant) => grant.spec.lab === labId);
+  }
+
   token(id: string): LiveToken | undefined {
     return this.#tokens.get(id);
   }

@@ -24,3 +24,20 @@ export function mayRead(broker: Broker, actorId: string, action: Action): Readin
         : { personId: member.person.id };
   return { member, reach, bounds };
 }
+
+interface Bounds {
+  labId?: string | undefined;
+  personId?: string | undefined;
+}
+
+/**
+ * What a reader asks for, cut down to what they may see. Undefined when the two have nothing in common:
+ * whoever asks for another lab's things gets none, not their own.
+ */
+export function within<F extends Bounds>(bounds: Bounds, asked: F): (F & Bounds) | undefined {
+  for (const part of ['labId', 'personId'] as const) {
+    const [bound, wanted] = [bounds[part], asked[part]];
+    if (bound !== undefined && wanted !== undefined && bound !== wanted) return undefined;
+  }
+  return { ...asked, ...bounds };
+}

@@ -1,11 +1,11 @@
 /** Ending and listing tokens. */
-import { RefusedError } from '../core/denials.ts';
+import { RefusedError, refuse } from '../core/denials.ts';
 import { verifyAccessToken, type AccessToken } from '../oauth/access-token.ts';
 import { authenticateClient } from '../oauth/client-assertion.ts';
 import type { PageRequest, TokenRow } from '../store/readers.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
-import { mayRead } from './reach.ts';
+import { mayRead, within } from './reach.ts';
 
 /** Ends a token by its id. When it returns, no request passes with it and its live streams are cut. */
 export async function revokeToken(
@@ -24,7 +24,7 @@ export async function revokeToken(
  */
 export async function revokePresentedToken(
   broker: Broker,
-  request: { assertion: string; token: string },
+  request: { assertion: string; clientId: string | undefined; token: string },
 ): Promise<void> {
   const client = await authenticateClient(
     request.assertion,
@@ -32,6 +32,8 @@ export async function revokePresentedToken(
     (id) => broker.policy.person(id),
     broker.clock(),
   );
+  if (request.clientId !== undefined && request.clientId !== client.person.id)
+    refuse('invalid_client');
   await broker.store.write('consumeAssertion', { assertion: client.assertion });
   const token = await readOwnToken(broker, request.token);
   if (token?.personId === client.person.id) await revokeToken(broker, client.person.id, token.id);
@@ -65,10 +67,11 @@ export function listTokens(
   },
 ): TokenRow[] {
   const { bounds } = mayRead(broker, actorId, 'token.read');
+  const { grantId, personId, live } = filter;
+  const bounded = within(bounds, { grantId, personId });
+  if (!bounded) return [];
   return broker.readers.listTokens(page, {
-    grantId: filter.grantId,
-    personId: filter.personId,
-    liveAt: filter.live ? broker.clock() : undefined,
-    ...bounds,
+    ...bounded,
+    liveAt: live ? broker.clock() : undefined,
   });
 }

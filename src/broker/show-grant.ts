@@ -1,12 +1,13 @@
 /** What is shown of a grant: its status is the decision function's, not a column's. */
 import { grantStanding, type Standing } from '../core/access.ts';
+import { budgetsLeft } from '../core/budgets-left.ts';
 import { refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import { isWithin } from '../core/authority.ts';
-import type { Charged } from '../core/limits.ts';
+import { NOTHING_CHARGED, type Budgets, type Charged } from '../core/limits.ts';
 import type { PageRequest } from '../store/readers.ts';
 import type { Broker } from './broker.ts';
-import { mayRead } from './reach.ts';
+import { mayRead, within } from './reach.ts';
 
 export interface ShownGrant {
   grant: Grant;
@@ -16,8 +17,7 @@ export interface ShownGrant {
 export function showGrant(broker: Broker, actorId: string, grantId: string): ShownGrant {
   const { member, reach } = mayRead(broker, actorId, 'grant.read');
   const grant = broker.policy.grant(grantId);
-  if (!grant || !isWithin(reach, member, { labId: grant.spec.lab }))
-    return refuse('not_found', 'There is no such grant.');
+  if (!grant || !isWithin(reach, member, { labId: grant.spec.lab })) return refuse('not_found');
   return withStanding(broker, grant);
 }
 
@@ -28,7 +28,8 @@ export function listGrants(
   filter: { labId?: string | undefined; state?: Grant['state'] | undefined },
 ): ShownGrant[] {
   const { bounds } = mayRead(broker, actorId, 'grant.read');
-  const grants = broker.readers.listGrants(page, { ...filter, ...bounds });
+  const bounded = within(bounds, filter);
+  const grants = bounded ? broker.readers.listGrants(page, bounded) : [];
   return grants.map((grant) => withStanding(broker, grant));
 }
 
@@ -37,21 +38,42 @@ export function withStanding(broker: Broker, grant: Grant): ShownGrant {
   return { grant, standing: grantStanding(grant, broker.policy.orders, broker.clock()) };
 }
 
+/** What one scope, a grant or a person under it, has used and has left. */
+export interface ScopeUsage {
+  charged: Charged;
+  lastDay: { requests: number; tokens: number };
+  left: ReturnType<typeof budgetsLeft>;
+}
+
 export interface ShownUsage {
   grant: Grant;
   /** The grant as a whole. */
-  total: Charged;
-  people: { personId: string; charged: Charged }[];
+  total: ScopeUsage;
+  /** Everybody on the roster, and everybody who was charged. */
+  people: (ScopeUsage & { personId: string })[];
 }
 
 /** What a grant has been charged. A researcher sees the whole and their own part. */
 export function showUsage(broker: Broker, actorId: string, grantId: string): ShownUsage {
   const { grant } = showGrant(broker, actorId, grantId);
   const { member, reach } = mayRead(broker, actorId, 'usage.read');
-  const rows = broker.readers.readCharges(grantId);
-  const total = rows.find((row) => row.personId === '')?.charged ?? refuse('unexpected');
-  const people = rows.filter(
-    (row) => row.personId !== '' && (reach !== 'self' || row.personId === member.person.id),
+  const charges = new Map(
+    broker.readers.readCharges(grantId).map(({ personId, charged }) => [personId, charged]),
   );
-  return { grant, total, people };
+  const days = broker.readers.readDayUse(grantId, broker.clock());
+  const usage = (personId: string, budgets: Budgets): ScopeUsage => {
+    const charged = charges.get(personId) ?? NOTHING_CHARGED;
+    const lastDay = days.get(personId) ?? { requests: 0, tokens: 0 };
+    return { charged, lastDay, left: budgetsLeft(budgets, charged, lastDay) };
+  };
+  const { spec } = grant;
+  const people = new Set([...spec.people.map((entry) => entry.person), ...charges.keys()]);
+  people.delete('');
+  return {
+    grant,
+    total: usage('', spec.budgets),
+    people: [...people]
+      .filter((personId) => reach !== 'self' || personId === member.person.id)
+      .map((personId) => ({ personId, ...usage(personId, spec.perPerson.budgets) })),
+  };
 }

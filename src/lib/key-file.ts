@@ -84,13 +84,17 @@ function parseKey(path: string, pem: string): KeyObject {
   }
 }
 
+const ADVICE: Record<string, string> = {
+  EEXIST: 'there is a file already, and a key is never overwritten',
+  ENOENT: 'there is no such file or folder',
+  EACCES: 'this user may not',
+};
+
 function orExplain<T>(what: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    throw new KeyFileError(
-      `Cannot ${what}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new KeyFileError(`Cannot ${what}: ${ADVICE[code] ?? code}.`, { cause: error });
   }
 }

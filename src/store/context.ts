@@ -9,6 +9,7 @@ import type { Lab, Person } from '../core/people.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Db } from './database.ts';
 import { Ledger } from './ledger.ts';
+import { readMeta } from './records.ts';
 import { entries, meta } from './schema.ts';
 
 /** A token that has not expired. */
@@ -84,7 +85,7 @@ export class WriterContext {
       .from(entries)
       .get()?.idx;
     this.#next = last === null || last === undefined ? 0 : last + 1;
-    this.#host = this.readMeta('host_lab') ?? '';
+    this.#host = readMeta(this.db, 'host_lab') ?? '';
     this.ledger.forgetWindows();
   }
 
@@ -141,14 +142,6 @@ export class WriterContext {
   changed(change: PolicyChange): void {
     this.changes.push(change);
     if (change.kind !== 'token' || change.value.revokedAt !== null) this.epoch += 1;
-  }
-
-  readMeta(key: string): string | undefined {
-    return this.db
-      .select()
-      .from(meta)
-      .where(sql`${meta.key} = ${key}`)
-      .get()?.value;
   }
 
   writeMeta(key: string, value: string): void {

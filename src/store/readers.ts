@@ -7,14 +7,14 @@ import type { Order } from '../core/orders.ts';
 import type { Lab, Person } from '../core/people.ts';
 import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
-import { readGrant, readGrants, readPeople, toOrder } from './records.ts';
+import { readDayUse, type DayUse } from './day-use.ts';
+import { readMeta, readGrant, readGrants, readPeople, toOrder } from './records.ts';
 import {
   charges,
   checkpoints,
   entries,
   grants,
   labs,
-  meta,
   orders,
   people,
   requests,
@@ -69,7 +69,7 @@ export class Readers {
   }
 
   hostLabId(): string | undefined {
-    return this.#db.select().from(meta).where(eq(meta.key, 'host_lab')).get()?.value;
+    return readMeta(this.#db, 'host_lab');
   }
 
   readPolicy(now: number): PolicyRecords {
@@ -206,6 +206,11 @@ export class Readers {
       },
     }));
     return list.length > 0 ? list : [{ personId: '', charged: NOTHING_CHARGED }];
+  }
+
+  /** What was charged in the last day, by person. */
+  readDayUse(grantId: string, now: number): Map<string, DayUse> {
+    return readDayUse(this.#db, grantId, now);
   }
 
   openRequests(): number {

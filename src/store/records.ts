@@ -10,6 +10,7 @@ import {
   grantVersions,
   grants,
   labs,
+  meta,
   orders,
   people,
   personKeys,
@@ -18,6 +19,10 @@ import {
 type PersonRow = typeof people.$inferSelect;
 type GrantRow = typeof grants.$inferSelect;
 type OrderRow = typeof orders.$inferSelect;
+
+export function readMeta(db: Db, key: string): string | undefined {
+  return db.select().from(meta).where(eq(meta.key, key)).get()?.value;
+}
 
 export function readLab(db: Db, id: string): Lab | undefined {
   return db.select().from(labs).where(eq(labs.id, id)).get();

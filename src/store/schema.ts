@@ -140,6 +140,7 @@ export const requests = sqliteTable('requests', {
   tokensCharged: integer('tokens_charged').notNull(),
   spendChargedNano: integer('spend_charged_nano').notNull(),
   intent: text({ mode: 'json' }).$type<RequestFacts>().notNull(),
+  salt: blob({ mode: 'buffer' }).notNull(),
 });
 
 export const charges = sqliteTable(

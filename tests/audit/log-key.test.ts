@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../src/core/audit/checkpoint.ts';
-import { LogKeyError, createLogKey, loadLogKey } from '../../src/audit/log-key.ts';
+import { createLogKey, loadLogKey } from '../../src/audit/log-key.ts';
+import { KeyFileError } from '../../src/lib/key-file.ts';
 
 const ORIGIN = 'audit.lab.example/sallyport';
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-log-key-'));
@@ -31,7 +32,7 @@ describe('the log’s key', () => {
     const path = newPath();
     createLogKey(path, ORIGIN);
     const before = readFileSync(path);
-    expect(() => createLogKey(path, ORIGIN)).toThrow(LogKeyError);
+    expect(() => createLogKey(path, ORIGIN)).toThrow(KeyFileError);
     expect(readFileSync(path)).toEqual(before);
   });
 
@@ -56,7 +57,7 @@ describe('the log’s key', () => {
 
   it('is refused when it is missing, not a file, not a key or of another kind, without being quoted', () => {
     expect(() => loadLogKey(newPath(), ORIGIN)).toThrow('no such file');
-    expect(() => loadLogKey(folder, ORIGIN)).toThrow(LogKeyError);
+    expect(() => loadLogKey(folder, ORIGIN)).toThrow(KeyFileError);
     const path = newPath();
     writeFileSync(path, 'CANARY', { mode: 0o600 });
     expect(() => loadLogKey(path, ORIGIN)).toThrow('not a private key');
@@ -64,13 +65,13 @@ describe('the log’s key', () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     writeFileSync(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));
     expect(() => loadLogKey(path, ORIGIN)).toThrow('not an Ed25519 key');
-    expect(() => createLogKey(join(folder, 'nowhere', 'key.pem'), ORIGIN)).toThrow(LogKeyError);
+    expect(() => createLogKey(join(folder, 'nowhere', 'key.pem'), ORIGIN)).toThrow(KeyFileError);
   });
 
   it('needs a name that a key can have', () => {
     for (const origin of ['', 'a b', 'a+b', 'a\nb']) {
-      expect(() => createLogKey(newPath(), origin)).toThrow(LogKeyError);
-      expect(() => loadLogKey(newPath(), origin)).toThrow(LogKeyError);
+      expect(() => createLogKey(newPath(), origin)).toThrow(KeyFileError);
+      expect(() => loadLogKey(newPath(), origin)).toThrow(KeyFileError);
     }
   });
 

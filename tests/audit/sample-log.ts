@@ -11,7 +11,7 @@ import { signNote } from '../../src/core/audit/note.ts';
 import { EMPTY_EDGE, appendLeaves } from '../../src/core/audit/tree-edge.ts';
 import { evidenceBundle, type BundleContents } from '../../src/audit/bundle.ts';
 
-export const ORIGIN = 'audit.lab.example/sallyport';
+const ORIGIN = 'audit.lab.example/sallyport';
 
 export function newLogKey(origin = ORIGIN) {
   const { privateKey } = generateKeyPairSync('ed25519');

@@ -3,7 +3,7 @@ import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto
 import type { NoteSigner, NoteVerifier } from './note.ts';
 
 /** Signature type of plain Ed25519. Timestamped cosignatures (0x04) are for witnesses. */
-export const ED25519 = 0x01;
+const ED25519 = 0x01;
 
 const PUBLIC_KEY_BYTES = 32;
 

@@ -159,7 +159,8 @@ export function openNote(
 
 /** A key's name and id as people compare them, for instance `log.example+0a1b2c3d`. */
 export function describeKey(key: { name: string; keyId: number }): string {
-  return `${key.name}+${key.keyId.toString(16).padStart(8, '0')}`;
+  // The name may come from a forged note, and the text goes to a terminal.
+  return `${key.name.replaceAll(/\p{C}/gu, '?')}+${key.keyId.toString(16).padStart(8, '0')}`;
 }
 
 function parseSignatureLine(line: string): NoteSignature {

@@ -21,7 +21,7 @@ export interface TreeEdge {
 }
 
 /** A tile to be stored whole in place of what was stored for it: 1 to 256 hashes, concatenated. */
-export interface TileRow {
+interface TileRow {
   level: number;
   n: number;
   hashes: Buffer;

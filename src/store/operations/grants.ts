@@ -164,7 +164,7 @@ export const revokeGrant = stepOperation('revoke');
 export const closeGrant = stepOperation('close');
 
 function mustFind(context: WriterContext, grantId: string, who: Authorised): Grant {
-  const grant = readGrant(context.db, grantId) ?? refuse('not_found', 'There is no such grant.');
+  const grant = readGrant(context.db, grantId) ?? refuse('not_found');
   mustReach(who, { labId: grant.spec.lab });
   return grant;
 }

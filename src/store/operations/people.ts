@@ -3,7 +3,7 @@ import { and, eq, isNull } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
 import { ROLES_OF_LAB, type Lab, type LabKind, type Person, type Role } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
-import { readLab, readPerson } from '../records.ts';
+import { readLab, readMeta, readPerson } from '../records.ts';
 import { labs, people, personKeys, tokens } from '../schema.ts';
 import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
 
@@ -22,7 +22,7 @@ export const initialise: Operation<
   { lab: Lab; admin: Person }
 > = {
   run(context, { at, entryId, lab, admin }) {
-    if (context.readMeta('host_lab'))
+    if (readMeta(context.db, 'host_lab'))
       refuse('already_exists', 'This data directory has a host lab already.');
     context.writeMeta('host_lab', lab.id);
     const host = insertLab(context, { ...lab, kind: 'host', createdAt: at });
@@ -234,5 +234,5 @@ function insertKey(
 }
 
 function mustFind(context: WriterContext, personId: string): Person {
-  return readPerson(context.db, personId) ?? refuse('not_found', 'There is no such person.');
+  return readPerson(context.db, personId) ?? refuse('not_found');
 }

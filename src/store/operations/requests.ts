@@ -30,6 +30,8 @@ export interface ReserveArgs {
   /** Caps of the grant and of the person, in this order. */
   caps: [ScopeCaps, ScopeCaps];
   amount: Amount;
+  /** Salt of the commitments in the entries of this request, 16 bytes. */
+  salt: Uint8Array;
   /** What else the intent entry says: safeguards lifted, features used, commitment to the body. */
   data: Record<string, Json | undefined>;
 }
@@ -46,7 +48,7 @@ export interface Reserved {
  * closes as unknown at its full reservation. `stale`: policy changed since the decision; decide again.
  */
 export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
-  run(context, { epoch, at, entryId, facts, caps, amount, data }) {
+  run(context, { epoch, at, entryId, facts, caps, amount, salt, data }) {
     if (epoch !== context.epoch) return { stale: true };
     const { ledger } = context;
     const scopes = scopesOf(facts.grantId, facts.personId).map((scope, i) => ({
@@ -58,7 +60,7 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
       const why = checkCaps(uses[i] as (typeof uses)[number], scopeCaps, amount);
       if (why) throw new RefusedError(why);
     }
-    insertRequest(context, facts, amount, at);
+    insertRequest(context, facts, amount, salt, at);
     ledger.charge(facts.grantId, facts.personId, {
       requestsSettled: 0,
       requestsReserved: 1,
@@ -214,6 +216,7 @@ function insertRequest(
   context: WriterContext,
   facts: RequestFacts,
   amount: Amount,
+  salt: Uint8Array,
   at: number,
 ): void {
   context.db
@@ -232,6 +235,7 @@ function insertRequest(
       tokensCharged: amount.tokens,
       spendChargedNano: amount.spendNanoUsd,
       intent: facts,
+      salt: Buffer.from(salt),
     })
     .run();
 }

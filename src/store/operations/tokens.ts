@@ -171,7 +171,7 @@ export const revokeToken = controlOperation(
   (context, args: { by: By; tokenId: string }, who): { revokedAt: number } => {
     const token =
       context.db.select().from(tokens).where(eq(tokens.id, args.tokenId)).get() ??
-      refuse('not_found', 'There is no such token.');
+      refuse('not_found');
     mustReach(who, { labId: token.labId, personId: token.personId });
     if (token.revokedAt !== null) return { revokedAt: token.revokedAt };
     context.db.update(tokens).set({ revokedAt: args.by.at }).where(eq(tokens.id, token.id)).run();

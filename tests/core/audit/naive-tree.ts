@@ -5,7 +5,7 @@ function sha256(...parts: Uint8Array[]): Buffer {
   return createHash('sha256').update(Buffer.concat(parts)).digest();
 }
 
-export function naiveLeaf(data: Uint8Array): Buffer {
+function naiveLeaf(data: Uint8Array): Buffer {
   return sha256(Buffer.of(0), data);
 }
 

@@ -1,0 +1,55 @@
+/** What the broker does when it starts and stops, and says so in the log. */
+import type { EntryKind, Json } from '../core/audit/entry.ts';
+import { mintId } from '../lib/ids.ts';
+import type { Broker } from './broker.ts';
+
+/** Requests closed in one transaction. */
+const RECOVERED_AT_A_TIME = 256;
+
+/**
+ * Closes what a crash left open. Runs before anything is served: a request that was in flight when the
+ * process died has an unknown outcome, and keeps its full reservation.
+ */
+export async function recoverFromCrash({ store, clock, log }: Broker): Promise<void> {
+  let recovered = 0;
+  for (let complete = false; !complete;) {
+    const at = clock();
+    const entryIds = Array.from({ length: RECOVERED_AT_A_TIME }, () => mintId('ent', at));
+    const step = await store.write('recoverUnfinished', { at, entryIds }, { deadlineMs: 60_000 });
+    recovered += step.recovered;
+    complete = step.complete;
+  }
+  if (recovered === 0) return;
+  log.warn({ recovered }, 'requests were in flight when the broker died; their outcome is unknown');
+  await recordSystemEntry({ store, clock }, 'system.recovered', { requests: recovered });
+}
+
+/** Records that the broker started or stopped, and with which endpoints. */
+export function recordSystem(
+  broker: Broker,
+  kind: Extract<EntryKind, 'system.started' | 'system.stopped'>,
+): Promise<void> {
+  const endpoints = [...broker.endpoints.values()].map(({ id, models, safeguardsLifted }) => ({
+    id,
+    models,
+    safeguardsLifted: safeguardsLifted.map(({ safeguard }) => safeguard),
+  }));
+  return recordSystemEntry(
+    broker,
+    kind,
+    kind === 'system.started'
+      ? { issuer: broker.issuer, tokenKey: broker.signingKey.kid, endpoints }
+      : {},
+  );
+}
+
+async function recordSystemEntry(
+  { store, clock }: Pick<Broker, 'store' | 'clock'>,
+  kind: EntryKind,
+  data: Record<string, Json>,
+): Promise<void> {
+  const at = clock();
+  await store.write('recordEntry', {
+    entry: { id: mintId('ent', at), kind, at, actor: { system: 'broker' }, data },
+  });
+}

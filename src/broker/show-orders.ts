@@ -1,0 +1,58 @@
+/** Reading orders. A partner's people see those that touch their lab, and not what these rest on. */
+import { refuse } from '../core/denials.ts';
+import type { Order } from '../core/orders.ts';
+import type { PageRequest } from '../store/readers.ts';
+import type { Broker } from './broker.ts';
+import { mayRead } from './reach.ts';
+
+/** Orders, newest first. */
+export function listOrders(
+  broker: Broker,
+  actorId: string,
+  page: PageRequest,
+  filter: { inForce?: boolean | undefined },
+): Order[] {
+  const { reach, member } = mayRead(broker, actorId, 'order.read');
+  if (reach === 'all') return broker.readers.listOrders(page, filter);
+  const found: Order[] = [];
+  let { after } = page;
+  // Whom an order touches is not a column: read on until the page is full.
+  while (found.length < page.limit) {
+    const batch = broker.readers.listOrders({ after, limit: BATCH }, filter);
+    found.push(...batch.filter((order) => touchesLab(broker, order, member.lab.id)));
+    after = batch.at(-1)?.id;
+    if (batch.length < BATCH) break;
+  }
+  return found.slice(0, page.limit).map(withoutEvidence);
+}
+
+const BATCH = 200;
+
+/** The order as it stands. @throws RefusedError `not_found` */
+export function showOrder(broker: Broker, actorId: string, orderId: string): Order {
+  const { reach, member } = mayRead(broker, actorId, 'order.read');
+  const order = broker.readers.readOrder(orderId) ?? refuse('not_found');
+  if (reach === 'all') return order;
+  return touchesLab(broker, order, member.lab.id) ? withoutEvidence(order) : refuse('not_found');
+}
+
+/** Whether an order stops anything that a lab has or was granted. */
+function touchesLab({ policy }: Broker, { selector }: Order, labId: string): boolean {
+  if ('all' in selector) return true;
+  if ('lab' in selector) return selector.lab === labId;
+  if ('person' in selector) return policy.person(selector.person)?.labId === labId;
+  if ('grant' in selector) return policy.grant(selector.grant)?.spec.lab === labId;
+  return policy
+    .grantsOf(labId)
+    .some(({ spec }) =>
+      spec.endpoints.some((entry) =>
+        'endpoint' in selector
+          ? entry.endpoint === selector.endpoint
+          : entry.models.includes(selector.model),
+      ),
+    );
+}
+
+function withoutEvidence(order: Order): Order {
+  return { ...order, evidence: undefined };
+}

@@ -1,0 +1,112 @@
+/** `sallyport audit verify`: checks an evidence bundle offline. Neither network nor profile is touched. */
+import type { Command } from 'commander';
+import { readSmall } from '../../audit/expected-file.ts';
+import { CHECKPOINT_PATH, MANIFEST_PATH, VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
+import { Finding } from '../../audit/finding.ts';
+import { openBundle } from '../../audit/open-bundle.ts';
+import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
+import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
+import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
+import { readInputFile } from '../input-file.ts';
+import { counted, printJson, type JsonOption } from '../output.ts';
+import { manyLines } from '../printable.ts';
+import { QuietExit } from '../problems.ts';
+import type { Surroundings } from '../surroundings.ts';
+
+interface VerifyOptions extends JsonOption {
+  key?: string;
+  trustKeyInBundle?: boolean;
+}
+
+const WEAKNESS =
+  'The key came out of the bundle itself: this shows that the bundle agrees with itself, not who made it. Whoever could forge the bundle could put a key of their own into it.';
+
+const MOST_KEY_BYTES = 64 * 1024;
+
+export function addAuditVerify(group: Command, around: Surroundings): void {
+  const command = defineCommand(group, 'verify <bundle>', {
+    summary: 'Check an evidence bundle, offline',
+    details:
+      'Takes a bundle as "audit export" writes it, or a directory into which it was unpacked. Checks the signature of the checkpoint, every hash and every entry. Needs no broker, no network and no profile.',
+    examples: [
+      "sallyport audit verify evidence.tar --key 'audit.lab.example+1f2e3d4c+AR…'",
+      'sallyport audit verify evidence.tar --key @lab-audit.vkey --json',
+    ],
+    exitCodes: VERIFY_EXIT_CODES_HELP,
+  });
+  setUsageExitCode(command, EXIT_CODES.could_not_run);
+  withJson(command)
+    .option('--key <key>', "the log's verifier key, or @FILE that holds it")
+    .option(
+      '--trust-key-in-bundle',
+      'take the key out of the bundle: shows damage, but not who made the bundle',
+    )
+    .action(async (path: string, options: VerifyOptions) => {
+      const report = await verify(path, options);
+      print(around, report, options);
+      throw new QuietExit(EXIT_CODES[report.status]);
+    });
+}
+
+async function verify(path: string, options: VerifyOptions): Promise<BundleReport> {
+  try {
+    return await verifyBundle(path, await trustedKey(path, options));
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    const status = error instanceof Finding ? error.status : 'could_not_run';
+    return { status, entriesChecked: 0, checked: [], problem };
+  }
+}
+
+async function trustedKey(path: string, options: VerifyOptions): Promise<string> {
+  const { key, trustKeyInBundle } = options;
+  if (key !== undefined && trustKeyInBundle)
+    throw new Error('--key and --trust-key-in-bundle exclude each other: give one of them.');
+  if (key?.startsWith('@')) return readInputFile(key.slice(1), 'verifier key');
+  if (key !== undefined) return key;
+  if (trustKeyInBundle) return keyInBundle(path);
+  throw new Error(
+    'It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("sallyport audit key" prints what a broker says it is; compare it with what the lab publishes or told you).',
+  );
+}
+
+/** Files of a bundle come in a fixed order, so those in front of the key are read over. */
+async function keyInBundle(path: string): Promise<string> {
+  const reader = await openBundle(path);
+  try {
+    await readSmall(reader, MANIFEST_PATH, MOST_KEY_BYTES);
+    await readSmall(reader, CHECKPOINT_PATH, MOST_KEY_BYTES);
+    return (await readSmall(reader, VERIFIER_KEY_PATH, MOST_KEY_BYTES)).toString('utf8');
+  } finally {
+    await reader.close();
+  }
+}
+
+const VERDICTS: Record<BundleReport['status'], string> = {
+  sound: 'SOUND',
+  tampered: 'TAMPERED',
+  incomplete: 'INCOMPLETE',
+  could_not_run: 'COULD NOT RUN',
+};
+
+function print(around: Surroundings, report: BundleReport, options: VerifyOptions): void {
+  const { trustKeyInBundle } = options;
+  if (trustKeyInBundle) around.err(`${WEAKNESS}\n`);
+  if (report.status === 'could_not_run')
+    around.err(`sallyport: ${manyLines(report.problem ?? 'The verification failed.')}\n`);
+  if (options.json)
+    printJson(around, { ...report, keyFrom: trustKeyInBundle ? 'bundle' : 'caller' });
+  if (options.json || report.status === 'could_not_run') return;
+  const lines = report.checked.map((what) => `  ok   ${what}`);
+  if (report.problem !== undefined) lines.push(`  BAD  ${report.problem}`);
+  lines.push(`${VERDICTS[report.status]}: ${verdict(report)}`);
+  around.out(`${manyLines(lines.join('\n'))}\n`);
+}
+
+function verdict(report: BundleReport): string {
+  const { origin, size = 0, root, entriesChecked, firstBadIndex } = report;
+  if (report.status === 'sound')
+    return `all ${counted(size, 'entry', 'entries')} of ${origin} up to the signed root ${root}. Whether others were shown the same log, only their checkpoints tell.`;
+  const where = firstBadIndex === undefined ? '' : ` The first bad index is ${firstBadIndex}.`;
+  return `${counted(entriesChecked, 'entry', 'entries')} checked and found right.${where}`;
+}

@@ -1,0 +1,123 @@
+/** Finds out which broker to talk to and as whom: from options, a profile or the environment. */
+import { loadKeyFile } from '../lib/key-file.ts';
+import { idSchema } from '../core/ids.ts';
+import { BrokerClient } from './broker-client.ts';
+import { fetchIssuer } from './issuer.ts';
+import { wrongUsage } from './problems.ts';
+import { profileName, profileNamed, readProfiles, type Profile } from './profiles.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** Options of every command that talks to a broker. */
+export interface ConnectionOptions {
+  profile?: string;
+  url?: string;
+  person?: string;
+  key?: string;
+}
+
+/** The same where `--person` names somebody else, and `--as` who calls. */
+export interface ConnectionAsOptions extends Omit<ConnectionOptions, 'person'> {
+  as?: string;
+}
+
+/** What says who calls, out of the options of a command where `--person` names somebody else. */
+export function callerOf({ as, profile, url, key }: ConnectionAsOptions): ConnectionOptions {
+  return { profile, url, key, person: as };
+}
+
+/** Opens a connection. The key file is read here, and the issuer where no profile knows it. @throws CliError */
+export async function connect(
+  around: Surroundings,
+  options: ConnectionOptions,
+  personFlag: 'person' | 'as' = 'person',
+): Promise<BrokerClient> {
+  const flags = { url: '--url', person: `--${personFlag}`, key: '--key' };
+  const known = fromProfile(around, options, flags) ?? fromParts(around, options, flags);
+  const key = loadKeyFile(known.key);
+  const issuer = known.issuer ?? (await fetchIssuer(known.url));
+  return new BrokerClient(around, { ...known, issuer, key });
+}
+
+/** The broker's URL alone, for what anybody may ask. @throws CliError */
+export function urlOf(
+  { env }: Surroundings,
+  { profile, url }: Pick<ConnectionOptions, 'profile' | 'url'>,
+): string {
+  if (profile !== undefined && url !== undefined) throw excluded(['--url']);
+  const given = url ?? (profile === undefined ? env['SALLYPORT_URL'] || undefined : undefined);
+  return given === undefined ? chosenProfile(env, profile).url : brokerUrl(given);
+}
+
+/** What the options are called in this command. */
+type Flags = Record<(typeof PARTS)[number]['name'], string>;
+
+type Known = Omit<Profile, 'issuer'> & Partial<Pick<Profile, 'issuer'>>;
+
+function fromProfile(
+  { env }: Surroundings,
+  options: ConnectionOptions,
+  flags: Flags,
+): Profile | undefined {
+  const parts = PARTS.filter(({ name }) => options[name] !== undefined);
+  if (options.profile === undefined) {
+    if (parts.length > 0 || PARTS.some(({ variable }) => env[variable])) return undefined;
+  } else if (parts.length > 0) throw excluded(parts.map(({ name }) => flags[name]));
+  return chosenProfile(env, options.profile);
+}
+
+/** The profile of this name, or the default. */
+function chosenProfile(env: Surroundings['env'], name: string | undefined): Profile {
+  const profiles = readProfiles(env);
+  const chosen = name === undefined ? profiles.default : profileName(name);
+  if (chosen !== null) return profileNamed(profiles, chosen);
+  const names = Object.keys(profiles.profiles);
+  throw wrongUsage(
+    names.length === 0
+      ? 'No broker is known yet. Log in with "sallyport login --url URL --person ID --key FILE".'
+      : `No profile is the default. Choose one with --profile: ${names.join(', ')}.`,
+  );
+}
+
+const excluded = (flags: string[]) =>
+  wrongUsage(`--profile and ${flags.join(', ')} exclude each other: give one or the other.`);
+
+const PARTS = [
+  { name: 'url', variable: 'SALLYPORT_URL' },
+  { name: 'person', variable: 'SALLYPORT_PERSON' },
+  { name: 'key', variable: 'SALLYPORT_KEY' },
+] as const;
+
+function fromParts(around: Surroundings, options: ConnectionOptions, flags: Flags): Known {
+  const value = ({ name, variable }: (typeof PARTS)[number]): string | undefined =>
+    options[name] ?? (around.env[variable] || undefined);
+  const missing = PARTS.filter((part) => value(part) === undefined);
+  const [url, person, key] = PARTS.map(value);
+  if (url === undefined || person === undefined || key === undefined) {
+    throw wrongUsage(
+      `Without a profile it takes url, person and key; missing: ${missing.map(({ name, variable }) => `${flags[name]} (or ${variable})`).join(', ')}.`,
+    );
+  }
+  return { url: brokerUrl(url), person: personId(person), key, ...issuerFrom(around.env) };
+}
+
+/** An escape for brokers that are reached by another address than their public one. */
+function issuerFrom(env: Surroundings['env']): { issuer?: string } {
+  const issuer = env['SALLYPORT_ISSUER'];
+  return issuer ? { issuer: brokerUrl(issuer) } : {};
+}
+
+/** A broker's base URL, without a slash at its end. @throws CliError */
+export function brokerUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw wrongUsage(`"${text}" is not the URL of a broker, such as https://sallyport.lab.example`);
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
+    throw wrongUsage(`The URL of a broker has no user, password, query or fragment.`);
+  return url.href.replace(/\/+$/, '');
+}
+
+function personId(text: string): string {
+  const parsed = idSchema('per').safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw wrongUsage(`The person "${text}" ${parsed.error.issues[0]?.message ?? 'is not valid'}.`);
+}

@@ -1,0 +1,75 @@
+/** How commands are declared: the same options, help and exit codes everywhere. */
+import type { Command } from 'commander';
+import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
+import type { ConnectionOptions } from './connection.ts';
+import type { JsonOption } from './output.ts';
+
+/** What `--help` says of a command. */
+export interface CommandHelp {
+  /** One line, beginning with a verb. */
+  summary: string;
+  /** More, where the summary does not say all. */
+  details?: string;
+  /** Whole command lines. */
+  examples: string[];
+  /** Where the command has exit codes of its own. */
+  exitCodes?: string;
+}
+
+export type BrokerOptions = ConnectionOptions & JsonOption;
+
+/** Exit codes of wrong usage, for commands with codes of their own. */
+const usageExitCodes = new WeakMap<Command, number>();
+
+/** Adds a command. `usage` is its name and arguments. */
+export function defineCommand(parent: Command, usage: string, help: CommandHelp): Command {
+  const command = parent.command(usage).summary(help.summary);
+  command.description(help.details ? `${help.summary}.\n\n${help.details}` : `${help.summary}.`);
+  const examples = help.examples.map((line) => `  $ ${line}`).join('\n');
+  command.addHelpText('after', `\nExamples:\n${examples}\n\n${help.exitCodes ?? EXIT_CODES_HELP}`);
+  return command.helpOption('-h, --help', 'show this help');
+}
+
+/**
+ * Adds a command that talks to a broker.
+ *
+ * @param personFlag `as` for commands where `--person` names somebody else
+ */
+export function defineBrokerCommand(
+  parent: Command,
+  usage: string,
+  help: CommandHelp,
+  personFlag: 'person' | 'as' = 'person',
+): Command {
+  return withConnection(withJson(defineCommand(parent, usage, help)), personFlag);
+}
+
+/** Adds a group of commands. */
+export function defineGroup(parent: Command, name: string, summary: string): Command {
+  const group = parent.command(name).summary(summary).description(`${summary}.`);
+  return group
+    .addHelpText('after', `\n${EXIT_CODES_HELP}`)
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false);
+}
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'print one JSON document, for programs');
+}
+
+function withConnection(command: Command, personFlag: string): Command {
+  return command
+    .option('--profile <name>', 'use this profile of "sallyport login" instead of the last one')
+    .option('--url <url>', 'without a profile: the broker (or SALLYPORT_URL)')
+    .option(`--${personFlag} <id>`, 'without a profile: who you are (or SALLYPORT_PERSON)')
+    .option('--key <file>', 'without a profile: your private key (or SALLYPORT_KEY)');
+}
+
+/** Gives wrong usage of a command an exit code of its own. */
+export function setUsageExitCode(command: Command, exitCode: number): void {
+  usageExitCodes.set(command, exitCode);
+}
+
+export function usageExitCodeOf(command: Command): number {
+  return usageExitCodes.get(command) ?? EXIT.usage;
+}

@@ -1,0 +1,64 @@
+/** `sallyport grant accept`: shows the terms, asks, and accepts exactly the text that was shown. */
+import { createHash } from 'node:crypto';
+import type { Command } from 'commander';
+import { id } from '../arguments.ts';
+import { connect } from '../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { printJson, printText } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import { failed, wrongUsage } from '../problems.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { grantSchema, type Grant } from '../wire.ts';
+
+interface AcceptOptions extends BrokerOptions {
+  yes?: boolean;
+}
+
+export function addGrantAccept(group: Command, around: Surroundings): void {
+  defineBrokerCommand(group, 'accept', {
+    summary: 'Accept the terms of a grant: the lead for the lab first, then each person',
+    examples: ['sallyport grant accept grt_01…', 'sallyport grant accept grt_01… --yes'],
+  })
+    .argument('<id>', 'the grant', id('grt'))
+    .option('--yes', 'accept without being asked')
+    .action(async (grantId: string, options: AcceptOptions) => {
+      const broker = await connect(around, options);
+      const grant = await broker.get(`/grants/${grantId}`, grantSchema);
+      const termsDigest = showTerms(around, grant, options);
+      if (!options.yes) await askOrFail(around, grantId);
+      const accepted = await broker.post(`/grants/${grantId}/accept`, grantSchema, {
+        version: grant.version,
+        termsDigest,
+      });
+      if (options.json) printJson(around, accepted);
+      else around.out(`Accepted the terms of ${accepted.id}. It is ${accepted.status} now.\n`);
+    });
+}
+
+/** Shows the terms and returns the digest of what was shown. */
+function showTerms(around: Surroundings, grant: Grant, { json }: BrokerOptions): string {
+  const { terms, title } = grant.spec;
+  const digest = createHash('sha256').update(terms.text, 'utf8').digest('hex');
+  if (digest !== grant.termsDigest)
+    throw failed(
+      'The broker shows other terms than those it would record as accepted. Accept nothing, and tell the host lab.',
+    );
+  // With --json, standard output is for the document alone.
+  const out = json ? around.err : around.out;
+  printText(
+    { out },
+    `Terms of ${grant.id} (${oneLine(title)}), version ${oneLine(terms.version)}:`,
+    terms.text,
+  );
+  out(`SHA-256 of the terms: ${digest}\n\n`);
+  return digest;
+}
+
+async function askOrFail(around: Surroundings, grantId: string): Promise<void> {
+  if (!around.interactive)
+    throw wrongUsage(
+      `There is nobody to ask: read the terms above, then run "sallyport grant accept ${grantId} --yes".`,
+    );
+  const yes = await around.confirm('Do you accept these terms?');
+  if (!yes) throw failed('Nothing was accepted.');
+}

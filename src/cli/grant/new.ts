@@ -1,0 +1,32 @@
+/** `sallyport grant new` */
+import type { Command } from 'commander';
+import { connect } from '../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { printJson } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { grantSchema } from '../wire.ts';
+import { readGrantFile } from './grant-file.ts';
+
+interface GrantNewOptions extends BrokerOptions {
+  file: string;
+}
+
+export function addGrantNew(group: Command, around: Surroundings): void {
+  defineBrokerCommand(group, 'new', {
+    summary: 'Make a draft of a grant from a file',
+    examples: ['sallyport grant template > grant.yaml', 'sallyport grant new --file grant.yaml'],
+  })
+    .requiredOption('--file <file>', 'the grant, in YAML or JSON')
+    .action(async (options: GrantNewOptions) => {
+      const spec = readGrantFile(options.file);
+      const broker = await connect(around, options);
+      const grant = await broker.post('/grants', grantSchema, spec);
+      if (options.json) {
+        printJson(around, grant);
+        return;
+      }
+      around.out(`Made ${grant.id} (${oneLine(grant.spec.title)}), a draft.\n`);
+      around.err(`Next: sallyport grant submit ${grant.id}\n`);
+    });
+}

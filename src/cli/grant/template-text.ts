@@ -1,0 +1,139 @@
+/** The text of a grant to start from. What each field means comes from the schemas, so that it stays true. */
+import { budgetsSchema, limitsSchema } from '../../core/limits.ts';
+import { PURPOSES, SWITCHES, type Purpose, type Switch } from '../../core/vocabulary.ts';
+
+/** What is known already. The rest is filled in by whoever writes the grant. */
+export interface TemplateFacts {
+  lab?: string;
+  endpoint?: string;
+  model?: string[];
+  researcher?: string[];
+}
+
+const DAY = 86_400_000;
+
+/** Allowed in the template: what an ordinary chat client needs. */
+const USUAL: ReadonlySet<Switch> = new Set(['streaming', 'systemPrompt']);
+const FIRST_PURPOSE: Purpose = 'jailbreak_robustness';
+
+/**
+ * Writes the template: valid as soon as lab, endpoint, model and person are filled in.
+ *
+ * @param now epoch milliseconds: the window begins then and lasts thirty days
+ */
+export function grantTemplate(facts: TemplateFacts, now: number): string {
+  const { lab = 'lab_FILL_IN', endpoint = 'FILL_IN', model = [], researcher = [] } = facts;
+  const models = model.length > 0 ? model : ['FILL IN'];
+  const people = researcher.length > 0 ? researcher : ['per_FILL_IN'];
+  const from = Math.floor(now / 1000) * 1000;
+  return `# A grant: what one partner lab may do. Everything that is not named here is not allowed.
+# Fill it in, then: sallyport grant new --file THIS_FILE
+
+title: Robustness tests, first round
+
+# The partner lab ("sallyport lab list").
+lab: ${quoted(lab)}
+
+# Endpoints, and at each the pinned models that may be called ("sallyport endpoint list").
+endpoints:
+  - endpoint: ${quoted(endpoint)}
+    models: [${models.map(quoted).join(', ')}]
+
+# API operations: chat.completions (OpenAI), messages (Anthropic), models (the list of models).
+operations: [chat.completions, messages, models]
+
+# Features of requests.
+features:
+${switches()}
+  # Most answers to one request
+  n: 1
+  # Most output tokens of one answer
+  maxOutputTokens: 4096
+  # Values of anthropic-beta and openai-beta that are passed on
+  betaHeaders: []
+
+# Categories of test. A token is for one of them.
+purposes:
+  allowed:
+${purposes()}
+  # Named here, a purpose is refused even if somebody adds it above later.
+  excluded: []
+
+# The roster: the named people who may use the grant ("sallyport person list").
+people:
+${people.map((person) => `  - person: ${quoted(person)}\n    # until: ${instant(from + 14 * DAY)}   # leaves the roster then`).join('\n')}
+
+# How fast. null: no limit.
+limits:
+${caps(limitsSchema.shape, { requestsPerMinute: 60, concurrent: 4 }, '  ')}
+
+# How much in all. null: no cap.
+budgets:
+${caps(budgetsSchema.shape, { requests: 10_000, tokens: 5_000_000 }, '  ')}
+
+# The same for each person on the roster.
+perPerson:
+  limits:
+${caps(limitsSchema.shape, {}, '    ')}
+  budgets:
+${caps(budgetsSchema.shape, {}, '    ')}
+
+# Addresses that requests may come from, such as [192.0.2.0/24]. null: from anywhere.
+networks: null
+
+# Whether tokens are bound to a key of the client. Only none so far.
+binding: none
+
+# What is kept of prompts and answers. Only digest (hashes) so far.
+transcripts: digest
+
+# Body fields that the gateway does not know: refuse or pass. "pass" can let features through that are not granted.
+unknownFields: refuse
+
+# When: from (included) until (excluded), RFC 3339.
+window:
+  from: ${instant(from)}
+  until: ${instant(from + 30 * DAY)}
+
+# How long a token lives, in seconds (60 to 3600). Short is good: clients get new ones.
+tokenLifetimeSeconds: 900
+
+# What the partner lab and each person accept before they can use the grant. They accept this very text.
+terms:
+  version: "1"
+  text: |
+    The access is for the purposes above and no others.
+    Findings are reported to the host lab before they are published.
+    Outputs that could cause harm are not passed on.
+`;
+}
+
+function switches(): string {
+  return Object.entries(SWITCHES)
+    .map(([name, text]) => `  # ${text}\n  ${name}: ${USUAL.has(name as Switch)}`)
+    .join('\n');
+}
+
+function purposes(): string {
+  return Object.entries(PURPOSES)
+    .map(([name, text]) => `    ${name === FIRST_PURPOSE ? '' : '# '}- ${name}   # ${text}`)
+    .join('\n');
+}
+
+function caps(
+  shape: Record<string, { description?: string | undefined }>,
+  values: Record<string, number>,
+  indent: string,
+): string {
+  return Object.entries(shape)
+    .map(([name, { description }]) => {
+      const value = values[name] ?? null;
+      return `${indent}${name}: ${value}   # ${description ?? ''}`;
+    })
+    .join('\n');
+}
+
+/** JSON's strings are YAML's. */
+const quoted = (text: string): string => JSON.stringify(text);
+
+const instant = (at: number): string => new Date(at).toISOString().replace('.000Z', 'Z');

@@ -1,0 +1,141 @@
+/** Calls to the broker: every way in which one can fail becomes one sentence and an exit code. */
+import { z } from 'zod';
+import { failed, unreachable, type CliError } from './problems.ts';
+import { oneLine } from './printable.ts';
+
+/** Milliseconds until the broker must have begun to answer. */
+const PATIENCE = 30_000;
+
+/** Statuses with which proxies in front of a broker say that it is not there. */
+const NOT_THERE: ReadonlySet<number> = new Set([502, 503, 504]);
+
+/** RFC 9457, as the control API answers. */
+const problemSchema = z.object({
+  detail: z.string(),
+  code: z.string().optional(),
+  errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+});
+
+/** RFC 6749, section 5.2, as the token endpoint answers. */
+const oauthErrorSchema = z.object({
+  error: z.string(),
+  error_description: z.string().optional(),
+  code: z.string().optional(),
+});
+
+/**
+ * Calls the broker and returns a good answer, its body unread.
+ *
+ * @throws CliError when the broker is out of reach or refuses
+ */
+export async function call(url: string, init: RequestInit = {}): Promise<Response> {
+  const begun = new AbortController();
+  const timer = setTimeout(() => begun.abort(), PATIENCE);
+  let response: Response;
+  try {
+    // Redirects are not followed: a proof of who we are is meant for one address only.
+    response = await fetch(url, { ...init, redirect: 'manual', signal: begun.signal });
+  } catch (error) {
+    throw unreachable(
+      `Cannot reach the broker at ${new URL(url).origin}: ${whyNot(error)}. Check the URL and your network.`,
+      error,
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+  if (response.ok) return response;
+  throw await asError(url, response);
+}
+
+/** The body as text. @throws CliError when it breaks off */
+export async function textOf(response: Response): Promise<string> {
+  try {
+    return await response.text();
+  } catch (error) {
+    throw unreachable(`The broker's answer broke off: ${whyNot(error)}. Try again.`, error);
+  }
+}
+
+/** The body as JSON of this form. What comes back is the document as the broker sent it. @throws CliError */
+export async function jsonOf<T>(response: Response, schema: z.ZodType<T>): Promise<T> {
+  const text = await textOf(response);
+  const where = `The answer of ${new URL(response.url).pathname}`;
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    throw failed(`${where} is not JSON: is there a Sallyport broker at that URL?`, error);
+  }
+  const parsed = schema.safeParse(document);
+  if (parsed.success) return document as T;
+  const [issue] = parsed.error.issues;
+  throw failed(
+    `${where} is not what this version of the command expects (${issue?.path.join('.')}: ${issue?.message}). Use the version that the broker has.`,
+  );
+}
+
+async function asError(url: string, response: Response): Promise<CliError> {
+  const { status } = response;
+  if (status >= 300 && status < 400) {
+    const target = response.headers.get('location') ?? 'another address';
+    return failed(`The broker's URL leads on to ${oneLine(target)}: use the address it is at now.`);
+  }
+  const body = await response.text().then(parseJson, () => undefined);
+  const problem = problemSchema.safeParse(body);
+  if (problem.success) {
+    const { detail, code, errors = [] } = problem.data;
+    // The detail speaks of the first wrong field already.
+    const others = errors.slice(1).map(({ path, message }) => `"${path}" ${message}`);
+    const more = others.length === 0 ? '' : `; also: ${others.join('; ')}`;
+    return failed(sentence(`${withoutStop(detail)}${more}.`, code));
+  }
+  const oauth = oauthErrorSchema.safeParse(body);
+  if (oauth.success) {
+    const { error, error_description: description, code } = oauth.data;
+    return failed(sentence(description ?? 'The broker issued no token.', code ?? error));
+  }
+  const { origin } = new URL(url);
+  return NOT_THERE.has(status)
+    ? unreachable(`The broker at ${origin} is not there (status ${status}). Try again soon.`)
+    : failed(
+        `${url} answered with status ${status} and no reason: is there a Sallyport broker at that URL?`,
+      );
+}
+
+/** The broker's own sentence, with the code that stands in the audit log. */
+function sentence(detail: string, code: string | undefined): string {
+  if (code === undefined) return oneLine(detail);
+  return `${oneLine(withoutStop(detail))} (${oneLine(code)}).`;
+}
+
+const withoutStop = (text: string): string => text.replace(/\.$/, '');
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why a connection failed, in words. `fetch` itself says only that it failed. */
+function whyNot(error: unknown): string {
+  if (error instanceof Error && error.name === 'AbortError')
+    return `no answer within ${PATIENCE / 1000} s`;
+  const cause = error instanceof Error && error.cause ? error.cause : error;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const words: Record<string, string> = {
+    ECONNREFUSED: 'nothing listens there',
+    ENOTFOUND: 'there is no such host',
+    EAI_AGAIN: 'the name of the host cannot be looked up',
+    ECONNRESET: 'the connection was closed',
+    UND_ERR_SOCKET: 'the connection was closed',
+    ETIMEDOUT: 'no answer in time',
+    UND_ERR_CONNECT_TIMEOUT: 'no answer in time',
+    DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by nobody this machine trusts',
+    SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by nobody this machine trusts',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by nobody this machine trusts',
+    CERT_HAS_EXPIRED: 'its certificate has expired',
+  };
+  return (code !== undefined && words[code]) || code || oneLine(message);
+}

@@ -1,0 +1,12 @@
+/** `sallyport lab …` */
+import type { Command } from 'commander';
+import { defineGroup } from '../define.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { addLabAdd } from './add.ts';
+import { addLabList } from './list.ts';
+
+export function addLabCommands(program: Command, around: Surroundings): void {
+  const group = defineGroup(program, 'lab', 'Labs: the host, its partners, outside auditors');
+  addLabAdd(group, around);
+  addLabList(group, around);
+}

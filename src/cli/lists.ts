@@ -1,0 +1,44 @@
+/** What all lists share: how many things are shown, and that there are more. */
+import type { Command } from 'commander';
+import { wholeNumber } from './arguments.ts';
+import type { Page } from './broker-client.ts';
+import { defineBrokerCommand, type BrokerOptions, type CommandHelp } from './define.ts';
+import { printJson, printTable, type Cell, type JsonOption } from './output.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export interface ListOptions extends BrokerOptions {
+  limit: number;
+}
+
+/** Adds a command that lists things. */
+export function defineListCommand(
+  parent: Command,
+  usage: string,
+  help: CommandHelp,
+  personFlag?: 'as',
+): Command {
+  return defineBrokerCommand(parent, usage, help, personFlag).option(
+    '--limit <n>',
+    'show so many at most',
+    wholeNumber(1),
+    200,
+  );
+}
+
+/** Prints a list as a table, or as JSON with where its next part begins. */
+export function printList<T>(
+  around: Surroundings,
+  { json }: JsonOption,
+  page: Page<T>,
+  head: string[],
+  row: (item: T) => Cell[],
+): void {
+  if (json) {
+    printJson(around, page);
+    return;
+  }
+  if (page.items.length === 0) around.err('None.\n');
+  else printTable(around, head, page.items.map(row));
+  if (page.next !== null)
+    around.err(`There are more than these ${page.items.length}: raise --limit to see them.\n`);
+}

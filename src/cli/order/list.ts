@@ -1,0 +1,39 @@
+/** `sallyport order list` */
+import type { Command } from 'commander';
+import { connect } from '../connection.ts';
+import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { moment } from '../output.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { orderSchema } from '../wire.ts';
+import { selectorInWords } from './print.ts';
+
+interface OrderListOptions extends ListOptions {
+  inForce?: boolean;
+}
+
+export function addOrderList(group: Command, around: Surroundings): void {
+  defineListCommand(group, 'list', {
+    summary: 'List the orders that you may see, newest first',
+    examples: ['sallyport order list', 'sallyport order list --in-force --json'],
+  })
+    .option('--in-force', 'only those that stop something now')
+    .action(async (options: OrderListOptions) => {
+      const broker = await connect(around, options);
+      const orders = await broker.list('/orders', orderSchema, options.limit, {
+        inForce: options.inForce,
+      });
+      printList(
+        around,
+        options,
+        orders,
+        ['id', 'stops', 'issued', 'lifted', 'grounds'],
+        (order) => [
+          order.id,
+          selectorInWords(order.selector),
+          moment(order.issuedAt),
+          moment(order.liftedAt),
+          order.grounds,
+        ],
+      );
+    });
+}

@@ -1,0 +1,23 @@
+/** `sallyport order show` */
+import type { Command } from 'commander';
+import { id } from '../arguments.ts';
+import { connect } from '../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { printJson } from '../output.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { orderSchema } from '../wire.ts';
+import { printOrder } from './print.ts';
+
+export function addOrderShow(group: Command, around: Surroundings): void {
+  defineBrokerCommand(group, 'show', {
+    summary: 'Show an order',
+    examples: ['sallyport order show ord_01…'],
+  })
+    .argument('<id>', 'the order', id('ord'))
+    .action(async (orderId: string, options: BrokerOptions) => {
+      const broker = await connect(around, options);
+      const order = await broker.get(`/orders/${orderId}`, orderSchema);
+      if (options.json) printJson(around, order);
+      else printOrder(around, order);
+    });
+}

@@ -1,0 +1,54 @@
+/** `sallyport person add` */
+import type { Command } from 'commander';
+import { roleSchema } from '../../core/people.ts';
+import { id, oneOfSeveral, pairs } from '../arguments.ts';
+import { connect } from '../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { printJson } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import { readPublicKey } from '../public-key.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { personSchema } from '../wire.ts';
+
+interface PersonAddOptions extends BrokerOptions {
+  lab: string;
+  name: string;
+  role: string[];
+  publicKey: string;
+  attribute?: Record<string, string>;
+}
+
+export function addPersonAdd(group: Command, around: Surroundings): void {
+  defineBrokerCommand(group, 'add', {
+    summary: 'Register a person',
+    examples: [
+      'sallyport person add --lab lab_01… --name "Ada Okafor" --role lead --public-key ada.pem.pub.json',
+      'sallyport person add --lab lab_01… --name "Ben Li" --role researcher --role auditor --public-key ben.pem.pub.json --attribute employer="Partner Lab"',
+    ],
+  })
+    .requiredOption('--lab <id>', 'the lab that the person belongs to', id('lab'))
+    .requiredOption('--name <name>', "the person's name")
+    .requiredOption(
+      '--role <role>',
+      `what the person does (${roleSchema.options.join(', ')}); may be given several times`,
+      oneOfSeveral(roleSchema.options),
+    )
+    .requiredOption('--public-key <file>', 'the public key, as "person keygen" writes it')
+    .option('--attribute <name=value>', 'what else is known; may be given several times', pairs)
+    .action(async (options: PersonAddOptions) => {
+      const { lab, name, role: roles, attribute: attributes = {} } = options;
+      const publicKey = readPublicKey(options.publicKey);
+      // The option --person of the connection says who calls; the new person has no id yet.
+      const broker = await connect(around, options);
+      const body = { lab, name, roles, attributes, publicKey };
+      const person = await broker.post('/people', personSchema, body);
+      if (options.json) {
+        printJson(around, person);
+        return;
+      }
+      around.out(`Registered ${oneLine(person.name)} as ${person.id}.\n`);
+      around.err(
+        `Tell them to run: sallyport login --url ${broker.url} --person ${person.id} --key FILE\n`,
+      );
+    });
+}

@@ -1,0 +1,26 @@
+/** `sallyport person remove-key` */
+import type { Command } from 'commander';
+import { id } from '../arguments.ts';
+import { connect } from '../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { jsonOf } from '../http.ts';
+import { printJson } from '../output.ts';
+import { oneLine } from '../printable.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { personSchema } from '../wire.ts';
+
+export function addPersonRemoveKey(group: Command, around: Surroundings): void {
+  defineBrokerCommand(group, 'remove-key', {
+    summary: 'Remove a key of a person: tokens that were got with it end at once',
+    examples: ['sallyport person remove-key per_01… QpN…'],
+  })
+    .argument('<id>', 'the person', id('per'))
+    .argument('<kid>', 'the key, as "person show" lists it')
+    .action(async (personId: string, kid: string, options: BrokerOptions) => {
+      const broker = await connect(around, options);
+      const path = `/people/${personId}/keys/${encodeURIComponent(kid)}`;
+      const person = await jsonOf(await broker.request('DELETE', path), personSchema);
+      if (options.json) printJson(around, person);
+      else around.out(`Removed the key ${oneLine(kid)} of ${personId}.\n`);
+    });
+}

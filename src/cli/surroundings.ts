@@ -1,0 +1,40 @@
+/** What commands see of the process that they run in. Handed to them, so that tests can set it. */
+import { systemClock, type Clock } from '../lib/clock.ts';
+
+export interface Surroundings {
+  env: Readonly<Record<string, string | undefined>>;
+  clock: Clock;
+  /** Writes to standard output: what the command answers, and nothing else. */
+  out: (text: string) => void;
+  /** Writes to standard error: notes and errors. */
+  err: (text: string) => void;
+  /** Whether there is a person at the terminal to ask. */
+  interactive: boolean;
+  /** Asks a question that is answered with yes or no. Only when `interactive`. */
+  confirm: (question: string) => Promise<boolean>;
+}
+
+/** The surroundings of this process. */
+export function processSurroundings(): Surroundings {
+  // "sallyport audit entries | head" closes the pipe early: that is not a failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
+  return {
+    env: process.env,
+    clock: systemClock,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    interactive: process.stdin.isTTY && process.stderr.isTTY,
+    confirm: askOnTerminal,
+  };
+}
+
+async function askOnTerminal(question: string): Promise<boolean> {
+  // Only loaded when something is asked: every other command starts faster for it.
+  const { confirm } = await import('@clack/prompts');
+  const answer = await confirm({ message: question, initialValue: false, output: process.stderr });
+  // An interruption is not a yes.
+  return answer === true;
+}

@@ -1,0 +1,169 @@
+/**
+ * What the API answers, as far as commands read it. Members that are not named here pass through to
+ * `--json` as they came; nothing here changes a value.
+ */
+import { z } from 'zod';
+
+/** A moment, RFC 3339. */
+const time = z.string();
+const maybeTime = time.nullish();
+const names = z.array(z.string());
+
+export const labSchema = z.looseObject({
+  id: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  createdAt: time,
+});
+export type Lab = z.infer<typeof labSchema>;
+
+export const personSchema = z.looseObject({
+  id: z.string(),
+  lab: z.string(),
+  name: z.string(),
+  roles: names,
+  attributes: z.record(z.string(), z.string()),
+  keys: z.array(z.looseObject({ kid: z.string(), addedAt: time })),
+  createdAt: time,
+  removedAt: maybeTime,
+});
+export type Person = z.infer<typeof personSchema>;
+
+export const meSchema = z.looseObject({ person: personSchema, lab: labSchema });
+
+export const endpointSchema = z.looseObject({
+  id: z.string(),
+  description: z.string(),
+  dialects: names,
+  models: names,
+  safeguardsLifted: z.array(
+    z.looseObject({ safeguard: z.string(), reason: z.string(), owner: z.string() }),
+  ),
+  features: z.record(z.string(), z.unknown()),
+  prices: z
+    .looseObject({ inputUsdPerMillion: z.number(), outputUsdPerMillion: z.number() })
+    .optional(),
+});
+export type Endpoint = z.infer<typeof endpointSchema>;
+
+const capsSchema = z.record(z.string(), z.number().nullable());
+
+export const grantSpecSchema = z.looseObject({
+  title: z.string(),
+  lab: z.string(),
+  endpoints: z.array(z.looseObject({ endpoint: z.string(), models: names })),
+  operations: names,
+  features: z.record(z.string(), z.unknown()),
+  purposes: z.looseObject({ allowed: names, excluded: names }),
+  people: z.array(z.looseObject({ person: z.string(), until: maybeTime })),
+  limits: capsSchema,
+  budgets: capsSchema,
+  perPerson: z.looseObject({ limits: capsSchema, budgets: capsSchema }),
+  networks: names.nullable(),
+  transcripts: z.string(),
+  unknownFields: z.string(),
+  window: z.looseObject({ from: time, until: time }),
+  tokenLifetimeSeconds: z.number(),
+  terms: z.looseObject({ version: z.string(), text: z.string() }),
+});
+export type GrantSpec = z.infer<typeof grantSpecSchema>;
+
+export const grantSchema = z.looseObject({
+  id: z.string(),
+  /** What decides requests: the state, the window and the orders in force together. */
+  status: z.string(),
+  /** Why nothing passes under the grant. */
+  statusReason: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
+  version: z.number(),
+  spec: grantSpecSchema,
+  termsDigest: z.string(),
+  authorIds: names,
+  approvals: z.array(z.looseObject({ personId: z.string(), as: z.string(), at: time })),
+  acceptedBy: names,
+  acceptedForLabBy: z.string().nullish(),
+  createdAt: time,
+  updatedAt: time,
+});
+export type Grant = z.infer<typeof grantSchema>;
+
+const chargedSchema = z.looseObject({
+  requestsSettled: z.number(),
+  requestsReserved: z.number(),
+  tokensSettled: z.number(),
+  tokensReserved: z.number(),
+  spendSettledNanoUsd: z.number(),
+  spendReservedNanoUsd: z.number(),
+});
+export type Charged = z.infer<typeof chargedSchema>;
+
+const budgetLeftSchema = z.looseObject({ cap: z.number(), left: z.number() }).nullable();
+const scopeShape = {
+  lastDay: z.looseObject({ requests: z.number(), tokens: z.number() }),
+  left: z.looseObject({
+    requests: budgetLeftSchema,
+    tokens: budgetLeftSchema,
+    requestsPerDay: budgetLeftSchema,
+    tokensPerDay: budgetLeftSchema,
+    spendUsd: budgetLeftSchema,
+  }),
+};
+
+export const usageSchema = z.looseObject({
+  total: chargedSchema,
+  ...scopeShape,
+  people: z.array(z.looseObject({ personId: z.string(), charged: chargedSchema, ...scopeShape })),
+});
+
+const scopeSchema = z.looseObject(scopeShape);
+/** What one scope, a grant or a person under it, has left. */
+export type ScopeLeft = z.infer<typeof scopeSchema>;
+
+export const orderSchema = z.looseObject({
+  id: z.string(),
+  level: z.number(),
+  selector: z.record(z.string(), z.union([z.string(), z.boolean()])),
+  grounds: z.string(),
+  authority: z.string(),
+  evidence: z.string().nullish(),
+  inForce: z.boolean(),
+  issuedBy: z.string(),
+  issuedAt: time,
+  liftedBy: z.string().nullish(),
+  liftedAt: maybeTime,
+  liftGrounds: z.string().nullish(),
+});
+export type Order = z.infer<typeof orderSchema>;
+
+export const issuedOrderSchema = z.looseObject({
+  order: orderSchema,
+  cut: z.array(z.looseObject({})),
+  warning: z.string().nullish(),
+});
+
+export const tokenSchema = z.looseObject({
+  id: z.string(),
+  personId: z.string(),
+  grantId: z.string().nullish(),
+  purpose: z.string().nullish(),
+  runName: z.string().nullish(),
+  issuedAt: time,
+  expiresAt: time,
+  revokedAt: maybeTime,
+});
+
+export const revokedSchema = z.looseObject({ revokedAt: time });
+
+export const entrySchema = z.looseObject({
+  index: z.number(),
+  entry: z.looseObject({
+    id: z.string(),
+    kind: z.string(),
+    at: time,
+    actor: z.union([z.looseObject({ person: z.string() }), z.looseObject({ system: z.string() })]),
+    ref: z.string().optional(),
+    grant: z.string().optional(),
+    decision: z.string().optional(),
+    reason: z.string().optional(),
+  }),
+});
+export type Entry = z.infer<typeof entrySchema>;

@@ -1,0 +1,81 @@
+/** Reads the configuration file. A wrong one says which option, what is wrong and what would be right. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { configSchema, type Config } from './schema.ts';
+
+/** Thrown when the configuration cannot be used. Its message is for whoever wrote the file. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * Loads the configuration.
+ *
+ * @param path the file; without one, the embedded defaults hold
+ * @returns the configuration, with paths made absolute against the file's folder
+ * @throws ConfigError
+ */
+export function loadConfig(path: string | undefined): Config {
+  if (path === undefined) return parseConfig({}, 'the embedded defaults');
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(
+      `The configuration ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
+    );
+  }
+  const document = parseDocument(text, { prettyErrors: true });
+  const [broken] = document.errors;
+  if (broken)
+    throw new ConfigError(`The configuration ${path} is not valid YAML: ${broken.message}`);
+  const config = parseConfig(document.toJS() ?? {}, path);
+  return withAbsolutePaths(config, dirname(resolve(path)));
+}
+
+/** Checks a configuration. @throws ConfigError that names every wrong option */
+export function parseConfig(value: unknown, source: string): Config {
+  const parsed = configSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => `  ${describeIssue(issue)}`);
+  throw new ConfigError(
+    `The configuration ${source} is wrong:\n${lines.join('\n')}\nSee config/sallyport.example.yaml for every option.`,
+  );
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  const at = issue.path
+    .map((part, i) =>
+      typeof part === 'number' ? `[${part}]` : `${i > 0 ? '.' : ''}${String(part)}`,
+    )
+    .join('');
+  if (issue.code === 'unrecognized_keys') {
+    const names = issue.keys.map((key) => `"${at ? `${at}.` : ''}${key}"`);
+    return `${names.join(', ')}: no such option. Remove it or correct its name.`;
+  }
+  return `"${at || 'the file'}": ${issue.message}.`;
+}
+
+function withAbsolutePaths(config: Config, folder: string): Config {
+  const { tls } = config.server;
+  return {
+    ...config,
+    dataDir: resolve(folder, config.dataDir),
+    server: tls
+      ? {
+          ...config.server,
+          tls: { certFile: resolve(folder, tls.certFile), keyFile: resolve(folder, tls.keyFile) },
+        }
+      : config.server,
+    endpoints: config.endpoints.map((endpoint) =>
+      endpoint.credential?.startsWith('file:')
+        ? {
+            ...endpoint,
+            credential: `file:${resolve(folder, endpoint.credential.slice('file:'.length))}`,
+          }
+        : endpoint,
+    ),
+  };
+}

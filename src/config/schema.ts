@@ -1,0 +1,99 @@
+/** The configuration file: every option, its default and its consequence. */
+import { z } from 'zod';
+import { endpointSchema } from '../core/endpoints.ts';
+import { networkSchema } from '../core/networks.ts';
+
+const seconds = (min: number, max: number, fallback: number): z.ZodDefault<z.ZodNumber> =>
+  z.number().min(min).max(max).default(fallback);
+
+const serverSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  port: z.int().min(0).max(65_535).default(8787),
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .refine(
+      (url) => new URL(url).pathname === '/' && !url.includes('?') && !url.includes('#'),
+      'must be an origin such as https://sallyport.example, without a path',
+    )
+    .transform((url) => new URL(url).origin)
+    .optional(),
+  tls: z.strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1) }).optional(),
+  behindProxy: z.strictObject({ trustedNetworks: z.array(networkSchema).min(1) }).optional(),
+  shutdownSeconds: seconds(0, 600, 30),
+});
+
+const logSchema = z.strictObject({
+  origin: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9./_:-]{0,199}$/,
+      'must look like log.example.org/sallyport: letters, digits and . / _ : -, without spaces or "+"',
+    )
+    .default('localhost/sallyport'),
+});
+
+const gatewaySchema = z.strictObject({
+  maxBodyBytes: z.int().min(1024).max(268_435_456).default(16_777_216),
+  maxResponseBytes: z.int().min(1024).max(1_073_741_824).default(67_108_864),
+  bodySeconds: seconds(1, 600, 30),
+  connectSeconds: seconds(0.1, 60, 5),
+  firstByteSeconds: seconds(1, 3600, 120),
+  idleSeconds: seconds(1, 3600, 120),
+  requestSeconds: seconds(1, 86_400, 900),
+});
+
+const tokensSchema = z.strictObject({
+  controlLifetimeSeconds: z.int().min(60).max(3600).default(600),
+});
+
+const loggingSchema = z.strictObject({
+  level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+export const configSchema = z
+  .strictObject({
+    server: serverSchema.prefault({}),
+    dataDir: z.string().min(1).default('./sallyport-data'),
+    log: logSchema.prefault({}),
+    endpoints: z.array(endpointSchema).max(64).default([]),
+    gateway: gatewaySchema.prefault({}),
+    tokens: tokensSchema.prefault({}),
+    logging: loggingSchema.prefault({}),
+  })
+  .superRefine((config, context) => {
+    const fail = (path: (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path, message });
+    const { host, tls, behindProxy, publicUrl } = config.server;
+    if (!isLoopback(host) && !tls && !behindProxy) {
+      fail(
+        ['server', 'host'],
+        `"${host}" is reachable from outside, so tokens would travel in the clear. Set server.tls, or server.behindProxy if a proxy in front does TLS, or listen on 127.0.0.1`,
+      );
+    }
+    if (tls && behindProxy)
+      fail(
+        ['server', 'tls'],
+        'cannot be combined with server.behindProxy: either the broker does TLS or the proxy',
+      );
+    if ((tls || behindProxy) && !publicUrl)
+      fail(
+        ['server', 'publicUrl'],
+        'is needed with server.tls or server.behindProxy: it is the issuer of tokens, and what clients call',
+      );
+    if (publicUrl?.startsWith('http:') && !isLoopback(new URL(publicUrl).hostname))
+      fail(['server', 'publicUrl'], 'must be https: tokens would travel in the clear');
+    const seen = new Set<string>();
+    for (const [i, { id }] of config.endpoints.entries()) {
+      if (seen.has(id)) fail(['endpoints', i, 'id'], `"${id}" is used twice`);
+      seen.add(id);
+    }
+  });
+
+export type Config = z.infer<typeof configSchema>;
+
+/** Whether only this machine can reach an address. */
+export function isLoopback(host: string): boolean {
+  return (
+    host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
+  );
+}

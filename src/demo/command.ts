@@ -1,0 +1,56 @@
+/** `sallyport demo`. */
+import { InvalidArgumentError, type Command } from 'commander';
+import { defineCommand } from '../cli/define.ts';
+import { QuietExit } from '../cli/problems.ts';
+import type { DemoServeOptions } from './serve.ts';
+
+export function addDemo(program: Command): void {
+  defineCommand(program, 'demo', {
+    summary: 'Tell the story of a grant, or serve a broker to try things on',
+    details:
+      'Without --serve: goes through the whole story step by step with real SDKs and says what each step proves; exits 1 as soon as one is not as it should be. With --serve: a broker with a built-in demo model, two labs, people with their keys, one active grant and one token, until SIGTERM.',
+    examples: [
+      'sallyport demo',
+      'sallyport demo --serve --port 9000',
+      'sallyport demo --serve --upstream http://127.0.0.1:11434 --model llama3.2:3b',
+    ],
+    exitCodes:
+      'Exit codes:\n  0  the whole story is as it should be; with --serve: stopped by a signal\n  1  a step is not as it should be, or it could not start',
+  })
+    .option('--serve', 'serve instead of telling the story')
+    .option(
+      '--port <number>',
+      'with --serve: port to listen on (default 8787; 0 takes a free one)',
+      port,
+    )
+    .option('--host <address>', 'with --serve: address to listen on (default 127.0.0.1)')
+    .option(
+      '--data <dir>',
+      'with --serve: data directory, used again if it is there (default: a temporary one)',
+    )
+    .option('--upstream <url>', 'with --serve: this OpenAI-style server instead of the demo model')
+    .option(
+      '--model <name>',
+      'with --upstream: the model to grant, exactly as that server names it',
+    )
+    .option(
+      '--grant <file>',
+      "with --serve: YAML or JSON whose fields take the place of the demo grant's",
+    )
+    .option('--json', 'with --serve: print exactly one line of JSON once it is ready')
+    .action(async (options: DemoServeOptions & { serve?: boolean }) => {
+      // Loaded only now: the SDKs that the story uses are large.
+      const out = (text: string): void => void process.stdout.write(text);
+      const code = options.serve
+        ? await (await import('./serve.ts')).serveDemo(options, out)
+        : await (await import('./story.ts')).tellStory(out);
+      if (code !== 0) throw new QuietExit(code);
+    });
+}
+
+function port(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535)
+    throw new InvalidArgumentError('It must be a number from 0 to 65535.');
+  return number;
+}

@@ -1,0 +1,151 @@
+/** `sallyport demo --serve`: a broker that can be tried at once. */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createLogger } from '../lib/log.ts';
+import { untilStopped } from '../stop.ts';
+import { HOST_LAB, PARTNER_LAB } from './cast.ts';
+import { demoGrant, withOverrides } from './grant.ts';
+import { startDemoModel } from './model.ts';
+import { DEMO_MODEL } from './model-reply.ts';
+import { makeActiveGrant, startDemoWorld, type DemoWorld } from './world.ts';
+
+export interface DemoServeOptions {
+  port?: number;
+  host?: string;
+  data?: string;
+  upstream?: string;
+  model?: string;
+  grant?: string;
+  json?: boolean;
+}
+
+/** Serves until SIGTERM or SIGINT. @returns the exit code */
+export async function serveDemo(
+  options: DemoServeOptions,
+  out: (text: string) => void,
+): Promise<number> {
+  const log = createLogger({ level: 'warn' });
+  const model = options.upstream === undefined ? await startDemoModel() : undefined;
+  const names = [options.model ?? DEMO_MODEL];
+  const world = await startDemoWorld({
+    dataDir:
+      options.data === undefined
+        ? mkdtempSync(join(tmpdir(), 'sallyport-demo-'))
+        : resolve(options.data),
+    host: options.host ?? '127.0.0.1',
+    port: options.port ?? 8787,
+    upstream: model?.url ?? (options.upstream as string),
+    models: names,
+    dialects: model ? ['openai', 'anthropic'] : ['openai'],
+    log,
+  });
+  const { server, labs, people } = world;
+  const spec = withOverrides(
+    demoGrant({
+      lab: labs.partner,
+      people: [people.researcher.id, people.lead.id],
+      models: names,
+      operations: model
+        ? ['chat.completions', 'messages', 'models']
+        : ['chat.completions', 'models'],
+      now: Date.now(),
+    }),
+    options.grant,
+  );
+  // A grant of an earlier start is used again, unless this start asks for another.
+  const grant =
+    world.grant !== undefined && options.grant === undefined
+      ? world.grant
+      : await makeActiveGrant(world, spec);
+  world.keepGrant(grant);
+  const inForce = server.broker.policy.grant(grant)?.spec ?? spec;
+  const { access_token: token } = await people.researcher.client.requestToken({
+    type: 'model_access',
+    grant,
+    purpose: inForce.purposes.allowed[0],
+    run: 'demo',
+  });
+  const facts = factsOf(world, {
+    token,
+    grant,
+    model: inForce.endpoints[0]?.models[0] ?? DEMO_MODEL,
+  });
+  out(options.json ? `${JSON.stringify(facts)}\n` : introduction(facts, model !== undefined));
+  const code = await untilStopped(server, log);
+  await model?.close();
+  return code;
+}
+
+interface Facts {
+  url: string;
+  token: string;
+  grant: string;
+  model: string;
+  person: string;
+  dataDir: string;
+  log: { origin: string; verifierKey: string };
+  labs: { id: string; kind: string; name: string }[];
+  people: { id: string; lab: string; name: string; role: string; keyFile: string }[];
+}
+
+function factsOf(world: DemoWorld, parts: Pick<Facts, 'token' | 'grant' | 'model'>): Facts {
+  const { server, labs, people } = world;
+  const { origin, verifierKey } = server.broker.store;
+  return {
+    url: server.url,
+    ...parts,
+    person: people.researcher.id,
+    dataDir: server.dataDir,
+    log: { origin, verifierKey },
+    labs: [
+      { id: labs.host, kind: 'host', name: HOST_LAB },
+      { id: labs.partner, kind: 'partner', name: PARTNER_LAB },
+    ],
+    people: Object.values(people).map(({ id, lab, name, role, keyFile }) => ({
+      id,
+      lab: labs[lab],
+      name,
+      role,
+      keyFile,
+    })),
+  };
+}
+
+function introduction(facts: Facts, hasDemoModel: boolean): string {
+  const { url, token, grant, model, dataDir, people, log } = facts;
+  const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello!' }] });
+  const rows = people.map(
+    ({ id, name, role, lab }) =>
+      `    ${role.padEnd(11)} ${name.padEnd(15)} ${id}  ${facts.labs.find((entry) => entry.id === lab)?.name}`,
+  );
+  return `
+Sallyport is running at ${url}  (API: ${url}/api/docs)
+
+Call the protected model as ${people.find(({ role }) => role === 'researcher')?.name}, researcher of the partner lab, under grant ${grant}:
+
+curl ${url}/v1/chat/completions \\
+  -H 'authorization: Bearer ${token}' \\
+  -H 'content-type: application/json' \\
+  -d '${body}'
+
+For the OpenAI SDKs:
+  export OPENAI_BASE_URL=${url}/v1
+  export OPENAI_API_KEY=${token}
+For the Anthropic SDKs:
+  export ANTHROPIC_BASE_URL=${url}
+  export ANTHROPIC_AUTH_TOKEN=${token}
+The model is "${model}". The token lasts an hour.
+
+What is demo about it: ${hasDemoModel ? 'the model is a script that answers always alike; ' : ''}the labs and people are invented, and
+all their keys lie together in ${join(dataDir, 'people')}:
+${rows.join('\n')}
+The grants, limits, orders and the audit log are the real thing. Become one of the people with, for example:
+  npx sallyport login --url ${url} --person ${people.find(({ role }) => role === 'safety')?.id} --key ${join(dataDir, 'people', 'safety.pem')}
+  npx sallyport order suspend --all --grounds "trying it out"
+The log's verifier key: ${log.verifierKey}
+
+To start for real: npx sallyport init --help
+Stop with Ctrl-C.
+`;
+}

@@ -1,0 +1,56 @@
+/** Errors in the one shape that every SDK of both vendors understands. */
+import type { ServerResponse } from 'node:http';
+import { DENIALS, type Refusal } from '../core/denials.ts';
+
+interface ErrorObject {
+  type: string;
+  code: string;
+  message: string;
+  param: string | null;
+}
+
+export function errorObject(why: Refusal): ErrorObject {
+  return {
+    type: DENIALS[why.code].type,
+    code: why.code,
+    message: why.message,
+    param: why.param ?? null,
+  };
+}
+
+export function errorBody(
+  why: Refusal,
+  requestId: string,
+): { type: 'error'; error: ErrorObject; request_id: string } {
+  return { type: 'error', error: errorObject(why), request_id: requestId };
+}
+
+/** SDKs ignore a longer Retry-After, or stop retrying. */
+const LONGEST_RETRY_AFTER_SECONDS = 60;
+
+/** Answers with an error. Whatever could be retried with success says so, and nothing else does. */
+export function sendRefusal(
+  res: ServerResponse,
+  why: Refusal,
+  requestId: string,
+  headers: Record<string, string> = {},
+): void {
+  const { status, retry } = DENIALS[why.code];
+  const body = JSON.stringify(errorBody(why, requestId));
+  const retryAfter: Record<string, string> = retry
+    ? { 'retry-after': String(retryAfterSeconds(why)) }
+    : {};
+  res.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-should-retry': String(retry),
+    ...retryAfter,
+    ...headers,
+  });
+  res.end(body);
+}
+
+function retryAfterSeconds({ retryAfterMs = 1000 }: Refusal): number {
+  return Math.min(LONGEST_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(retryAfterMs / 1000)));
+}

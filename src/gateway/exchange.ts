@@ -1,0 +1,155 @@
+/** One admitted request on its way through: what both kinds of answer, whole and streamed, work with. */
+import { createHmac, type Hmac } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { Json } from '../core/audit/entry.ts';
+import { refusal, type DenialCode, type Refusal } from '../core/denials.ts';
+import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
+import { likelyTokens } from '../core/estimate.ts';
+import type { Charge, RequestEnd, Usage } from '../core/requests.ts';
+import type { Settler } from '../broker/settle-request.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Dialect, ReportedUsage } from './dialects/dialect.ts';
+
+/** Why the signal of a request was raised. */
+export class Ended {
+  readonly end: Extract<RequestEnd, 'client_gone' | 'cut' | 'deadline'>;
+  readonly why: Refusal;
+
+  constructor(end: Ended['end'], why: Refusal) {
+    this.end = end;
+    this.why = why;
+  }
+
+  /** Reads the reason of an abort: policy aborts with a refusal, the gateway with an Ended. */
+  static from(reason: unknown): Ended {
+    if (reason instanceof Ended) return reason;
+    if (isRefusal(reason)) return new Ended('cut', reason);
+    return new Ended('cut', refusal('unexpected'));
+  }
+}
+
+function isRefusal(value: unknown): value is Refusal {
+  return typeof value === 'object' && value !== null && 'code' in value && 'message' in value;
+}
+
+export interface Outcome {
+  end: RequestEnd;
+  why?: Refusal | undefined;
+  upstreamStatus?: number | undefined;
+  usage: Usage;
+  /** Whether it counts against budgets of requests: everything that may have reached the upstream. */
+  forwarded: boolean;
+  modelAnswered?: string | undefined;
+}
+
+export interface ExchangeParts {
+  requestId: string;
+  endpoint: Endpoint;
+  model: string;
+  dialect: Dialect;
+  res: ServerResponse;
+  /** Headers of a successful answer. */
+  headers: Record<string, string>;
+  signal: AbortSignal;
+  settler: Settler;
+  clock: Clock;
+  salt: Buffer;
+  /** Bytes of the body as dispatched, for estimates. */
+  requestBytes: number;
+  maxResponseBytes: number;
+}
+
+export class Exchange {
+  readonly parts: ExchangeParts;
+  readonly #startedAt: number;
+  readonly #commitment: Hmac;
+  #firstByteAt: number | undefined;
+  #bytes = 0;
+  #settled: Promise<void> | undefined;
+
+  constructor(parts: ExchangeParts) {
+    this.parts = parts;
+    this.#startedAt = parts.clock();
+    this.#commitment = createHmac('sha256', parts.salt);
+  }
+
+  /** Takes note of bytes of the upstream's answer. */
+  received(chunk: Uint8Array): void {
+    this.#firstByteAt ??= this.parts.clock();
+    this.#bytes += chunk.length;
+    this.#commitment.update(chunk);
+  }
+
+  /**
+   * Records the outcome and settles, once. Only when this has returned may the last byte go out.
+   *
+   * @throws RefusedError `log_unavailable`
+   */
+  settle(outcome: Outcome): Promise<void> {
+    this.#settled ??= this.#settleNow(outcome);
+    return this.#settled;
+  }
+
+  get isSettled(): boolean {
+    return this.#settled !== undefined;
+  }
+
+  #settleNow({
+    end,
+    why,
+    usage,
+    forwarded,
+    upstreamStatus,
+    modelAnswered,
+  }: Outcome): Promise<void> {
+    const { requestId, endpoint, model, clock, settler } = this.parts;
+    const charge: Charge = {
+      requests: forwarded ? 1 : 0,
+      tokens: usage.inputTokens + usage.outputTokens,
+      spendNanoUsd: priceNanoUsd(endpoint, usage.inputTokens, usage.outputTokens),
+    };
+    const data: Record<string, Json | undefined> = {
+      upstreamStatus,
+      durationMs: clock() - this.#startedAt,
+      firstByteMs:
+        this.#firstByteAt === undefined ? undefined : this.#firstByteAt - this.#startedAt,
+      responseBytes: this.#bytes,
+      responseCommitment: this.#bytes > 0 ? this.#commitment.digest('base64') : undefined,
+      modelAnswered: modelAnswered === undefined ? undefined : plainModel(modelAnswered),
+      modelMismatch: modelAnswered !== undefined && modelAnswered !== model ? true : undefined,
+      message: why?.message,
+    };
+    return settler.settle({ requestId, end, usage, charge, why, data });
+  }
+}
+
+/** What an upstream calls its model goes into the log only if it looks like a model's name. */
+function plainModel(name: string): string {
+  return /^[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}$/.test(name) ? name : '(unprintable name)';
+}
+
+/** Nothing was used. */
+export const NO_USAGE: Usage = { inputTokens: 0, outputTokens: 0, source: 'none' };
+
+/** What the upstream reported, completed by estimates where it said nothing, and marked as such. */
+export function usageFrom(
+  reported: Partial<ReportedUsage>,
+  requestBytes: number,
+  answerBytes: number,
+): Usage {
+  const { inputTokens, outputTokens } = reported;
+  if (inputTokens !== undefined && outputTokens !== undefined)
+    return { inputTokens, outputTokens, source: 'reported' };
+  return {
+    inputTokens: inputTokens ?? likelyTokens(requestBytes),
+    outputTokens: outputTokens ?? likelyTokens(answerBytes),
+    source: 'estimated',
+  };
+}
+
+/** How a failure between us and the upstream ends a request. */
+export function endOf(code: DenialCode): RequestEnd {
+  return code === 'upstream_incomplete' || code === 'upstream_timeout'
+    ? 'upstream_incomplete'
+    : 'upstream_error';
+}

@@ -1,0 +1,337 @@
+/** Checks a request's content, admits it, forwards it, and sees it through to its outcome. */
+import { createHmac, randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { admitRequest } from '../broker/admit-request.ts';
+import { RefusedError, refusal, refuse } from '../core/denials.ts';
+import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
+import { likelyTokens, mostInputTokens } from '../core/estimate.ts';
+import type { Grant } from '../core/grants.ts';
+import type { RequestFacts, Usage } from '../core/requests.ts';
+import {
+  MalformedBody,
+  checkScope,
+  mostOutputTokens,
+  type Inspection,
+  type JsonObject,
+} from '../core/scope/inspection.ts';
+import { modelSchema } from '../core/vocabulary.ts';
+import { alreadyRecorded } from './recorded.ts';
+import type { Caller } from './caller.ts';
+import type { Dialect } from './dialects/dialect.ts';
+import { sendRefusal } from './error-body.ts';
+import { Ended, Exchange, NO_USAGE, endOf } from './exchange.ts';
+import type { Gateway } from './gateway.ts';
+import { readJsonBody } from './read-body.ts';
+import { sendStream } from './stream-answer.ts';
+import { UpstreamFailure, failureOf } from './upstream.ts';
+import { AnswerUnusable, sendWholeAnswer } from './whole-answer.ts';
+
+export interface Passage {
+  requestId: string;
+  caller: Caller;
+  dialect: Dialect;
+  /** Query as allowed. */
+  query: string;
+}
+
+/** @throws RefusedError as long as nothing was admitted; after that, every end is its own outcome */
+export async function forward(
+  gateway: Gateway,
+  req: IncomingMessage,
+  res: ServerResponse,
+  passage: Passage,
+): Promise<void> {
+  const asked = await readJsonBody(req, gateway.settings.body);
+  const checked = checkContent(gateway, req, passage, asked);
+  const abort = new AbortController();
+  const end = (ended: Ended): void => abort.abort(ended);
+  const timer = setTimeout(
+    () =>
+      end(
+        new Ended(
+          'deadline',
+          refusal('upstream_timeout', 'The request took longer than this broker allows.'),
+        ),
+      ),
+    gateway.settings.requestMs,
+  );
+  res.once('close', () => {
+    clearTimeout(timer);
+    if (!res.writableFinished)
+      end(new Ended('client_gone', refusal('invalid_request', 'The client went away.')));
+  });
+  const exchange = await admit(gateway, req, res, passage, checked, abort);
+  await dispatch(gateway, exchange, passage, checked, asked);
+}
+
+interface Checked {
+  endpoint: Endpoint;
+  inspection: Inspection;
+  grant: Grant;
+  /** The object that was checked, serialised: what is recorded and what is dispatched. */
+  body: Buffer;
+  headers: Record<string, string>;
+  amount: { tokens: number; spendNanoUsd: number };
+}
+
+/** Everything that the content of a request can be refused for. Nothing in here waits. */
+function checkContent(
+  gateway: Gateway,
+  req: IncomingMessage,
+  { caller, dialect }: Passage,
+  asked: JsonObject,
+): Checked {
+  const grant = caller.grant ?? refuse('grant_unknown');
+  const first = inspect(dialect, asked);
+  const endpoint = findEndpoint(gateway, grant, dialect, first.model);
+  const most = mostOutputTokens(grant.spec.features, endpoint.features);
+  const prepared = dialect.prepare(asked, {
+    maxOutputTokens: most,
+    maxOutputTokensField: endpoint.maxOutputTokensField,
+  });
+  // Inspected again as it will be sent, so that what is authorised is what is dispatched.
+  const inspection = inspect(dialect, prepared);
+  const why = checkScope(
+    inspection,
+    grant.spec.features,
+    endpoint.features,
+    grant.spec.unknownFields,
+  );
+  if (why) throw new RefusedError(why);
+  const body = serialise(prepared);
+  const messages = Array.isArray(prepared['messages']) ? prepared['messages'].length : 0;
+  const inputTokens = mostInputTokens({
+    bytes: body.length,
+    messages,
+    tools: 'tools' in prepared,
+    mediaParts: inspection.mediaParts,
+  });
+  const outputTokens = (inspection.maxOutputTokens ?? most) * inspection.n;
+  return {
+    endpoint,
+    inspection,
+    grant,
+    body,
+    headers: { ...dialect.headers(req.headers), ...betaHeaders(req, dialect, grant, endpoint) },
+    amount: {
+      tokens: inputTokens + outputTokens,
+      spendNanoUsd: priceNanoUsd(endpoint, inputTokens, outputTokens),
+    },
+  };
+}
+
+function inspect(dialect: Dialect, body: JsonObject): Inspection {
+  try {
+    return dialect.inspect(body);
+  } catch (error) {
+    if (error instanceof MalformedBody)
+      return refuse('invalid_request', error.message, { param: error.field });
+    throw error;
+  }
+}
+
+function serialise(body: JsonObject): Buffer {
+  try {
+    return Buffer.from(JSON.stringify(body), 'utf8');
+  } catch (error) {
+    // Parsed without recursion, serialised with it.
+    if (error instanceof RangeError)
+      return refuse('invalid_json', 'The body is nested too deeply.');
+    throw error;
+  }
+}
+
+/** The model decides the endpoint; only the body names a model. */
+function findEndpoint(gateway: Gateway, grant: Grant, dialect: Dialect, model: string): Endpoint {
+  for (const entry of grant.spec.endpoints) {
+    const endpoint = gateway.broker.endpoints.get(entry.endpoint);
+    if (!endpoint || !entry.models.includes(model) || !endpoint.models.includes(model)) continue;
+    if (endpoint.dialects.includes(dialect.name)) return endpoint;
+    refuse(
+      'operation_not_granted',
+      `The model "${model}" is not offered through ${dialect.path}.`,
+      { param: 'model' },
+    );
+  }
+  const name = modelSchema.safeParse(model).success ? `"${model}"` : 'with that name';
+  const covered = grant.spec.endpoints.flatMap((entry) => entry.models);
+  return refuse(
+    'model_not_granted',
+    `The grant does not cover a model ${name}. It covers: ${covered.join(', ')}.`,
+    { param: 'model' },
+  );
+}
+
+function betaHeaders(
+  req: IncomingMessage,
+  { betaHeader }: Dialect,
+  grant: Grant,
+  endpoint: Endpoint,
+): Record<string, string> {
+  const sent = req.headers[betaHeader];
+  if (sent === undefined) return {};
+  const values = String(sent)
+    .split(',')
+    .map((value) => value.trim())
+    .filter((value) => value !== '');
+  for (const value of values) {
+    if (
+      grant.spec.features.betaHeaders.includes(value) &&
+      endpoint.features.betaHeaders.includes(value)
+    )
+      continue;
+    refuse(
+      'feature_not_granted',
+      `The grant does not allow that value of the header "${betaHeader}".`,
+      { param: betaHeader },
+    );
+  }
+  return values.length === 0 ? {} : { [betaHeader]: values.join(',') };
+}
+
+/** From here on the request is on record as allowed, and must end with an outcome. */
+async function admit(
+  gateway: Gateway,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { requestId, caller, dialect }: Passage,
+  { endpoint, inspection, grant, body, amount }: Checked,
+  abort: AbortController,
+): Promise<Exchange> {
+  const { broker, settings } = gateway;
+  const { member, token, access } = caller;
+  const facts: RequestFacts = {
+    requestId,
+    personId: member.person.id,
+    labId: member.lab.id,
+    roles: member.person.roles,
+    grantId: grant.id,
+    grantVersion: grant.version,
+    tokenId: token.id,
+    purpose: access.purpose,
+    runId: access.run,
+    operation: dialect.operation,
+    endpoint: endpoint.id,
+    model: inspection.model,
+    stream: inspection.stream,
+  };
+  const salt = randomBytes(16);
+  const data = {
+    safeguardsLifted: endpoint.safeguardsLifted.map(({ safeguard }) => safeguard),
+    features: [...new Set(inspection.uses.map(({ feature }) => feature))],
+    requestBytes: body.length,
+    requestCommitment: createHmac('sha256', salt).update(body).digest('base64'),
+  };
+  try {
+    const reserved = await admitRequest(broker, {
+      facts,
+      address: gateway.addressOf(req),
+      amount,
+      salt,
+      data,
+      abort,
+    });
+    return new Exchange({
+      requestId,
+      endpoint,
+      model: inspection.model,
+      dialect,
+      res,
+      headers: dialect.rateLimitHeaders(reserved.limits, broker.clock()),
+      signal: abort.signal,
+      settler: broker.settler,
+      clock: broker.clock,
+      salt,
+      requestBytes: body.length,
+      maxResponseBytes: settings.maxResponseBytes,
+    });
+  } catch (error) {
+    throw alreadyRecorded(error);
+  }
+}
+
+async function dispatch(
+  gateway: Gateway,
+  exchange: Exchange,
+  { dialect, query }: Passage,
+  checked: Checked,
+  asked: JsonObject,
+): Promise<void> {
+  const { res, requestId, signal, endpoint } = exchange.parts;
+  const { body, headers, inspection } = checked;
+  let forwarded = false;
+  try {
+    const upstream = gateway.upstreams.get(endpoint.id) ?? refuse('upstream_unreachable');
+    // An order can have come between the decision and now.
+    signal.throwIfAborted();
+    forwarded = true;
+    const answer = await upstream.call({
+      dialect,
+      body,
+      headers,
+      query,
+      stream: inspection.stream,
+      signal,
+    });
+    if (isStream(answer)) await sendStream(exchange, answer, asked);
+    else await sendWholeAnswer(exchange, answer);
+  } catch (error) {
+    if (res.headersSent || exchange.isSettled) {
+      if (!res.headersSent) sendRefusal(res, reasonOf(error, signal), requestId);
+      return;
+    }
+    const ended = endedBy(error, signal, forwarded);
+    const { end, why } = ended;
+    const usage: Usage = ended.mayHaveArrived
+      ? { inputTokens: likelyTokens(body.length), outputTokens: 0, source: 'estimated' }
+      : NO_USAGE;
+    await exchange.settle({
+      end,
+      why: end === 'client_gone' ? undefined : why,
+      usage,
+      forwarded: ended.mayHaveArrived,
+    });
+    if (!res.destroyed) sendRefusal(res, why, requestId);
+  }
+}
+
+function isStream(answer: Dispatcher.ResponseData): boolean {
+  return (
+    answer.statusCode === 200 &&
+    String(answer.headers['content-type'] ?? '')
+      .toLowerCase()
+      .startsWith('text/event-stream')
+  );
+}
+
+function reasonOf(error: unknown, signal: AbortSignal): Ended['why'] {
+  if (
+    error instanceof AnswerUnusable ||
+    error instanceof RefusedError ||
+    error instanceof UpstreamFailure
+  )
+    return error.refusal;
+  return signal.aborted ? Ended.from(signal.reason).why : refusal('unexpected');
+}
+
+/** How a request ended that got no answer. */
+function endedBy(
+  error: unknown,
+  signal: AbortSignal,
+  forwarded: boolean,
+): {
+  end: ReturnType<typeof endOf> | Ended['end'] | 'not_forwarded';
+  why: Ended['why'];
+  mayHaveArrived: boolean;
+} {
+  if (signal.aborted) {
+    const { end, why } = Ended.from(signal.reason);
+    return { end: forwarded ? end : 'not_forwarded', why, mayHaveArrived: forwarded };
+  }
+  if (error instanceof RefusedError)
+    return { end: endOf(error.refusal.code), why: error.refusal, mayHaveArrived: forwarded };
+  const failure = error instanceof UpstreamFailure ? error : failureOf(error);
+  const end = failure.mayHaveArrived ? endOf(failure.refusal.code) : 'not_forwarded';
+  return { end, why: failure.refusal, mayHaveArrived: failure.mayHaveArrived };
+}

@@ -1,0 +1,79 @@
+/** Reads the body of a request: bounded in size and time, strict in its form. */
+import type { IncomingMessage } from 'node:http';
+import { refuse } from '../core/denials.ts';
+import { isObject, type JsonObject } from '../core/scope/inspection.ts';
+
+export interface BodyBounds {
+  maxBytes: number;
+  /** Milliseconds from the first look at the body to its last byte. */
+  timeoutMs: number;
+}
+
+/**
+ * Reads and parses a JSON object.
+ *
+ * @throws RefusedError for what is too large, too slow, compressed, not UTF-8 or not a JSON object
+ */
+export async function readJsonBody(req: IncomingMessage, bounds: BodyBounds): Promise<JsonObject> {
+  const type = (req.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  if (type !== 'application/json') refuse('unsupported_media_type');
+  const encoding = req.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') refuse('unsupported_media_type');
+  const bytes = await readBytes(req, bounds);
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return refuse('invalid_json', 'The body is not valid UTF-8.');
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's message quotes the body.
+    return refuse('invalid_json', 'The body is not valid JSON.');
+  }
+  return isObject(value) ? value : refuse('invalid_json', 'The body must be a JSON object.');
+}
+
+function readBytes(req: IncomingMessage, { maxBytes, timeoutMs }: BodyBounds): Promise<Buffer> {
+  const tooLarge = (): never =>
+    refuse(
+      'body_too_large',
+      `The body is larger than the ${maxBytes} bytes that this broker accepts.`,
+    );
+  if (Number(req.headers['content-length'] ?? 0) > maxBytes) tooLarge();
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const timer = setTimeout(
+      () => fail(() => refuse('invalid_request', 'The body did not arrive in time.')),
+      timeoutMs,
+    );
+    const done = (): void => {
+      clearTimeout(timer);
+      req.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone);
+    };
+    const fail = (refuseIt: () => never): void => {
+      done();
+      req.pause();
+      try {
+        refuseIt();
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    };
+    const onData = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length > maxBytes) fail(tooLarge);
+      else chunks.push(chunk);
+    };
+    const onEnd = (): void => {
+      done();
+      resolve(Buffer.concat(chunks, length));
+    };
+    const onGone = (): void =>
+      fail(() => refuse('invalid_request', 'The connection ended before the body did.'));
+    req.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone);
+  });
+}

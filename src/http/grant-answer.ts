@@ -1,0 +1,110 @@
+/** What is shown of a grant and of its use. */
+import { z } from 'zod';
+import type { ScopeUsage, ShownGrant, ShownUsage } from '../broker/show-grant.ts';
+import { DENIALS, type DenialCode } from '../core/denials.ts';
+import { grantSpecSchema, type GrantState } from '../core/grants.ts';
+import type { GrantStatus } from '../core/access.ts';
+import { instant, named, toInstant } from './schemas.ts';
+
+export const grantStates = [
+  'draft',
+  'submitted',
+  'returned',
+  'approved',
+  'active',
+  'rejected',
+  'revoked',
+  'closed',
+] as const satisfies readonly GrantState[];
+
+const grantStatuses = [
+  ...grantStates,
+  'scheduled',
+  'expired',
+  'suspended',
+] as const satisfies readonly GrantStatus[];
+
+export const grantAnswer = named(
+  'Grant',
+  z.object({
+    id: z.string(),
+    lab: z.string(),
+    state: z.enum(grantStates).describe('How far its text has come'),
+    status: z.enum(grantStatuses).describe('Whether it stands at this moment'),
+    statusReason: z
+      .object({
+        code: z.enum(Object.keys(DENIALS) as [DenialCode, ...DenialCode[]]),
+        message: z.string(),
+        orders: z.array(z.string()).optional(),
+      })
+      .nullable()
+      .describe('Why nothing passes under it; null when it stands'),
+    version: z.int(),
+    spec: grantSpecSchema,
+    termsDigest: z.string().describe('SHA-256 of the terms, hex'),
+    authorIds: z.array(z.string()).describe('Whoever wrote any version'),
+    approvals: z
+      .array(z.object({ personId: z.string(), as: z.enum(['admin', 'safety']), at: instant }))
+      .describe('Of the current version'),
+    acceptedBy: z.array(z.string()).describe('People who accepted the current terms'),
+    acceptedForLabBy: z.string().nullable(),
+    createdAt: instant,
+    updatedAt: instant,
+  }),
+);
+
+/** A grant as the API answers it. */
+export function showGrantAnswer({ grant, standing }: ShownGrant): z.input<typeof grantAnswer> {
+  return {
+    ...grant,
+    lab: grant.spec.lab,
+    status: standing.status,
+    statusReason: standing.refusal,
+    approvals: grant.approvals.map((approval) => ({ ...approval, at: toInstant(approval.at) })),
+    createdAt: toInstant(grant.createdAt),
+    updatedAt: toInstant(grant.updatedAt),
+  };
+}
+
+const count = z.number();
+const chargedAnswer = named(
+  'Charged',
+  z.object({
+    requestsSettled: count,
+    requestsReserved: count,
+    tokensSettled: count,
+    tokensReserved: count,
+    spendSettledNanoUsd: count.describe('Billionths of a US dollar'),
+    spendReservedNanoUsd: count,
+  }),
+);
+
+const budgetLeft = z.object({ cap: count, left: count }).nullable();
+const scopeShape = {
+  lastDay: z.object({ requests: count, tokens: count }).describe('In the last 24 hours'),
+  left: z
+    .object({
+      requests: budgetLeft,
+      tokens: budgetLeft,
+      requestsPerDay: budgetLeft,
+      tokensPerDay: budgetLeft,
+      spendUsd: budgetLeft,
+    })
+    .describe('Each budget and what is left of it, reservations counted as used; null: no cap'),
+};
+
+export const usageAnswer = named(
+  'Usage',
+  z.object({
+    grant: z.string(),
+    total: chargedAnswer,
+    ...scopeShape,
+    people: z.array(z.object({ personId: z.string(), charged: chargedAnswer, ...scopeShape })),
+  }),
+);
+
+/** The use of a grant as the API answers it. */
+export function showUsageAnswer({ grant, total, people }: ShownUsage): z.input<typeof usageAnswer> {
+  const { charged, ...rest }: ScopeUsage = total;
+  return { grant: grant.id, total: charged, ...rest, people };
+}

@@ -1,0 +1,132 @@
+/**
+ * A route of the control API as data. Express's registration (serve-routes.ts) and the OpenAPI document
+ * (openapi.ts) are both made from it, so that they cannot disagree.
+ */
+import type { Readable } from 'node:stream';
+import { z } from 'zod';
+import type { TokenChecker } from '../broker/authenticate-token.ts';
+import type { Broker } from '../broker/broker.ts';
+import type { Action } from '../core/authority.ts';
+
+/** What the handlers work with. */
+export interface Control {
+  broker: Broker;
+  tokens: TokenChecker;
+  /** The broker's origin as clients see it, without a slash at its end. */
+  publicUrl: string;
+  isReady(): boolean;
+  /** The OpenAPI document of all routes. */
+  openApiDocument(): object;
+}
+
+export type Method = 'get' | 'post' | 'put' | 'delete';
+
+/** What a handler gets: everything in it has passed the route's schemas. */
+export interface Asked<P, Q, B> {
+  control: Control;
+  broker: Broker;
+  params: P;
+  query: Q;
+  body: B;
+}
+
+/** A request whose caller has shown who they are. */
+export interface AskedBy<P, Q, B> extends Asked<P, Q, B> {
+  actorId: string;
+}
+
+/** An answer that is not JSON. */
+export interface MediaReply {
+  status?: number;
+  headers?: Record<string, string>;
+  body: string | Buffer | Readable;
+}
+
+/** No parameters, no query, no body: anything that is sent all the same is refused by name. */
+export const NOTHING = z.strictObject({});
+type Nothing = typeof NOTHING;
+
+interface Described {
+  method: Method;
+  /** In Express's notation. */
+  path: string;
+  /** Under which heading the documentation lists it. */
+  tag: string;
+  summary: string;
+  description: string;
+}
+
+export interface Route extends Described {
+  /** What the caller must be allowed to do; 'public' takes no token. */
+  action: Action | 'public';
+  params: z.ZodObject;
+  query: z.ZodObject;
+  /** Absent where a body is refused. */
+  body: z.ZodType | undefined;
+  status: 200 | 201;
+  answer: { json: z.ZodType } | { media: string };
+  handle: (asked: AskedBy<unknown, unknown, unknown>) => unknown;
+}
+
+interface Declared<
+  A extends Action | 'public',
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodType,
+> extends Described {
+  action: A;
+  params?: P;
+  query?: Q;
+  body?: B;
+  status?: 200 | 201;
+}
+
+type AskedOf<
+  A extends Action | 'public',
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodType,
+> = A extends 'public'
+  ? Asked<z.output<P>, z.output<Q>, z.output<B>>
+  : AskedBy<z.output<P>, z.output<Q>, z.output<B>>;
+
+/** Declares a route that answers JSON. Nothing leaves but what `answer` names. */
+export function route<
+  A extends Action | 'public',
+  R extends z.ZodType,
+  P extends z.ZodObject = Nothing,
+  Q extends z.ZodObject = Nothing,
+  B extends z.ZodType = Nothing,
+>(
+  declared: Declared<A, P, Q, B> & {
+    answer: R;
+    handle: (asked: AskedOf<A, P, Q, B>) => z.input<R> | Promise<z.input<R>>;
+  },
+): Route {
+  const { answer, handle, ...rest } = declared;
+  return { ...complete(rest), answer: { json: answer }, handle: handle as Route['handle'] };
+}
+
+/** Declares a route that answers something other than JSON. */
+export function mediaRoute<
+  A extends Action | 'public',
+  P extends z.ZodObject = Nothing,
+  Q extends z.ZodObject = Nothing,
+  B extends z.ZodType = Nothing,
+>(
+  declared: Declared<A, P, Q, B> & {
+    media: string;
+    handle: (asked: AskedOf<A, P, Q, B>) => MediaReply | Promise<MediaReply>;
+  },
+): Route {
+  const { media, handle, ...rest } = declared;
+  return { ...complete(rest), answer: { media }, handle: handle as Route['handle'] };
+}
+
+function complete(
+  declared: Declared<Action | 'public', z.ZodObject, z.ZodObject, z.ZodType>,
+): Omit<Route, 'answer' | 'handle'> {
+  const { params = NOTHING, query = NOTHING, status = 200, body, ...rest } = declared;
+  const takesBody = rest.method === 'post' || rest.method === 'put';
+  return { ...rest, params, query, status, body: takesBody ? (body ?? NOTHING) : undefined };
+}

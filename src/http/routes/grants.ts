@@ -1,0 +1,172 @@
+/** Grants: from draft to end. */
+import { z } from 'zod';
+import { amendGrant, createGrant, stepGrant } from '../../broker/manage-grants.ts';
+import { listGrants, showGrant, showUsage, withStanding } from '../../broker/show-grant.ts';
+import { grantSpecSchema, type GrantStep } from '../../core/grants.ts';
+import { idSchema } from '../../core/ids.ts';
+import { proseSchema } from '../../core/people.ts';
+import {
+  grantAnswer,
+  grantStates,
+  showGrantAnswer,
+  showUsageAnswer,
+  usageAnswer,
+} from '../grant-answer.ts';
+import { pageOf, pageQuery, readPage } from '../paging.ts';
+import { route, type Route } from '../route.ts';
+import { named } from '../schemas.ts';
+
+const tag = 'Grants';
+const params = z.strictObject({ grant: idSchema('grt') });
+const spec = named('GrantSpec', grantSpecSchema);
+
+const version = z
+  .int()
+  .min(1)
+  .optional()
+  .describe('The version that was read: the step fails if the grant has moved on');
+const comment = proseSchema.describe('Why; kept in the record');
+const freely = z.strictObject({ version, comment: comment.optional() });
+const withComment = z.strictObject({ version, comment });
+const withDigest = z.strictObject({
+  version,
+  comment: comment.optional(),
+  termsDigest: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex')
+    .describe('SHA-256 of the terms that were read, as the grant shows it'),
+});
+
+interface Step {
+  summary: string;
+  description: string;
+  body: typeof freely | typeof withComment | typeof withDigest;
+}
+
+const STEPS: Record<Exclude<GrantStep, 'amend'>, Step> = {
+  submit: {
+    summary: 'Submit a grant for approval',
+    description: 'A draft, or one that was returned.',
+    body: freely,
+  },
+  return: {
+    summary: 'Return a grant to its author',
+    description: 'It can be amended and submitted again.',
+    body: withComment,
+  },
+  approve: {
+    summary: 'Approve a grant',
+    description:
+      'It takes one admin and one safety officer of the host: two people, neither of them an author.',
+    body: freely,
+  },
+  reject: { summary: 'Reject a grant', description: 'Final.', body: withComment },
+  accept: {
+    summary: 'Accept the terms of a grant',
+    description:
+      'The lead first, for the lab: the grant is then active. Then each person on the roster.',
+    body: withDigest,
+  },
+  revoke: {
+    summary: 'Revoke a grant',
+    description: 'Final. When this returns nothing passes under it, and its streams are cut.',
+    body: withComment,
+  },
+  close: {
+    summary: 'Hand a grant back',
+    description: 'Final. For the lead of the partner lab.',
+    body: freely,
+  },
+};
+
+const stepRoutes = (Object.keys(STEPS) as (keyof typeof STEPS)[]).map((step): Route =>
+  route({
+    method: 'post',
+    path: `/api/v1/grants/:grant/${step}`,
+    action: `grant.${step}`,
+    tag,
+    ...STEPS[step],
+    params,
+    answer: grantAnswer,
+    handle: async ({ broker, actorId, params: { grant }, body }) =>
+      showGrantAnswer(withStanding(broker, await stepGrant(broker, actorId, grant, step, body))),
+  }),
+);
+
+export const GRANT_ROUTES = [
+  route({
+    method: 'get',
+    path: '/api/v1/grants',
+    action: 'grant.read',
+    tag,
+    summary: 'List grants',
+    description: "Newest first. A partner's people see those of their lab.",
+    query: z.strictObject({
+      ...pageQuery,
+      lab: idSchema('lab').optional(),
+      state: z.enum(grantStates).optional().describe('The state, which need not be the status'),
+    }),
+    answer: pageOf(grantAnswer),
+    handle: ({ broker, actorId, query }) =>
+      readPage(
+        query,
+        (page) =>
+          listGrants(broker, actorId, page, { labId: query.lab, state: query.state }).map(
+            (shown) => ({ id: shown.grant.id, shown }),
+          ),
+        ({ shown }) => showGrantAnswer(shown),
+      ),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/grants',
+    action: 'grant.create',
+    tag,
+    summary: 'Draft a grant',
+    description: 'Everything that it does not name is not allowed.',
+    body: spec,
+    status: 201,
+    answer: grantAnswer,
+    handle: async ({ broker, actorId, body }) =>
+      showGrantAnswer(withStanding(broker, await createGrant(broker, actorId, body))),
+  }),
+  route({
+    method: 'get',
+    path: '/api/v1/grants/:grant',
+    action: 'grant.read',
+    tag,
+    summary: 'Show a grant',
+    description: 'Its status is computed by the function that decides requests, at this moment.',
+    params,
+    answer: grantAnswer,
+    handle: ({ broker, actorId, params: { grant } }) =>
+      showGrantAnswer(showGrant(broker, actorId, grant)),
+  }),
+  route({
+    method: 'put',
+    path: '/api/v1/grants/:grant',
+    action: 'grant.amend',
+    tag,
+    summary: 'Amend a grant',
+    description: 'Replaces the text of a draft or of a returned grant: a new version.',
+    params,
+    body: spec,
+    answer: grantAnswer,
+    handle: async ({ broker, actorId, params: { grant }, body }) =>
+      showGrantAnswer(withStanding(broker, await amendGrant(broker, actorId, grant, body))),
+  }),
+  ...stepRoutes,
+  route({
+    method: 'get',
+    path: '/api/v1/grants/:grant/usage',
+    action: 'usage.read',
+    tag,
+    summary: 'Show what a grant was charged',
+    description:
+      'With what is left of each budget. A researcher sees the whole and their own part.',
+    params,
+    answer: usageAnswer,
+    handle: ({ broker, actorId, params: { grant } }) =>
+      showUsageAnswer(showUsage(broker, actorId, grant)),
+  }),
+];

@@ -1,0 +1,161 @@
+/** The audit log: what anybody may check (checkpoint, key, hash tiles) and what some may read (entries). */
+import { z } from 'zod';
+import { exportAudit } from '../../broker/export-audit.ts';
+import { readLog, readLogEntry } from '../../broker/read-log.ts';
+import { HASH_BYTES } from '../../core/audit/merkle.ts';
+import { TILE_WIDTH, parseTilePath, readTileAt, tileWidth } from '../../core/audit/tiles.ts';
+import { refuse } from '../../core/denials.ts';
+import { idSchema } from '../../core/ids.ts';
+import type { Readers, StoredEntry } from '../../store/readers.ts';
+import { mediaRoute, route, type MediaReply } from '../route.ts';
+import { named } from '../schemas.ts';
+
+const tag = 'Audit log';
+const TEXT = 'text/plain; charset=utf-8';
+
+const index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const entryAnswer = named(
+  'Entry',
+  z.object({
+    index: z.int(),
+    entry: z.record(z.string(), z.unknown()).describe('The entry, as it was hashed'),
+  }),
+);
+
+const show = ({ index: at, bytes }: StoredEntry): z.input<typeof entryAnswer> => ({
+  index: at,
+  entry: JSON.parse(bytes.toString('utf8')) as Record<string, unknown>,
+});
+
+/** Hashes of a tile, of as many as were asked for, if the latest checkpoint covers them. */
+function tileReply(readers: Readers, path: string): MediaReply {
+  const address = parseTilePath(path);
+  const size = readers.latestCheckpoint()?.size ?? 0;
+  // Entries are not served this way: they are confidential, their hashes are not.
+  if (!address || address.level === 'entries') return refuse('not_found', 'There is no such tile.');
+  const { level, n, width } = address;
+  if (width > tileWidth(size, level, n))
+    return refuse('not_found', 'The latest checkpoint does not cover that tile.');
+  const body = readTileAt(size, level, n, readers.readTile).subarray(0, width * HASH_BYTES);
+  const full = width === TILE_WIDTH;
+  return {
+    headers: {
+      'cache-control': full ? 'public, max-age=31536000, immutable' : 'public, max-age=60',
+    },
+    body,
+  };
+}
+
+export const LOG_ROUTES = [
+  mediaRoute({
+    method: 'get',
+    path: '/api/v1/log/checkpoint',
+    action: 'public',
+    tag,
+    summary: 'The latest signed checkpoint',
+    description: 'A C2SP tlog-checkpoint: origin, size and root, signed.',
+    media: TEXT,
+    handle: ({ broker }) => {
+      const checkpoint = broker.readers.latestCheckpoint();
+      return { body: checkpoint?.note ?? refuse('not_found', 'There is no checkpoint yet.') };
+    },
+  }),
+  mediaRoute({
+    method: 'get',
+    path: '/api/v1/log/verifier-key',
+    action: 'public',
+    tag,
+    summary: 'The key that verifies checkpoints',
+    description:
+      'A C2SP verifier key. Compare it with the one you were given by another way than this server.',
+    media: TEXT,
+    handle: ({ broker }) => ({ body: `${broker.store.verifierKey}\n` }),
+  }),
+  mediaRoute({
+    method: 'get',
+    path: '/api/v1/log/tile/:level/*tile',
+    action: 'public',
+    tag,
+    summary: 'A tile of hashes',
+    description:
+      'C2SP tlog-tiles: `tile` has the form `x001/234`, with `.p/W` for a partial tile. Only what the latest checkpoint covers.',
+    params: z.strictObject({ level: z.string().max(8), tile: z.string().max(64) }),
+    media: 'application/octet-stream',
+    handle: ({ broker, params: { level, tile } }) =>
+      tileReply(broker.readers, `tile/${level}/${tile}`),
+  }),
+  route({
+    method: 'get',
+    path: '/api/v1/log/entries',
+    action: 'log.read',
+    tag,
+    summary: 'Read entries of the audit log',
+    description:
+      'In the order of the log, within the reach of the caller. The reading is recorded.',
+    query: z.strictObject({
+      from: index.default(0).describe('First index'),
+      cursor: index.optional().describe('"next" of the page before; takes the place of from'),
+      limit: z.coerce.number().int().min(1).max(200).default(50),
+      ref: z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be an id')
+        .optional()
+        .describe('Entries about one request, grant, order or token'),
+      kind: z
+        .string()
+        .regex(/^[a-z_]{1,32}\.[a-z_]{1,32}$/, 'must be a kind of entry, such as order.issued')
+        .optional(),
+      grant: idSchema('grt').optional(),
+    }),
+    answer: z.object({
+      items: z.array(entryAnswer),
+      next: z.string().nullable().describe('Hand it back as cursor; null: this was the last page'),
+    }),
+    handle: async ({ broker, actorId, query }) => {
+      const { from, cursor = from, limit, ref, kind, grant } = query;
+      const found = await readLog(broker, actorId, {
+        from: cursor,
+        limit,
+        ref,
+        kind,
+        grantId: grant,
+      });
+      const last = found.length === limit ? found.at(-1) : undefined;
+      return { items: found.map(show), next: last ? String(last.index + 1) : null };
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/api/v1/log/entries/:index',
+    action: 'log.read',
+    tag,
+    summary: 'Read one entry of the audit log',
+    description: 'The reading is recorded.',
+    params: z.strictObject({ index }),
+    answer: entryAnswer,
+    handle: async ({ broker, actorId, params }) =>
+      show(await readLogEntry(broker, actorId, params.index)),
+  }),
+  mediaRoute({
+    method: 'post',
+    path: '/api/v1/exports',
+    action: 'export.create',
+    tag,
+    summary: 'Export the audit log as an evidence bundle',
+    description:
+      'A tar that "sallyport audit verify" checks offline. Headers: x-sallyport-export (id) and x-sallyport-size (entries).',
+    media: 'application/x-tar',
+    handle: async ({ broker, actorId }) => {
+      const { id, size, bundle } = await exportAudit(broker, actorId);
+      return {
+        headers: {
+          'content-disposition': `attachment; filename="sallyport-${id}.tar"`,
+          'x-sallyport-export': id,
+          'x-sallyport-size': String(size),
+        },
+        body: bundle,
+      };
+    },
+  }),
+];

@@ -1,0 +1,152 @@
+/** People and their keys. */
+import { z } from 'zod';
+import {
+  addPersonKey,
+  createPerson,
+  removePerson,
+  removePersonKey,
+} from '../../broker/manage-people.ts';
+import { mayRead } from '../../broker/reach.ts';
+import { listPeople, showPerson as readPerson } from '../../broker/show-people.ts';
+import { AUTHORITY, reachOf, type Action } from '../../core/authority.ts';
+import { idSchema } from '../../core/ids.ts';
+import { nameSchema, publicKeySchema, roleSchema } from '../../core/people.ts';
+import { pageOf, pageQuery, readPage } from '../paging.ts';
+import { route } from '../route.ts';
+import { labAnswer, named, personAnswer, showLab, showPerson } from '../schemas.ts';
+
+const tag = 'Labs and people';
+
+const attributesSchema = z
+  .record(
+    z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, 'takes letters, digits, _ . -'),
+    z.string().max(500),
+  )
+  .refine((attributes) => Object.keys(attributes).length <= 32, 'takes at most 32 attributes')
+  .describe('Facts about the person, such as employer or date of training');
+
+const personParams = z.strictObject({ person: idSchema('per') });
+const publicKey = named('PublicKey', publicKeySchema);
+
+const meAnswer = named(
+  'Me',
+  z.object({
+    person: personAnswer,
+    lab: labAnswer,
+    actions: z
+      .record(z.string(), z.enum(['all', 'lab', 'self']))
+      .describe('What the caller may do, and how far: everywhere, in their lab, to their own'),
+  }),
+);
+
+export const PEOPLE_ROUTES = [
+  route({
+    method: 'get',
+    path: '/api/v1/people',
+    action: 'person.read',
+    tag,
+    summary: 'List people',
+    description: "Oldest first. A partner's people see those of their own lab.",
+    query: z.strictObject({ ...pageQuery, lab: idSchema('lab').optional() }),
+    answer: pageOf(personAnswer),
+    handle: ({ broker, actorId, query }) =>
+      readPage(
+        query,
+        (page) => listPeople(broker, actorId, page, { labId: query.lab }),
+        showPerson,
+      ),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/people',
+    action: 'person.create',
+    tag,
+    summary: 'Register a person',
+    description:
+      'A key names one person, for ever. Roles are those that people of the lab’s kind can have.',
+    body: z.strictObject({
+      lab: idSchema('lab'),
+      name: nameSchema,
+      roles: z.array(roleSchema).min(1).max(5),
+      attributes: attributesSchema.default({}),
+      publicKey,
+    }),
+    status: 201,
+    answer: personAnswer,
+    handle: async ({ broker, actorId, body: { lab, ...person } }) =>
+      showPerson(await createPerson(broker, actorId, lab, person)),
+  }),
+  route({
+    method: 'get',
+    path: '/api/v1/people/:person',
+    action: 'person.read',
+    tag,
+    summary: 'Show a person',
+    description: 'With the ids (kid) of their keys in use.',
+    params: personParams,
+    answer: personAnswer,
+    handle: ({ broker, actorId, params }) => showPerson(readPerson(broker, actorId, params.person)),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/people/:person/keys',
+    action: 'person.add_key',
+    tag,
+    summary: 'Register another key of a person',
+    description: 'A person has at most 8 keys in use.',
+    params: personParams,
+    body: z.strictObject({ publicKey }),
+    status: 201,
+    answer: personAnswer,
+    handle: async ({ broker, actorId, params, body }) =>
+      showPerson(await addPersonKey(broker, actorId, params.person, body.publicKey)),
+  }),
+  route({
+    method: 'delete',
+    path: '/api/v1/people/:person/keys/:kid',
+    action: 'person.remove_key',
+    tag,
+    summary: 'Remove a key of a person',
+    description:
+      'Tokens that were obtained with it end at once, and streams that run on them are cut.',
+    params: personParams.extend({
+      kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be the id of a key (kid)'),
+    }),
+    answer: personAnswer,
+    handle: async ({ broker, actorId, params }) =>
+      showPerson(await removePersonKey(broker, actorId, params.person, params.kid)),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/people/:person/remove',
+    action: 'person.remove',
+    tag,
+    summary: 'Remove a person',
+    description: 'Final. Nothing passes for them any more when this returns.',
+    params: personParams,
+    answer: personAnswer,
+    handle: async ({ broker, actorId, params }) =>
+      showPerson(await removePerson(broker, actorId, params.person)),
+  }),
+  route({
+    method: 'get',
+    path: '/api/v1/me',
+    action: 'person.read',
+    tag,
+    summary: 'Show the caller',
+    description: 'Who the token was issued to, and what they may do.',
+    answer: meAnswer,
+    handle: ({ broker, actorId }) => {
+      const { member } = mayRead(broker, actorId, 'person.read');
+      const reaches = (Object.keys(AUTHORITY) as Action[]).flatMap((action) => {
+        const reach = reachOf(member, action);
+        return typeof reach === 'string' ? [[action, reach] as const] : [];
+      });
+      return {
+        person: showPerson(member.person),
+        lab: showLab(member.lab),
+        actions: Object.fromEntries(reaches),
+      };
+    },
+  }),
+];

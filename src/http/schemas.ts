@@ -1,0 +1,56 @@
+/** Parts of what the API answers that several routes share, and what turns our records into them. */
+import { zodToOpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
+import { z } from 'zod';
+import type { Lab, Person } from '../core/people.ts';
+import { labKindSchema, roleSchema } from '../core/people.ts';
+
+/** Gives a schema a name of its own in the OpenAPI document. */
+export function named<T extends z.ZodType>(name: string, schema: T): T {
+  zodToOpenAPIRegistry.add(schema, { _internal: { refId: name } });
+  return schema;
+}
+
+export const instant = z.iso.datetime().describe('RFC 3339, UTC');
+
+/** Epoch milliseconds as the API tells time. */
+export const toInstant = (ms: number): string => new Date(ms).toISOString();
+
+export const toInstantOrNull = (ms: number | null): string | null =>
+  ms === null ? null : toInstant(ms);
+
+export const labAnswer = named(
+  'Lab',
+  z.object({ id: z.string(), kind: labKindSchema, name: z.string(), createdAt: instant }),
+);
+
+export const showLab = (lab: Lab): z.input<typeof labAnswer> => ({
+  ...lab,
+  createdAt: toInstant(lab.createdAt),
+});
+
+export const personAnswer = named(
+  'Person',
+  z.object({
+    id: z.string(),
+    lab: z.string(),
+    name: z.string(),
+    roles: z.array(roleSchema),
+    attributes: z.record(z.string(), z.string()),
+    keys: z
+      .array(z.object({ kid: z.string().describe('RFC 7638 thumbprint'), addedAt: instant }))
+      .describe('Keys in use'),
+    createdAt: instant,
+    removedAt: instant.nullable(),
+  }),
+);
+
+export const showPerson = (person: Person): z.input<typeof personAnswer> => ({
+  id: person.id,
+  lab: person.labId,
+  name: person.name,
+  roles: person.roles,
+  attributes: person.attributes,
+  keys: person.keys.map(({ kid, addedAt }) => ({ kid, addedAt: toInstant(addedAt) })),
+  createdAt: toInstant(person.createdAt),
+  removedAt: toInstantOrNull(person.removedAt),
+});

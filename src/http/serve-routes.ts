@@ -1,0 +1,131 @@
+/** Registers the route table with Express: who calls, what they sent, the handler, the answer. */
+import type { Express, Request, Response } from 'express';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { z } from 'zod';
+import { recordDenial } from '../broker/deny-action.ts';
+import { DENIALS, RefusedError, refuse } from '../core/denials.ts';
+import { authenticate } from './authenticate.ts';
+import { InvalidInputError, type FieldError } from './problem.ts';
+import { bodyReader, hasBody, readJson } from './read-body.ts';
+import type { Control, MediaReply, Method, Route } from './route.ts';
+
+const MOST_BODY_BYTES = 1_048_576;
+
+/** Serves every route of the table, and refuses other methods on its paths. */
+export function serveRoutes(app: Express, control: Control, routes: readonly Route[]): void {
+  const read = bodyReader(MOST_BODY_BYTES);
+  const methodsOf = new Map<string, Method[]>();
+  for (const route of routes) {
+    app[route.method](route.path, (req, res) => serve(control, route, read, req, res));
+    methodsOf.set(route.path, [...(methodsOf.get(route.path) ?? []), route.method]);
+  }
+  for (const [path, methods] of methodsOf) refuseOtherMethods(app, path, methods);
+}
+
+/** Answers 405 for what is left of a path. */
+export function refuseOtherMethods(app: Express, path: string, methods: readonly Method[]): void {
+  const allowed = methods.flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method]));
+  app.all(path, (_req, res) => {
+    res.setHeader('allow', allowed.join(', ').toUpperCase());
+    refuse('method_not_allowed');
+  });
+}
+
+type ReadBody = ReturnType<typeof bodyReader>;
+
+async function serve(
+  control: Control,
+  route: Route,
+  read: ReadBody,
+  req: Request,
+  res: Response,
+): Promise<void> {
+  const actorId = route.action === 'public' ? '' : await authenticate(control, req);
+  const asked = await orRecord(control, route, actorId, res, async () => ({
+    control,
+    broker: control.broker,
+    actorId,
+    params: parse('path', route.params, joined(req.params)),
+    query: parse('query', route.query, req.query),
+    body: await readInput(route, read, req, res),
+  }));
+  // What a write refuses is recorded by the operation that refused it; a read has none.
+  const reply =
+    route.method === 'get'
+      ? await orRecord(control, route, actorId, res, async () => route.handle(asked))
+      : await route.handle(asked);
+  await send(route, reply, res);
+}
+
+/** Puts a refusal of somebody we know on record before it is answered. */
+async function orRecord<T>(
+  { broker }: Control,
+  { action }: Route,
+  actorId: string,
+  res: Response,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // A reason that lies with us is not a decision about the caller.
+    if (error instanceof RefusedError && action !== 'public') {
+      if (DENIALS[error.refusal.code].status < 500)
+        await recordDenial(broker, actorId, action, error.refusal, String(res.locals['requestId']));
+    }
+    throw error;
+  }
+}
+
+async function readInput(
+  { body }: Route,
+  read: ReadBody,
+  req: Request,
+  res: Response,
+): Promise<unknown> {
+  if (!hasBody(req)) return body && parse('body', body, {});
+  if (!body) return refuse('invalid_request', 'This method takes no body here. Send none.');
+  return parse('body', body, await readJson(read, req, res));
+}
+
+function parse(place: FieldError['in'], schema: z.ZodType, value: unknown): unknown {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new InvalidInputError(place, parsed.error);
+  return parsed.data;
+}
+
+/** A wildcard's segments as one text. */
+function joined(params: Request['params']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join('/') : value,
+    ]),
+  );
+}
+
+async function send(route: Route, reply: unknown, res: Response): Promise<void> {
+  if ('json' in route.answer) {
+    // Through the documented schema: what it does not name does not leave.
+    const shown = route.answer.json.safeParse(reply);
+    if (!shown.success)
+      throw new Error(`${route.path} does not answer as documented.`, { cause: shown.error });
+    res.status(route.status).json(shown.data);
+    return;
+  }
+  const { status = route.status, headers = {}, body } = reply as MediaReply;
+  res.status(status).setHeader('content-type', route.answer.media);
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  if (body instanceof Readable) await stream(body, res);
+  else res.end(body);
+}
+
+/** At the client's pace. When the client goes away, the source is destroyed with it. */
+async function stream(body: Readable, res: Response): Promise<void> {
+  try {
+    await pipeline(body, res);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  }
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+/** The `sallyport` command. */
+import { buildProgram, run } from './cli/program.ts';
+import { addDemo } from './demo/command.ts';
+import { addInit } from './init.ts';
+import { addServe } from './serve.ts';
+
+const program = buildProgram();
+addInit(program);
+addServe(program);
+addDemo(program);
+process.exitCode = await run(program, process.argv);

@@ -1,0 +1,41 @@
+/** `sallyport serve`. */
+import type { Command } from 'commander';
+import { QuietExit, wrongUsage } from './cli/problems.ts';
+import { defineCommand } from './cli/define.ts';
+import { ConfigError, loadConfig } from './config/load.ts';
+import { createLogger } from './lib/log.ts';
+import { startServer } from './server.ts';
+import { untilStopped } from './stop.ts';
+
+export function addServe(program: Command): void {
+  defineCommand(program, 'serve', {
+    summary: 'Run the broker',
+    details:
+      'Reads the configuration from --config or SALLYPORT_CONFIG; without either, embedded defaults hold (no endpoints, 127.0.0.1:8787, ./sallyport-data). config/sallyport.example.yaml shows every option. SIGTERM stops it in order.',
+    examples: ['sallyport serve --config sallyport.yaml'],
+    exitCodes:
+      'Exit codes:\n  0  stopped by a signal, everything recorded\n  1  could not start, or had to stop\n  2  the configuration is wrong',
+  })
+    .option('--config <file>', 'configuration file (YAML)')
+    .action(async ({ config: path }: { config?: string }) => {
+      const config = readConfig(path ?? process.env['SALLYPORT_CONFIG']);
+      const log = createLogger(config.logging);
+      const server = await startServer({ config, log });
+      log.info(
+        { url: server.url, dataDir: server.dataDir, endpoints: config.endpoints.length },
+        'listening',
+      );
+      const code = await untilStopped(server, log);
+      log.info('stopped');
+      if (code !== 0) throw new QuietExit(code);
+    });
+}
+
+function readConfig(path: string | undefined): ReturnType<typeof loadConfig> {
+  try {
+    return loadConfig(path);
+  } catch (error) {
+    if (error instanceof ConfigError) throw wrongUsage(error.message);
+    throw error;
+  }
+}
