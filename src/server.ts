@@ -113,6 +113,8 @@ export async function startServer({
   };
   await recoverFromCrash(broker);
   await recordSystem(broker, 'system.started');
+  // From the first moment there is a checkpoint to hold the log against.
+  await store.write('publishCheckpoint', { at: clock() });
   let closing = false;
   const tokens = new TokenChecker(broker);
   const gateway: Gateway = {

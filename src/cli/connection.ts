@@ -110,9 +110,15 @@ function issuerFrom(env: Surroundings['env']): { issuer?: string } {
 export function brokerUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol))
-    throw wrongUsage(`"${text}" is not the URL of a broker, such as https://sallyport.lab.example`);
+    throw wrongUsage(
+      `"${text}" is not the URL of a broker, such as https://sallyport.lab.example.`,
+    );
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
     throw wrongUsage(`The URL of a broker has no user, password, query or fragment.`);
+  if (url.protocol === 'http:' && !isLoopback(url.hostname))
+    throw wrongUsage(
+      `${url.origin} is not encrypted, so tokens would travel in the clear. Use https; http is for brokers on this machine.`,
+    );
   return url.href.replace(/\/+$/, '');
 }
 
@@ -121,3 +127,6 @@ function personId(text: string): string {
   if (parsed.success) return parsed.data;
   throw wrongUsage(`The person "${text}" ${parsed.error.issues[0]?.message ?? 'is not valid'}.`);
 }
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);

@@ -1,5 +1,5 @@
 /** How commands are declared: the same options, help and exit codes everywhere. */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
 import type { ConnectionOptions } from './connection.ts';
 import type { JsonOption } from './output.ts';
@@ -41,7 +41,7 @@ export function defineBrokerCommand(
   help: CommandHelp,
   personFlag: 'person' | 'as' = 'person',
 ): Command {
-  return withConnection(withJson(defineCommand(parent, usage, help)), personFlag);
+  return withJson(withConnection(defineCommand(parent, usage, help), personFlag));
 }
 
 /** Adds a group of commands. */
@@ -57,12 +57,19 @@ export function withJson(command: Command): Command {
   return command.option('--json', 'print one JSON document, for programs');
 }
 
+/** In a group of their own, after the options that are the command's. */
+const CONNECTION_HEADING = 'Which broker, and as whom:';
+
 function withConnection(command: Command, personFlag: string): Command {
-  return command
-    .option('--profile <name>', 'use this profile of "sallyport login" instead of the last one')
-    .option('--url <url>', 'without a profile: the broker (or SALLYPORT_URL)')
-    .option(`--${personFlag} <id>`, 'without a profile: who you are (or SALLYPORT_PERSON)')
-    .option('--key <file>', 'without a profile: your private key (or SALLYPORT_KEY)');
+  const options: [string, string][] = [
+    ['--profile <name>', 'use this profile of "sallyport login" instead of the last one'],
+    ['--url <url>', 'without a profile: the broker (or SALLYPORT_URL)'],
+    [`--${personFlag} <id>`, 'without a profile: who you are (or SALLYPORT_PERSON)'],
+    ['--key <file>', 'without a profile: your private key (or SALLYPORT_KEY)'],
+  ];
+  for (const [flags, text] of options)
+    command.addOption(new Option(flags, text).helpGroup(CONNECTION_HEADING));
+  return command;
 }
 
 /** Gives wrong usage of a command an exit code of its own. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { wholeNumber } from './arguments.ts';
 import type { Page } from './broker-client.ts';
 import { defineBrokerCommand, type BrokerOptions, type CommandHelp } from './define.ts';
-import { printJson, printTable, type Cell, type JsonOption } from './output.ts';
+import { note, printJson, printTable, type Cell, type JsonOption } from './output.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export interface ListOptions extends BrokerOptions {
@@ -37,8 +37,8 @@ export function printList<T>(
     printJson(around, page);
     return;
   }
-  if (page.items.length === 0) around.err('None.\n');
+  if (page.items.length === 0) note(around, 'None.');
   else printTable(around, head, page.items.map(row));
   if (page.next !== null)
-    around.err(`There are more than these ${page.items.length}: raise --limit to see them.\n`);
+    note(around, `There are more than these ${page.items.length}: raise --limit to see them.`);
 }

@@ -7,7 +7,7 @@ import { BrokerClient } from './broker-client.ts';
 import { brokerUrl } from './connection.ts';
 import { defineCommand, withJson } from './define.ts';
 import { fetchIssuer } from './issuer.ts';
-import { printJson, printTable, type JsonOption } from './output.ts';
+import { note, printJson, printTable, say, type JsonOption } from './output.ts';
 import { wrongUsage } from './problems.ts';
 import {
   forgetProfile,
@@ -37,7 +37,7 @@ export function addLogin(program: Command, around: Surroundings): void {
       'Keeps the URL, your id and the path of your key file; never the key or a token. The last login is what every other command uses unless it is given --profile.',
     examples: [
       'sallyport login --url https://sallyport.lab.example --person per_01… --key ~/.sallyport/key.pem',
-      'sallyport login --url http://127.0.0.1:8080 --person per_01… --key key.pem --profile demo',
+      'sallyport login --url http://127.0.0.1:8787 --person per_01… --key key.pem --profile demo',
       'sallyport login --list',
       'sallyport login --forget demo',
     ],
@@ -78,14 +78,11 @@ async function login(around: Surroundings, options: LoginOptions): Promise<void>
     printJson(around, { profile: name, url, issuer, key: path, ...me });
     return;
   }
-  around.out(
-    `Logged in to ${url} as ${me.person.name} (${me.person.id}, ${me.person.roles.join(', ')} at ${me.lab.name}).\n`,
+  say(
+    around,
+    `Logged in to ${url} as ${me.person.name} (${me.person.id}, ${me.person.roles.join(', ')} at ${me.lab.name}).`,
   );
-  around.err(`Kept as profile "${name}" in ${profilesPath(around.env)}; it is the default now.\n`);
-  if (isOpenHttp(url))
-    around.err(
-      'This URL is not encrypted: whoever is on the way can read your tokens. Use https except on one machine.\n',
-    );
+  note(around, `Kept as profile "${name}" in ${profilesPath(around.env)}; it is the default now.`);
 }
 
 function listProfiles(around: Surroundings, { json }: JsonOption): void {
@@ -109,11 +106,5 @@ function listProfiles(around: Surroundings, { json }: JsonOption): void {
 function forget(around: Surroundings, name: string, { json }: JsonOption): void {
   forgetProfile(around.env, name);
   if (json) printJson(around, { forgotten: name });
-  else around.out(`Forgot the profile "${name}". The key file is still where it was.\n`);
-}
-
-/** Whether tokens would cross a network in the clear. */
-function isOpenHttp(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$|\.localhost$/.test(hostname);
+  else say(around, `Forgot the profile "${name}". The key file is still where it was.`);
 }

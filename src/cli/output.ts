@@ -35,6 +35,16 @@ export function printJson({ out }: Out, document: unknown): void {
   out(`${JSON.stringify(document, null, 2)}\n`);
 }
 
+/** One line of an answer. Names and texts in it are others' and may hold anything: nothing of it acts on the terminal. */
+export function say({ out }: Out, line: string): void {
+  out(`${oneLine(line)}\n`);
+}
+
+/** One line beside the answer, on standard error. */
+export function note({ err }: Pick<Surroundings, 'err'>, line: string): void {
+  err(`${oneLine(line)}\n`);
+}
+
 /** A list: a line for each thing, under headings. */
 export function printTable({ out }: Out, head: string[], rows: Cell[][]): void {
   const table = plainTable(head.map((title) => title.toUpperCase()));

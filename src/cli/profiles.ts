@@ -100,7 +100,9 @@ export function profileNamed({ profiles }: Profiles, name: string): Profile {
 /** A name that a profile can have. @throws CliError */
 export function profileName(name: string): string {
   if (nameSchema.safeParse(name).success) return name;
-  throw wrongUsage(`"${name}" cannot name a profile: use letters, digits and . _ -`);
+  throw wrongUsage(
+    `"${name}" cannot name a profile: use letters, digits, dots, underscores and hyphens.`,
+  );
 }
 
 function writeProfiles(env: Env, profiles: Profiles): void {

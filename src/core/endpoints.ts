@@ -18,14 +18,14 @@ export const pricesSchema = z.strictObject({
 export const endpointSchema = z.strictObject({
   id: slugSchema,
   description: z.string().max(500).default(''),
-  dialects: z.array(dialectSchema).min(1),
+  dialects: z.array(dialectSchema).min(1, 'must name at least one of: openai, anthropic'),
   upstream: z
-    .url({ protocol: /^https?$/ })
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
     .describe('Base URL of the upstream, with or without its final /v1'),
   credential: credentialSchema.optional(),
   models: z
     .array(modelSchema)
-    .min(1)
+    .min(1, 'must name at least one pinned model version')
     .max(64)
     .describe('Pinned model versions, exactly as the upstream names them'),
   safeguardsLifted: z

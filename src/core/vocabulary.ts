@@ -71,7 +71,7 @@ export const purposeSchema = z.enum([
 /** The category of test. */
 export type Purpose = z.infer<typeof purposeSchema>;
 
-/** What each purpose means, for `config/purposes.yaml`, the CLI and the console. */
+/** What each purpose means. */
 export const PURPOSES: Record<Purpose, string> = {
   hallucination: 'Statements that are false or unsupported',
   sycophancy: 'Agreement with the user against the facts or their interest',

@@ -124,10 +124,7 @@ Sallyport is running at ${url}  (API: ${url}/api/docs)
 
 Call the protected model as ${people.find(({ role }) => role === 'researcher')?.name}, researcher of the partner lab, under grant ${grant}:
 
-curl ${url}/v1/chat/completions \\
-  -H 'authorization: Bearer ${token}' \\
-  -H 'content-type: application/json' \\
-  -d '${body}'
+curl ${url}/v1/chat/completions -H 'authorization: Bearer ${token}' -H 'content-type: application/json' -d '${body}'
 
 For the OpenAI SDKs:
   export OPENAI_BASE_URL=${url}/v1

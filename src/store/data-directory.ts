@@ -1,7 +1,8 @@
 /** The data directory: everything that the broker keeps, readable by its owner only. */
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DATABASE_FILE } from './database.ts';
+import { LOCK_FILE } from './lock.ts';
 
 export interface DataDirectory {
   path: string;
@@ -27,5 +28,8 @@ export function prepareDataDirectory(path: string): DataDirectory {
   }
   mkdirSync(keys, { recursive: true, mode: 0o700 });
   chmodSync(keys, 0o700);
-  return { path, keys, database: join(path, DATABASE_FILE) };
+  const database = join(path, DATABASE_FILE);
+  // Made here for its mode: SQLite would make it readable to all, and its side files take after it.
+  for (const file of [database, join(path, LOCK_FILE)]) closeSync(openSync(file, 'a', 0o600));
+  return { path, keys, database };
 }

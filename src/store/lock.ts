@@ -2,6 +2,8 @@
 import Database from 'better-sqlite3';
 import { join } from 'node:path';
 
+export const LOCK_FILE = 'lock.db';
+
 /**
  * Takes the data directory for this process. The lock is SQLite's own lock on a file of its own, held by
  * an open transaction: the operating system gives it back however the process ends, so that a crash
@@ -11,7 +13,7 @@ import { join } from 'node:path';
  * @returns gives the lock back
  */
 export function lockDataDirectory(directory: string): () => void {
-  const connection = new Database(join(directory, 'lock.db'), { timeout: 0 });
+  const connection = new Database(join(directory, LOCK_FILE), { timeout: 0 });
   try {
     connection.exec('BEGIN EXCLUSIVE');
   } catch (error) {

@@ -1,6 +1,6 @@
 /** The writer thread's loop: takes calls off the port, commits them in groups, answers. */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
-import { GroupCommit, MAX_BATCH, type Call } from './group-commit.ts';
+import { GroupCommit, MAX_BATCH, type Call, type Committed } from './group-commit.ts';
 import type { WriterContext } from './context.ts';
 import type { FromWriter, ToWriter } from './thread-messages.ts';
 
@@ -11,21 +11,22 @@ const CHECKPOINT_EVERY_MS = 1_000;
 export function runWriterLoop(port: MessagePort, context: WriterContext, onStop: () => void): void {
   const committer = new GroupCommit(context);
   const send = (message: FromWriter): void => port.postMessage(message);
-  const commit = (calls: readonly Call[]): void =>
-    send({ kind: 'committed', ...committer.commit(calls) });
-  const checkpoint = (): void => {
-    const now = context.clock();
-    // Nobody waits for this one; its answer carries the id 0.
-    commit([
-      { id: 0, name: 'publishCheckpoint', args: { at: now }, notAfter: now + CHECKPOINT_EVERY_MS },
-    ]);
+  const commit = (calls: readonly Call[]): Committed => {
+    const committed = committer.commit(calls);
+    send({ kind: 'committed', ...committed });
+    return committed;
   };
   let checkpointed = context.size;
-  const timer = setInterval(() => {
+  const checkpoint = (): void => {
     if (context.size === checkpointed) return;
-    checkpoint();
-    checkpointed = context.size;
-  }, CHECKPOINT_EVERY_MS);
+    const { size, clock } = context;
+    const now = clock();
+    // Nobody waits for this one: its answer carries an id that no call has.
+    const call: Call = { id: 0, name: 'publishCheckpoint', args: { at: now }, notAfter: now + CHECKPOINT_EVERY_MS };
+    const [answer] = commit([call]).answers;
+    if (answer && 'value' in answer) checkpointed = size;
+  };
+  const timer = setInterval(checkpoint, CHECKPOINT_EVERY_MS);
 
   port.on('message', (first: ToWriter) => {
     let next: ToWriter | undefined = first;

@@ -4,7 +4,7 @@ import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { counted, printJson } from '../output.ts';
+import { counted, note, printJson, say } from '../output.ts';
 import { failed, fileTrouble, unreachable, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -38,11 +38,14 @@ export function addAuditExport(group: Command, around: Surroundings): void {
         printJson(around, { file: out, export: id, entries: size, bytes: written.bytes });
         return;
       }
-      around.out(
-        `Wrote ${out}: ${counted(size, 'entry', 'entries')}, ${counted(written.bytes, 'byte')}${id ? ` (${id})` : ''}.\n`,
+      say(
+        around,
+        `Wrote ${out}: ${counted(size, 'entry', 'entries')}, ${counted(written.bytes, 'byte')}${id ? ` (${id})` : ''}.`,
       );
-      around.err(
-        `Check it with: sallyport audit verify ${out} --key KEY\nGet the key from the host lab by another way than this bundle; "sallyport audit key" prints what the broker says it is.\n`,
+      note(around, `Check it with: sallyport audit verify ${out} --key KEY`);
+      note(
+        around,
+        'Get the key from the host lab by another way than this bundle; "sallyport audit key" prints what the broker says it is.',
       );
     });
 }

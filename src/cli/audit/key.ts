@@ -4,7 +4,7 @@ import { parseVerifierKey } from '../../core/audit/note-keys.ts';
 import { urlOf } from '../connection.ts';
 import { defineCommand, withJson } from '../define.ts';
 import { call, textOf } from '../http.ts';
-import { printJson, type JsonOption } from '../output.ts';
+import { note, printJson, say, type JsonOption } from '../output.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -40,7 +40,7 @@ export function addAuditKey(group: Command, around: Surroundings): void {
         printJson(around, { verifierKey });
         return;
       }
-      around.out(`${verifierKey}\n`);
-      around.err(`${NOTE}\n`);
+      say(around, `${verifierKey}`);
+      note(around, `${NOTE}`);
     });
 }

@@ -8,7 +8,7 @@ import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-
 import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
 import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { readInputFile } from '../input-file.ts';
-import { counted, printJson, type JsonOption } from '../output.ts';
+import { counted, note, printJson, type JsonOption } from '../output.ts';
 import { manyLines } from '../printable.ts';
 import { QuietExit } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -91,9 +91,9 @@ const VERDICTS: Record<BundleReport['status'], string> = {
 
 function print(around: Surroundings, report: BundleReport, options: VerifyOptions): void {
   const { trustKeyInBundle } = options;
-  if (trustKeyInBundle) around.err(`${WEAKNESS}\n`);
+  if (trustKeyInBundle) note(around, WEAKNESS);
   if (report.status === 'could_not_run')
-    around.err(`sallyport: ${manyLines(report.problem ?? 'The verification failed.')}\n`);
+    note(around, `sallyport: ${report.problem ?? 'The verification failed.'}`);
   if (options.json)
     printJson(around, { ...report, keyFrom: trustKeyInBundle ? 'bundle' : 'caller' });
   if (options.json || report.status === 'could_not_run') return;

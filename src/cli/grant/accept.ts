@@ -4,8 +4,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson, printText } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { printJson, printText, say } from '../output.ts';
 import { failed, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema, type Grant } from '../wire.ts';
@@ -31,7 +30,7 @@ export function addGrantAccept(group: Command, around: Surroundings): void {
         termsDigest,
       });
       if (options.json) printJson(around, accepted);
-      else around.out(`Accepted the terms of ${accepted.id}. It is ${accepted.status} now.\n`);
+      else say(around, `Accepted the terms of ${accepted.id}. It is ${accepted.status} now.`);
     });
 }
 
@@ -45,12 +44,8 @@ function showTerms(around: Surroundings, grant: Grant, { json }: BrokerOptions):
     );
   // With --json, standard output is for the document alone.
   const out = json ? around.err : around.out;
-  printText(
-    { out },
-    `Terms of ${grant.id} (${oneLine(title)}), version ${oneLine(terms.version)}:`,
-    terms.text,
-  );
-  out(`SHA-256 of the terms: ${digest}\n\n`);
+  printText({ out }, `Terms of ${grant.id} (${title}), version ${terms.version}:`, terms.text);
+  out(`SHA-256 of the terms: ${digest}\n`);
   return digest;
 }
 

@@ -4,7 +4,7 @@ import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
-import { printJson } from '../output.ts';
+import { note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema } from '../wire.ts';
 import { readGrantFile } from './grant-file.ts';
@@ -30,7 +30,7 @@ export function addGrantAmend(group: Command, around: Surroundings): void {
         printJson(around, grant);
         return;
       }
-      around.out(`Amended ${grant.id}: version ${grant.version}, ${grant.status}.\n`);
-      around.err(`Next: sallyport grant submit ${grant.id}\n`);
+      say(around, `Amended ${grant.id}: version ${grant.version}, ${grant.status}.`);
+      note(around, `Next: sallyport grant submit ${grant.id}`);
     });
 }

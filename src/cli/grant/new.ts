@@ -2,8 +2,7 @@
 import type { Command } from 'commander';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema } from '../wire.ts';
 import { readGrantFile } from './grant-file.ts';
@@ -26,7 +25,7 @@ export function addGrantNew(group: Command, around: Surroundings): void {
         printJson(around, grant);
         return;
       }
-      around.out(`Made ${grant.id} (${oneLine(grant.spec.title)}), a draft.\n`);
-      around.err(`Next: sallyport grant submit ${grant.id}\n`);
+      say(around, `Made ${grant.id} (${grant.spec.title}), a draft.`);
+      note(around, `Next: sallyport grant submit ${grant.id}`);
     });
 }

@@ -4,8 +4,7 @@ import type { GrantStep } from '../../core/grants.ts';
 import { id, wholeNumber } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema, type Grant } from '../wire.ts';
 
@@ -117,10 +116,11 @@ function addStep(group: Command, around: Surroundings, step: Step): void {
       printJson(around, grant);
       return;
     }
-    around.out(
-      `${step.done} ${grant.id} (${oneLine(grant.spec.title)}), version ${grant.version}. It is ${grant.status} now.\n`,
+    say(
+      around,
+      `${step.done} ${grant.id} (${grant.spec.title}), version ${grant.version}. It is ${grant.status} now.`,
     );
     const next = step.next?.(grant);
-    if (next !== undefined) around.err(`Next: ${next}\n`);
+    if (next !== undefined) note(around, `Next: ${next}`);
   });
 }

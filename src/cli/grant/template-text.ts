@@ -56,7 +56,7 @@ ${switches()}
 purposes:
   allowed:
 ${purposes()}
-  # Named here, a purpose is refused even if somebody adds it above later.
+  # What is not allowed above is refused anyway; naming it here says so to whoever reads the grant.
   excluded: []
 
 # The roster: the named people who may use the grant ("sallyport person list").

@@ -1,11 +1,13 @@
 /** `sallyport grant template`: a grant to start from, every field explained. */
 import type { Command } from 'commander';
+import { parse } from 'yaml';
 import { id, severalIds, several } from '../arguments.ts';
-import { defineCommand } from '../define.ts';
+import { defineCommand, withJson } from '../define.ts';
+import { printJson, type JsonOption } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantTemplate } from './template-text.ts';
 
-interface TemplateOptions {
+interface TemplateOptions extends JsonOption {
   lab?: string;
   endpoint?: string;
   model?: string[];
@@ -13,13 +15,14 @@ interface TemplateOptions {
 }
 
 export function addGrantTemplate(group: Command, around: Surroundings): void {
-  defineCommand(group, 'template', {
+  const command = defineCommand(group, 'template', {
     summary: 'Print a grant to start from: YAML, every field explained',
     examples: [
       'sallyport grant template > grant.yaml',
       'sallyport grant template --lab lab_01… --endpoint chat --model example-model-2026-01-15 > grant.yaml',
     ],
-  })
+  });
+  withJson(command)
     .option('--lab <id>', 'the partner lab', id('lab'))
     .option('--endpoint <id>', 'the endpoint ("sallyport endpoint list")')
     .option('--model <name>', 'a model at the endpoint; may be given several times', several)
@@ -29,6 +32,8 @@ export function addGrantTemplate(group: Command, around: Surroundings): void {
       severalIds('per'),
     )
     .action((options: TemplateOptions) => {
-      around.out(grantTemplate(options, around.clock()));
+      const text = grantTemplate(options, around.clock());
+      if (options.json) printJson(around, parse(text));
+      else around.out(text);
     });
 }

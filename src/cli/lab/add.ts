@@ -2,8 +2,7 @@
 import { Option, type Command } from 'commander';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { labSchema } from '../wire.ts';
 
@@ -33,7 +32,7 @@ export function addLabAdd(group: Command, around: Surroundings): void {
         printJson(around, lab);
         return;
       }
-      around.out(`Registered ${oneLine(lab.name)} as ${lab.id}.\n`);
-      around.err(`Next: sallyport person add --lab ${lab.id} --name … --role … --public-key …\n`);
+      say(around, `Registered ${lab.name} as ${lab.id}.`);
+      note(around, `Next: sallyport person add --lab ${lab.id} --name … --role … --public-key …`);
     });
 }

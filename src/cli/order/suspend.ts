@@ -3,8 +3,7 @@ import { Option, type Command } from 'commander';
 import { selectorSchema, type Selector } from '../../core/orders.ts';
 import { callerOf, connect, type ConnectionAsOptions } from '../connection.ts';
 import { defineBrokerCommand } from '../define.ts';
-import { counted, printJson, type JsonOption } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { counted, note, printJson, say, type JsonOption } from '../output.ts';
 import { wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { issuedOrderSchema } from '../wire.ts';
@@ -59,13 +58,13 @@ export function addOrderSuspend(group: Command, around: Surroundings): void {
         ...(authority !== undefined && { authority }),
         ...(evidence !== undefined && { evidence }),
       });
-      if (issued.warning) around.err(`${oneLine(issued.warning)}\n`);
+      if (issued.warning) note(around, issued.warning);
       if (options.json) {
         printJson(around, issued);
         return;
       }
       printOrder(around, issued.order);
-      around.out(`\n${counted(issued.cut.length, 'running request')} cut.\n`);
+      say(around, `${counted(issued.cut.length, 'running request')} cut.`);
     });
 }
 

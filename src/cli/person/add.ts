@@ -4,8 +4,7 @@ import { roleSchema } from '../../core/people.ts';
 import { id, oneOfSeveral, pairs } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { note, printJson, say } from '../output.ts';
 import { readPublicKey } from '../public-key.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { personSchema } from '../wire.ts';
@@ -46,9 +45,10 @@ export function addPersonAdd(group: Command, around: Surroundings): void {
         printJson(around, person);
         return;
       }
-      around.out(`Registered ${oneLine(person.name)} as ${person.id}.\n`);
-      around.err(
-        `Tell them to run: sallyport login --url ${broker.url} --person ${person.id} --key FILE\n`,
+      say(around, `Registered ${person.name} as ${person.id}.`);
+      note(
+        around,
+        `Tell them to run: sallyport login --url ${broker.url} --person ${person.id} --key FILE`,
       );
     });
 }

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createKeyFile } from '../../lib/key-file.ts';
 import { defineCommand, withJson } from '../define.ts';
-import { printJson, type JsonOption } from '../output.ts';
+import { note, printJson, type JsonOption } from '../output.ts';
 import { failed, fileTrouble, wrongUsage } from '../problems.ts';
 import { publicKeyOf } from '../public-key.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -46,16 +46,14 @@ export function addPersonKeygen(group: Command, around: Surroundings): void {
         return;
       }
       around.out(`${JSON.stringify(publicKey, null, 2)}\n`);
-      around.err(
-        [
-          `The private key is in ${out}: keep it to yourself.`,
-          `The public key, printed above, is in ${publicFile}.`,
-          'Next: send the public key to your lead or the admin of the host lab, who runs',
-          `  sallyport person add --lab lab_… --name "Your Name" --role researcher --public-key ${publicFile}`,
-          'and with the id that they give you:',
-          `  sallyport login --url https://… --person per_… --key ${out}`,
-          '',
-        ].join('\n'),
+      note(around, `The private key is in ${out}: keep it to yourself.`);
+      note(around, `The public key, printed above, is in ${publicFile}.`);
+      note(around, 'Next: send the public key to your lead or the admin of the host lab, who runs');
+      note(
+        around,
+        `  sallyport person add --lab lab_… --name "Your Name" --role researcher --public-key ${publicFile}`,
       );
+      note(around, 'and with the id that they give you:');
+      note(around, `  sallyport login --url https://… --person per_… --key ${out}`);
     });
 }

@@ -4,8 +4,7 @@ import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
-import { printJson } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { personSchema } from '../wire.ts';
 
@@ -21,6 +20,6 @@ export function addPersonRemoveKey(group: Command, around: Surroundings): void {
       const path = `/people/${personId}/keys/${encodeURIComponent(kid)}`;
       const person = await jsonOf(await broker.request('DELETE', path), personSchema);
       if (options.json) printJson(around, person);
-      else around.out(`Removed the key ${oneLine(kid)} of ${personId}.\n`);
+      else say(around, `Removed the key ${kid} of ${personId}.`);
     });
 }

@@ -3,8 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson } from '../output.ts';
-import { oneLine } from '../printable.ts';
+import { printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { personSchema } from '../wire.ts';
 
@@ -19,6 +18,6 @@ export function addPersonRemove(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const person = await broker.post(`/people/${personId}/remove`, personSchema);
       if (options.json) printJson(around, person);
-      else around.out(`Removed ${oneLine(person.name)} (${person.id}). Their requests are cut.\n`);
+      else say(around, `Removed ${person.name} (${person.id}). Their requests are cut.`);
     });
 }

@@ -4,7 +4,7 @@ import { purposeSchema } from '../../core/vocabulary.ts';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { moment, printJson } from '../output.ts';
+import { moment, note, printJson } from '../output.ts';
 import { shellQuoted } from '../printable.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -56,7 +56,7 @@ export function addTokenCreate(group: Command, around: Surroundings): void {
         return;
       }
       around.out(env ? exportLines(env, broker.url, token) : `${token}\n`);
-      around.err(`The token is good until about ${expiresAt}.\n`);
+      note(around, `The token is good until about ${expiresAt}.`);
     });
 }
 

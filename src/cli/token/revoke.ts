@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { moment, printJson } from '../output.ts';
+import { moment, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { revokedSchema } from '../wire.ts';
 
@@ -17,6 +17,6 @@ export function addTokenRevoke(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const revoked = await broker.post(`/tokens/${tokenId}/revoke`, revokedSchema);
       if (options.json) printJson(around, revoked);
-      else around.out(`Revoked ${tokenId} at ${moment(revoked.revokedAt)}.\n`);
+      else say(around, `Revoked ${tokenId} at ${moment(revoked.revokedAt)}.`);
     });
 }

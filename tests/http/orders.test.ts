@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Api } from '../support/api.ts';
+import { makeActiveGrant } from '../support/grants.ts';
+import { admitForTest } from '../support/live-request.ts';
+import { makePeople, makePerson, type People } from '../support/people.ts';
+import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
+import { NO_GRANT } from './route-samples.ts';
+
+let test: TestBroker;
+let people: People;
+let api: Api;
+
+beforeAll(async () => {
+  test = await startTestBroker();
+  people = await makePeople(test);
+  api = new Api(test);
+});
+afterAll(() => test.close());
+
+describe('issuing an order', () => {
+  it('answers with the order, and with what it cut', async () => {
+    const grant = await makeActiveGrant(test, people);
+    const other = await makeActiveGrant(test, people);
+    const inScope = await admitForTest(test, grant, people.researcher);
+    const outOfScope = await admitForTest(test, other, people.researcher);
+    const answer = await api.post(people.safety, '/orders', {
+      selector: { grant: grant.id },
+      grounds: 'An answer named a real person.',
+    });
+    expect(answer.status).toBe(201);
+    expect(answer.body).toMatchObject({
+      level: 4,
+      inForce: true,
+      issuedBy: people.safety.id,
+      liftedAt: null,
+      warning: null,
+    });
+    expect(answer.body.cut).toEqual([
+      {
+        requestId: inScope.id,
+        personId: people.researcher.id,
+        grantId: grant.id,
+        at: expect.stringMatching(/^\d{4}-.*Z$/) as string,
+      },
+    ]);
+    expect(inScope.signal.aborted).toBe(true);
+    expect(outOfScope.signal.aborted).toBe(false);
+    await expect(admitForTest(test, grant, people.researcher)).rejects.toMatchObject({
+      refusal: { code: 'grant_suspended', orders: [answer.body.id] },
+    });
+    await Promise.all([inScope.end(), outOfScope.end()]);
+  });
+
+  it('never fails for naming what is not there: it warns', async () => {
+    const answer = await api.post(people.safety, '/orders', {
+      selector: { grant: NO_GRANT },
+      grounds: 'Typed in a hurry',
+    });
+    expect(answer.status).toBe(201);
+    expect(answer.body.warning).toContain(NO_GRANT);
+  });
+
+  it.each([
+    ['none', {}],
+    ['two at once', { all: true, grant: NO_GRANT }],
+    ['one that is not known', { everything: true }],
+    ['an id of another kind', { grant: 'lab_00000000000000000000000000' }],
+  ])('takes exactly one selector: not %s', async (_name, selector) => {
+    const answer = await api.post(people.safety, '/orders', { selector, grounds: 'x' });
+    expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
+  });
+});
+
+describe('lifting an order', () => {
+  it('takes a second person, and gives access back', async () => {
+    const { safety, admin } = people;
+    const grant = await makeActiveGrant(test, people);
+    const selector = { grant: grant.id };
+    const { id } = (await api.post(safety, '/orders', { selector, grounds: 'Look' })).body as {
+      id: string;
+    };
+    const own = await api.post(safety, `/orders/${id}/lift`, { grounds: 'Understood' });
+    expect([own.status, own.body.code]).toEqual([403, 'second_person_needed']);
+    expect((await api.get(admin, `/orders/${id}`)).body.inForce).toBe(true);
+    const lifted = await api.post(admin, `/orders/${id}/lift`, { grounds: 'Understood' });
+    expect(lifted.body).toMatchObject({
+      inForce: false,
+      liftedBy: admin.id,
+      liftGrounds: 'Understood',
+    });
+    const twice = await api.post(admin, `/orders/${id}/lift`, { grounds: 'Again' });
+    expect([twice.status, twice.body.code]).toEqual([409, 'order_not_in_force']);
+    expect((await api.get(people.lead, `/grants/${grant.id}`)).body.status).toBe('active');
+  });
+
+  it('leaves other orders over the same grant in force', async () => {
+    const { safety, admin } = people;
+    const second = await makePerson(test.broker, admin.id, people.host.id, 'Ira Safety', ['safety']);
+    const grant = await makeActiveGrant(test, people);
+    const issue = async (who: typeof safety, selector: object): Promise<string> =>
+      (await api.post(who, '/orders', { selector, grounds: 'Look' })).body.id as string;
+    const first = await issue(safety, { grant: grant.id });
+    const other = await issue(second, { lab: people.partner.id });
+    await api.post(second, `/orders/${first}/lift`, { grounds: 'Done' });
+    const shown = await api.get(people.lead, `/grants/${grant.id}`);
+    expect(shown.body).toMatchObject({
+      status: 'suspended',
+      statusReason: { code: 'lab_suspended', orders: [other] },
+    });
+    await api.post(safety, `/orders/${other}/lift`, { grounds: 'Done' });
+  });
+});
+
+describe('the list of orders', () => {
+  it('can be narrowed to those in force', async () => {
+    const all = await api.get(people.auditor, '/orders?limit=200');
+    const inForce = await api.get(people.auditor, '/orders?limit=200&inForce=true');
+    const lifted = all.body.items.filter((order: { inForce: boolean }) => !order.inForce);
+    expect(lifted.length).toBeGreaterThan(0);
+    expect(inForce.body.items).toHaveLength(all.body.items.length - lifted.length);
+  });
+});

@@ -1,0 +1,76 @@
+/** For each route that takes a token, a request that is well formed and names nothing that exists. */
+import { ROUTES } from '../../src/http/route-table.ts';
+import type { Route } from '../../src/http/route.ts';
+import { grantInput } from '../support/grants.ts';
+import { makeKey, type People } from '../support/people.ts';
+
+const nothing = '0'.repeat(26);
+export const NO_GRANT = `grt_${nothing}`;
+export const NO_ORDER = `ord_${nothing}`;
+export const NO_TOKEN = `tok_${nothing}`;
+export const NO_PERSON = `per_${nothing}`;
+export const NO_LAB = `lab_${nothing}`;
+
+const PARAMS: Record<string, string> = {
+  lab: NO_LAB,
+  person: NO_PERSON,
+  grant: NO_GRANT,
+  order: NO_ORDER,
+  token: NO_TOKEN,
+  endpoint: 'none',
+  kid: 'a'.repeat(43),
+  index: '999999',
+};
+
+export interface Sample {
+  route: Route;
+  /** As in the table, to tell which it was. */
+  name: string;
+  path: string;
+  body: object | undefined;
+}
+
+/** Every route of the table that is not public. */
+export const PROTECTED = ROUTES.filter((route) => route.action !== 'public');
+
+/** A well-formed request to a route. */
+export function sampleOf(route: Route, people: People): Sample {
+  const name = `${route.method} ${route.path}`;
+  const path = route.path.replaceAll(/:([a-z]+)/g, (_all, part: string) => {
+    const value = PARAMS[part];
+    if (value === undefined) throw new Error(`${name}: what is a sample of "${part}"?`);
+    return value;
+  });
+  return { route, name, path, body: bodyOf(route, people) };
+}
+
+let made = 0;
+
+function bodyOf({ method, path }: Route, people: People): object | undefined {
+  if (method === 'get' || method === 'delete') return undefined;
+  made += 1;
+  const publicKey = makeKey().publicKey;
+  switch (path) {
+    case '/api/v1/labs':
+      return { name: `Sample lab ${made}`, kind: 'partner' };
+    case '/api/v1/people':
+      return { lab: people.partner.id, name: `Sample ${made}`, roles: ['researcher'], publicKey };
+    case '/api/v1/people/:person/keys':
+      return { publicKey };
+    case '/api/v1/grants':
+    case '/api/v1/grants/:grant':
+      return grantInput(people);
+    case '/api/v1/orders':
+      return { selector: { grant: NO_GRANT }, grounds: 'A sample' };
+    case '/api/v1/orders/:order/lift':
+      return { grounds: 'A sample' };
+    case '/api/v1/grants/:grant/accept':
+      return { termsDigest: '0'.repeat(64) };
+    case '/api/v1/grants/:grant/return':
+    case '/api/v1/grants/:grant/reject':
+    case '/api/v1/grants/:grant/revoke':
+      return { comment: 'A sample' };
+    default:
+      return {};
+  }
+}

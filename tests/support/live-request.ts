@@ -1,0 +1,63 @@
+/** A request in flight, without a gateway: admitted as the gateway admits, settled by the test. */
+import { randomBytes } from 'node:crypto';
+import { admitRequest } from '../../src/broker/admit-request.ts';
+import type { Grant } from '../../src/core/grants.ts';
+import type { Amount } from '../../src/core/limits.ts';
+import { mintId } from '../../src/lib/ids.ts';
+import type { TestPerson } from './people.ts';
+import type { TestBroker } from './test-broker.ts';
+
+export interface LiveTestRequest {
+  id: string;
+  /** Aborted by whatever cuts the request. */
+  signal: AbortSignal;
+  /** Ends it: nothing was forwarded, so everything that was reserved goes back. */
+  end(): Promise<void>;
+}
+
+/** Admits a request for the grant's first model. Whoever calls this ends it. */
+export async function admitForTest(
+  { broker }: TestBroker,
+  grant: Grant,
+  person: TestPerson,
+  amount: Amount = { tokens: 100, spendNanoUsd: 0 },
+): Promise<LiveTestRequest> {
+  const now = broker.clock();
+  const id = mintId('req', now);
+  const abort = new AbortController();
+  const [first] = grant.spec.endpoints;
+  await admitRequest(broker, {
+    facts: {
+      requestId: id,
+      personId: person.id,
+      labId: person.labId,
+      roles: person.roles,
+      grantId: grant.id,
+      grantVersion: grant.version,
+      tokenId: mintId('tok', now),
+      purpose: 'scheming',
+      runId: mintId('run', now),
+      operation: 'chat.completions',
+      endpoint: first?.endpoint ?? '',
+      model: first?.models[0] ?? '',
+      stream: true,
+    },
+    address: '192.0.2.7',
+    amount,
+    salt: randomBytes(16),
+    data: {},
+    abort,
+  });
+  return {
+    id,
+    signal: abort.signal,
+    end: () =>
+      broker.settler.settle({
+        requestId: id,
+        end: 'not_forwarded',
+        usage: { inputTokens: 0, outputTokens: 0, source: 'none' },
+        charge: { requests: 0, tokens: 0, spendNanoUsd: 0 },
+        data: {},
+      }),
+  };
+}

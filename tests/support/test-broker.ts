@@ -1,0 +1,71 @@
+/**
+ * A whole broker for a test: the real server on a port of its own, over a data directory that is thrown
+ * away. The writer thread runs from dist/, so build first (`npm test` does).
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import type { Broker } from '../../src/broker/broker.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { createLogger, type Logger } from '../../src/lib/log.ts';
+import { startServer } from '../../src/server.ts';
+
+type ConfigInput = z.input<typeof configSchema>;
+
+export interface TestBroker {
+  url: string;
+  broker: Broker;
+  dataDir: string;
+  close(): Promise<void>;
+}
+
+export interface TestBrokerOptions {
+  /** Without this: one endpoint `demo`, whose upstream nobody answers at. */
+  endpoints?: ConfigInput['endpoints'];
+  gateway?: ConfigInput['gateway'];
+  clock?: Clock;
+  log?: Logger;
+}
+
+/** Two models, both dialects, everything on offer, a credential that no answer may show. */
+export const DEMO_ENDPOINT: NonNullable<ConfigInput['endpoints']>[number] = {
+  id: 'demo',
+  description: 'An endpoint for tests',
+  dialects: ['openai', 'anthropic'],
+  upstream: 'http://127.0.0.1:9/v1',
+  models: ['model-a-1', 'model-b-1'],
+  safeguardsLifted: [
+    { safeguard: 'output-classifier', reason: 'Its refusals hide the result', owner: 'A. Owner' },
+  ],
+  features: { streaming: true, systemPrompt: true, tools: true, maxOutputTokens: 8192 },
+  prices: { inputUsdPerMillion: 3, outputUsdPerMillion: 15 },
+};
+
+/** Starts a broker in an empty data directory. It has no lab yet: see people.ts. */
+export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'sallyport-test-'));
+  const config = configSchema.parse({
+    server: { host: '127.0.0.1', port: 0, shutdownSeconds: 1 },
+    dataDir,
+    log: { origin: 'test.example/log' },
+    endpoints: options.endpoints ?? [DEMO_ENDPOINT],
+    gateway: options.gateway,
+  } satisfies ConfigInput);
+  const server = await startServer({
+    config,
+    log: options.log ?? createLogger({ level: 'silent' }),
+    writerThread: new URL('../../dist/writer.js', import.meta.url),
+    ...(options.clock ? { clock: options.clock } : {}),
+  });
+  return {
+    url: server.url,
+    broker: server.broker,
+    dataDir,
+    close: async () => {
+      await server.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
