@@ -1,13 +1,5 @@
 /** The composition root: makes every part of the broker, hands each what it needs, and takes it down again. */
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-} from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
-import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { TokenChecker } from './broker/authenticate-token.ts';
 import type { Broker } from './broker/broker.ts';
@@ -24,22 +16,23 @@ import { Upstream } from './gateway/upstream.ts';
 import { createControlApp } from './http/app.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
+import { listen, type Listener } from './listener.ts';
 import { openSigningKey } from './oauth/signing-key.ts';
 import { Store } from './store/client.ts';
-import { prepareDataDirectory } from './store/data-directory.ts';
+import { prepareDataDirectory, type DataDirectory } from './store/data-directory.ts';
 import { Readers } from './store/readers.ts';
 
 /** The compiled file of the writer thread. */
 export const WRITER_THREAD = new URL('./writer.js', import.meta.url);
 
-/** The log counts as writable again after this long without a failure. */
-const READY_AFTER_MS = 2_000;
+/** While the log cannot be written, it is tried again this often. */
+const PROBE_EVERY_MS = 500;
 
 /** Tokens and assertions that have expired are forgotten this often. */
 const TIDY_EVERY_MS = 60_000;
 
-/** Headers larger than this are refused by Node itself, with 431. */
-const MAX_HEADER_BYTES = 32 * 1024;
+/** After requests were cut at the deadline, what does not take its error is hung up on. */
+const HANG_UP_AFTER_MS = 1_000;
 
 export interface ServerOptions {
   config: Config;
@@ -59,44 +52,44 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** @throws with a sentence that says what to do, and nothing started */
-export async function startServer({
-  config,
-  log,
-  clock = systemClock,
-  writerThread = WRITER_THREAD,
-}: ServerOptions): Promise<RunningServer> {
+/** @throws with a sentence that says what to do, and nothing left running */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
   const directory = prepareDataDirectory(config.dataDir);
   const upstreams = openUpstreams(config);
-  const store = await Store.open(
-    writerThread,
-    { dataDir: directory.path, origin: config.log.origin },
-    clock,
-  );
-  const readers = new Readers(directory.database);
-  const policy = new Policy(readers.readPolicy(clock()), 0);
-  const live = new LiveRequests(clock);
-  let fail: (reason: string) => void = () => undefined;
-  const failed = new Promise<string>((resolve) => (fail = resolve));
-  store.subscribe({
-    onPolicyChanged(changes, epoch) {
-      policy.apply(changes, epoch);
-      live.decideAgain();
-    },
-    onFatal: (reason) => fail(reason),
-  });
-  const server = createServer(config);
-  let handle: RequestListener = (_req, res) => res.writeHead(503, { 'retry-after': '1' }).end();
-  server.on('request', (req, res) => handle(req, res));
+  const settings = { dataDir: directory.path, origin: config.log.origin };
+  const store = await Store.open(writerThread, settings, clock);
+  let listener: Listener | undefined;
+  let broken: (code: Parameters<UnauthenticatedTally['count']>[1]) => void = () => undefined;
   try {
-    await listen(server, config);
+    listener = await listen(config.server, (code) => broken(code));
+    const url = config.server.publicUrl ?? listener.url;
+    const broker = await assemble({ ...options, clock }, directory, store, url);
+    broken = (code) => broker.unauthenticated.count('gateway', code);
+    await recoverFromCrash(broker);
+    await recordSystem(broker, 'system.started');
+    // From the first moment there is a checkpoint to hold the log against.
+    await store.write('publishCheckpoint', { at: clock() });
+    return serve(config, broker, listener, upstreams, directory);
   } catch (error) {
+    listener?.hangUp();
+    await listener?.drain();
     await store.close();
     throw error;
   }
-  const url = config.server.publicUrl ?? addressOf(server);
+}
+
+async function assemble(
+  { config, log, clock }: Required<Pick<ServerOptions, 'config' | 'log' | 'clock'>>,
+  directory: DataDirectory,
+  store: Store,
+  url: string,
+): Promise<Broker> {
+  const readers = new Readers(directory.database);
+  const policy = new Policy(readers.readPolicy(clock()), 0);
+  const live = new LiveRequests(clock);
   const parts = { store, live, clock, log };
-  const broker: Broker = {
+  return {
     clock,
     log,
     issuer: url,
@@ -111,10 +104,28 @@ export async function startServer({
     settler: new Settler(parts),
     unauthenticated: new UnauthenticatedTally(parts),
   };
-  await recoverFromCrash(broker);
-  await recordSystem(broker, 'system.started');
-  // From the first moment there is a checkpoint to hold the log against.
-  await store.write('publishCheckpoint', { at: clock() });
+}
+
+function serve(
+  config: Config,
+  broker: Broker,
+  listener: Listener,
+  upstreams: ReadonlyMap<string, Upstream>,
+  directory: DataDirectory,
+): RunningServer {
+  const { store, policy, live, log, clock, issuer: url } = broker;
+  let fail: (reason: string) => void = () => undefined;
+  const failed = new Promise<string>((resolve) => (fail = resolve));
+  store.subscribe({
+    onPolicyChanged(changes, epoch) {
+      policy.apply(changes, epoch);
+      // A new token takes nothing from anyone.
+      if (changes.some(({ kind, value }) => kind !== 'token' || value.revokedAt !== null)) {
+        live.decideAgain();
+      }
+    },
+    onFatal: (reason) => fail(reason),
+  });
   let closing = false;
   const tokens = new TokenChecker(broker);
   const gateway: Gateway = {
@@ -130,36 +141,36 @@ export async function startServer({
     addressOf: (req) => clientAddress(req, config.server.behindProxy?.trustedNetworks),
     isClosing: () => closing,
   };
-  const isReady = (): boolean => !closing && !store.failedWithin(READY_AFTER_MS);
-  handle = dispatcher(
-    createGatewayHandler(gateway),
-    createControlApp(broker, { tokens, publicUrl: url, isReady }),
-  );
-  const tidying = setInterval(() => tidy(broker), TIDY_EVERY_MS);
+  const isReady = (): boolean => !closing && store.isWritable;
+  const control = createControlApp(broker, { tokens, publicUrl: url, isReady });
+  listener.serve(dispatcher(createGatewayHandler(gateway), control));
+  const timers = [
+    setInterval(() => tidy(broker), TIDY_EVERY_MS),
+    setInterval(() => {
+      if (!store.isWritable) store.write('probe', { at: clock() }).catch(() => undefined);
+    }, PROBE_EVERY_MS),
+  ];
 
-  let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     closing = true;
-    clearInterval(tidying);
-    const drained = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
     const deadline = setTimeout(() => {
       live.cutAll();
-      // What does not even take its error is hung up on.
-      setTimeout(() => server.closeAllConnections(), 1_000).unref();
+      setTimeout(() => listener.hangUp(), HANG_UP_AFTER_MS).unref();
     }, config.server.shutdownSeconds * 1000);
-    await drained;
-    clearTimeout(deadline);
+    await listener.drain();
     await live.empty();
+    clearTimeout(deadline);
+    for (const timer of timers) clearInterval(timer);
     await broker.settler.flush();
     await broker.unauthenticated.close();
     await recordSystem(broker, 'system.stopped').catch((error: unknown) =>
       log.error({ err: String(error) }, 'the stop could not be recorded'),
     );
     await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
-    readers.close();
+    broker.readers.close();
     await store.close();
   };
+  let closed: Promise<void> | undefined;
   return { url, dataDir: directory.path, broker, failed, close: () => (closed ??= close()) };
 }
 
@@ -180,35 +191,6 @@ function dispatcher(gateway: RequestListener, control: RequestListener): Request
 
 function isGatewayPath({ url = '' }: IncomingMessage): boolean {
   return url === '/v1' || url.startsWith('/v1/') || url.startsWith('/v1?');
-}
-
-function createServer({ server: { tls } }: Config): Server {
-  const options = { maxHeaderSize: MAX_HEADER_BYTES, noDelay: true, keepAlive: true };
-  if (!tls) return createHttpServer(options);
-  return createHttpsServer({
-    ...options,
-    cert: readFileSync(tls.certFile),
-    key: readFileSync(tls.keyFile),
-    minVersion: 'TLSv1.2',
-  });
-}
-
-function listen(server: Server, { server: { host, port } }: Config): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const inUse =
-        error.code === 'EADDRINUSE'
-          ? `Port ${port} of ${host} is in use. Choose another with server.port.`
-          : error.message;
-      reject(new Error(inUse, { cause: error }));
-    });
-    server.listen(port, host, () => resolve());
-  });
-}
-
-function addressOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
 function tidy({ policy, store, clock, log }: Broker): void {

@@ -12,7 +12,8 @@ export class Policy {
   readonly #labs = new Map<string, Lab>();
   readonly #people = new Map<string, Person>();
   readonly #grants = new Map<string, Grant>();
-  readonly #orders = new Map<string, Order>();
+  /** In force, oldest first. Replaced at every change, so that whoever holds it has a whole state. */
+  #orders: readonly Order[];
   readonly #tokens = new Map<string, LiveToken>();
   #epoch: number;
 
@@ -20,7 +21,7 @@ export class Policy {
     for (const lab of records.labs) this.#labs.set(lab.id, lab);
     for (const person of records.people) this.#people.set(person.id, person);
     for (const grant of records.grants) this.#grants.set(grant.id, grant);
-    for (const order of records.ordersInForce) this.#orders.set(order.id, order);
+    this.#orders = records.ordersInForce;
     for (const token of records.liveTokens) this.#tokens.set(token.id, token);
     this.#epoch = epoch;
   }
@@ -43,8 +44,8 @@ export class Policy {
           this.#grants.set(change.value.id, change.value);
           break;
         case 'order':
-          if (change.value.liftedAt === null) this.#orders.set(change.value.id, change.value);
-          else this.#orders.delete(change.value.id);
+          this.#orders = this.#orders.filter((order) => order.id !== change.value.id);
+          if (change.value.liftedAt === null) this.#orders = [...this.#orders, change.value];
           break;
         case 'token':
           this.#tokens.set(change.value.id, change.value);
@@ -82,8 +83,8 @@ export class Policy {
   }
 
   /** The orders in force, oldest first. */
-  get orders(): Iterable<Order> {
-    return this.#orders.values();
+  get orders(): readonly Order[] {
+    return this.#orders;
   }
 
   /** Forgets tokens that have expired: they would be refused for that before they are looked up. */

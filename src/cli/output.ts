@@ -67,7 +67,7 @@ export function printText({ out }: Out, heading: string, text: string): void {
     .trimEnd()
     .split('\n')
     .map((line) => `  | ${line}`.trimEnd());
-  out(`\n${heading}\n${indented.join('\n')}\n`);
+  out(`\n${oneLine(heading)}\n${indented.join('\n')}\n`);
 }
 
 /** A moment as people read it: RFC 3339 in UTC, to the second. */

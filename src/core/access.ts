@@ -23,7 +23,7 @@ export interface Standing {
  * @param orders the orders in force
  * @param now epoch milliseconds
  */
-export function grantStanding(grant: Grant, orders: Iterable<Order>, now: number): Standing {
+export function grantStanding(grant: Grant, orders: readonly Order[], now: number): Standing {
   switch (grant.state) {
     case 'revoked':
       return { status: 'revoked', refusal: refusal('grant_revoked') };
@@ -56,7 +56,8 @@ export interface IssueFacts {
   lab: Lab;
   person: Person;
   purpose: Purpose;
-  orders: Iterable<Order>;
+  /** Those in force. A list, not an iterator: a decision looks through it more than once. */
+  orders: readonly Order[];
 }
 
 /** Facts about one request. `model` and `endpoint` are absent for operations that name none. */

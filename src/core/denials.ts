@@ -168,6 +168,11 @@ export const DENIALS = {
     'The body has a field that this gateway does not know.',
   ),
   body_too_large: no(400, 'invalid_request_error', 'The body is larger than this broker accepts.'),
+  headers_too_large: no(
+    431,
+    'invalid_request_error',
+    'The headers are larger than this broker accepts.',
+  ),
   unsupported_media_type: no(
     415,
     'invalid_request_error',

@@ -66,7 +66,7 @@ export function orderReason(order: Order, subject: OrderSubject): DenialCode | n
 }
 
 /** The refusal that orders in force cause for a subject, naming every order that applies; null if none does. */
-export function refusalByOrders(orders: Iterable<Order>, subject: OrderSubject): Refusal | null {
+export function refusalByOrders(orders: readonly Order[], subject: OrderSubject): Refusal | null {
   let code: DenialCode | null = null;
   const ids: string[] = [];
   for (const order of orders) {

@@ -6,7 +6,7 @@ import { createLogger } from '../lib/log.ts';
 import { untilStopped } from '../stop.ts';
 import { HOST_LAB, PARTNER_LAB } from './cast.ts';
 import { demoGrant, withOverrides } from './grant.ts';
-import { startDemoModel } from './model.ts';
+import { startDemoModel, type DemoModel } from './model.ts';
 import { DEMO_MODEL } from './model-reply.ts';
 import { makeActiveGrant, startDemoWorld, type DemoWorld } from './world.ts';
 
@@ -25,8 +25,20 @@ export async function serveDemo(
   options: DemoServeOptions,
   out: (text: string) => void,
 ): Promise<number> {
-  const log = createLogger({ level: 'warn' });
   const model = options.upstream === undefined ? await startDemoModel() : undefined;
+  try {
+    return await serveWith(options, model, out);
+  } finally {
+    await model?.close();
+  }
+}
+
+async function serveWith(
+  options: DemoServeOptions,
+  model: DemoModel | undefined,
+  out: (text: string) => void,
+): Promise<number> {
+  const log = createLogger({ level: 'warn' });
   const names = [options.model ?? DEMO_MODEL];
   const world = await startDemoWorld({
     dataDir:
@@ -40,15 +52,32 @@ export async function serveDemo(
     dialects: model ? ['openai', 'anthropic'] : ['openai'],
     log,
   });
+  try {
+    const facts = await prepare(world, options, names);
+    out(options.json ? `${JSON.stringify(facts)}\n` : introduction(facts, model !== undefined));
+  } catch (error) {
+    await world.server.close();
+    throw error;
+  }
+  return untilStopped(world.server, log);
+}
+
+/** Makes sure that there is an active grant, and a token. */
+async function prepare(
+  world: DemoWorld,
+  options: DemoServeOptions,
+  models: string[],
+): Promise<Facts> {
   const { server, labs, people } = world;
   const spec = withOverrides(
     demoGrant({
       lab: labs.partner,
       people: [people.researcher.id, people.lead.id],
-      models: names,
-      operations: model
-        ? ['chat.completions', 'messages', 'models']
-        : ['chat.completions', 'models'],
+      models,
+      operations:
+        options.upstream === undefined
+          ? ['chat.completions', 'messages', 'models']
+          : ['chat.completions', 'models'],
       now: Date.now(),
     }),
     options.grant,
@@ -66,15 +95,8 @@ export async function serveDemo(
     purpose: inForce.purposes.allowed[0],
     run: 'demo',
   });
-  const facts = factsOf(world, {
-    token,
-    grant,
-    model: inForce.endpoints[0]?.models[0] ?? DEMO_MODEL,
-  });
-  out(options.json ? `${JSON.stringify(facts)}\n` : introduction(facts, model !== undefined));
-  const code = await untilStopped(server, log);
-  await model?.close();
-  return code;
+  const model = inForce.endpoints[0]?.models[0] ?? DEMO_MODEL;
+  return factsOf(world, { token, grant, model });
 }
 
 interface Facts {

@@ -43,7 +43,7 @@ export class Store {
   #events: StoreEvents | undefined;
   #nextCall = 1;
   #gone: string | undefined;
-  #lastFailureAt = 0;
+  #writable = true;
   #stopped: (() => void) | undefined;
 
   private constructor(worker: Worker, clock: Clock, ready: Extract<FromWriter, { kind: 'ready' }>) {
@@ -112,7 +112,7 @@ export class Store {
         overdue: false,
         timer: setTimeout(() => {
           waiting.overdue = true;
-          this.#lastFailureAt = this.#clock();
+          this.#writable = false;
           reject(new RefusedError(refusal('log_unavailable')));
         }, deadlineMs),
       };
@@ -121,9 +121,12 @@ export class Store {
     });
   }
 
-  /** Whether the log took everything in the last so many milliseconds. */
-  failedWithin(ms: number): boolean {
-    return this.#gone !== undefined || this.#clock() - this.#lastFailureAt < ms;
+  /**
+   * Whether the log could be written when that was last tried. After a failure, nothing less than a write
+   * that succeeded makes it true again: `probe` tries.
+   */
+  get isWritable(): boolean {
+    return this.#gone === undefined && this.#writable;
   }
 
   /** Lets the writer finish what is queued, sign a last checkpoint and close the database. */
@@ -155,7 +158,8 @@ export class Store {
     }
   }
 
-  #apply({ answers, changes, epoch, fatal }: Committed): void {
+  #apply({ answers, changes, epoch, wrote, fatal }: Committed): void {
+    if (wrote) this.#writable = true;
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);
     if (fatal !== undefined) this.#lose(fatal);
@@ -163,7 +167,7 @@ export class Store {
 
   #answer(answer: Answer): void {
     const unavailable = 'refused' in answer && answer.refused.code === 'log_unavailable';
-    if (unavailable) this.#lastFailureAt = this.#clock();
+    if (unavailable) this.#writable = false;
     const waiting = this.#waiting.get(answer.id);
     if (!waiting) return;
     this.#waiting.delete(answer.id);

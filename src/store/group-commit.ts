@@ -28,6 +28,8 @@ export interface Committed {
   answers: Answer[];
   changes: PolicyChange[];
   epoch: number;
+  /** Whether the commit wrote anything, and so shows that the log can be written. */
+  wrote: boolean;
   /** Set when the log can never be written again by this process. */
   fatal?: string;
 }
@@ -44,11 +46,13 @@ export class GroupCommit {
   readonly #context: WriterContext;
   readonly #connection: Database.Database;
   readonly #inode: bigint;
+  readonly #totalChanges: Database.Statement<[]>;
 
   constructor(context: WriterContext) {
     this.#context = context;
     this.#connection = context.db.$client;
     this.#inode = inodeOf(this.#connection.name);
+    this.#totalChanges = this.#connection.prepare('SELECT total_changes()').pluck();
   }
 
   /** Runs calls in order in one transaction and makes it durable. */
@@ -63,10 +67,12 @@ export class GroupCommit {
     }
     try {
       this.#connection.exec('BEGIN IMMEDIATE');
+      const before = this.#totalChanges.get();
       const answers = calls.map((call) => this.#runOne(call));
       // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
       this.#connection.exec('COMMIT');
-      return { answers, changes: context.changes, epoch: context.epoch };
+      const wrote = this.#totalChanges.get() !== before;
+      return { answers, changes: context.changes, epoch: context.epoch, wrote };
     } catch (error) {
       const fatal = isLogFailure(error) ? undefined : String(error);
       this.#undo();
@@ -103,7 +109,12 @@ export class GroupCommit {
   }
 
   #allFailed(calls: readonly Call[], epoch: number): Committed {
-    return { answers: calls.map(({ id }) => ({ id, refused: UNAVAILABLE })), changes: [], epoch };
+    return {
+      answers: calls.map(({ id }) => ({ id, refused: UNAVAILABLE })),
+      changes: [],
+      epoch,
+      wrote: false,
+    };
   }
 
   #undo(): void {

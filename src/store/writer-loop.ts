@@ -22,7 +22,12 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
     const { size, clock } = context;
     const now = clock();
     // Nobody waits for this one: its answer carries an id that no call has.
-    const call: Call = { id: 0, name: 'publishCheckpoint', args: { at: now }, notAfter: now + CHECKPOINT_EVERY_MS };
+    const call: Call = {
+      id: 0,
+      name: 'publishCheckpoint',
+      args: { at: now },
+      notAfter: now + CHECKPOINT_EVERY_MS,
+    };
     const [answer] = commit([call]).answers;
     if (answer && 'value' in answer) checkpointed = size;
   };

@@ -23,19 +23,20 @@ export interface FakeBroker {
 export async function startFakeBroker(): Promise<FakeBroker> {
   const answers = new Map<string, Answer>();
   const asked: Asked[] = [];
+  const answer = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    const path = (req.url ?? '').split('?')[0] ?? '';
+    asked.push({ method: req.method ?? '', path, body: await text(req) });
+    const known = answers.get(path);
+    if (known) known(req, res);
+    else res.writeHead(404).end('<h1>Not found</h1>');
+  };
   const server = createServer((req, res) => {
-    void text(req).then((body) => {
-      const path = (req.url ?? '').split('?')[0] ?? '';
-      asked.push({ method: req.method ?? '', path, body });
-      const answer = answers.get(path);
-      if (answer) answer(req, res);
-      else res.writeHead(404).end('<h1>Not found</h1>');
-    });
+    void answer(req, res);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const on: FakeBroker['on'] = (path, answer) =>
-    void answers.set(path, typeof answer === 'function' ? (answer as Answer) : json(200, answer));
+  const on: FakeBroker['on'] = (path, what) =>
+    void answers.set(path, typeof what === 'function' ? (what as Answer) : json(200, what));
   on('/.well-known/oauth-authorization-server', { issuer: url });
   on('/oauth/token', { access_token: 'a.b.c', expires_in: 60, token_type: 'Bearer' });
   return {

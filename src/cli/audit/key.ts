@@ -40,7 +40,7 @@ export function addAuditKey(group: Command, around: Surroundings): void {
         printJson(around, { verifierKey });
         return;
       }
-      say(around, `${verifierKey}`);
-      note(around, `${NOTE}`);
+      say(around, verifierKey);
+      note(around, NOTE);
     });
 }

@@ -5,7 +5,6 @@ import type { BrokerClient } from '../broker-client.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { printDetails, printJson, printText } from '../output.ts';
-import { oneLine } from '../printable.ts';
 import { CliError } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema, labSchema, personSchema } from '../wire.ts';
@@ -32,7 +31,7 @@ export function addGrantShow(group: Command, around: Surroundings): void {
       const { terms } = grant.spec;
       printText(
         around,
-        `Terms, version ${oneLine(terms.version)} (SHA-256 ${oneLine(grant.termsDigest)}):`,
+        `Terms, version ${terms.version} (SHA-256 ${grant.termsDigest}):`,
         terms.text,
       );
     });

@@ -10,7 +10,7 @@ import {
   revokeGrant,
   submitGrant,
 } from './grants.ts';
-import { publishCheckpoint, recordEntry, recordExport } from './log.ts';
+import { probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import type { Operation } from './operation.ts';
 import { issueOrder, liftOrder } from './orders.ts';
 import {
@@ -57,6 +57,7 @@ export const OPERATIONS = {
   settle,
   recoverUnfinished,
   recordEntry,
+  probe,
   publishCheckpoint,
   recordExport,
 } as const;

@@ -3,7 +3,7 @@ import { and, asc, desc, eq, gte, lt } from 'drizzle-orm';
 import type { EntryActor, EntryDraft } from '../../core/audit/entry.ts';
 import { EMPTY_EDGE, appendLeaves, edgeFromTiles, edgeRoot } from '../../core/audit/tree-edge.ts';
 import type { WriterContext } from '../context.ts';
-import { checkpoints, entries, tiles } from '../schema.ts';
+import { checkpoints, entries, meta, tiles } from '../schema.ts';
 import { controlOperation, type By, type Operation } from './operation.ts';
 
 /** Leaves hashed into tiles at a time, so that a long backlog does not have to fit into memory. */
@@ -12,6 +12,14 @@ const LEAVES_PER_BATCH = 65_536;
 /** Appends an entry that goes with no other change of state. */
 export const recordEntry: Operation<{ entry: EntryDraft }, { index: number }> = {
   run: (context, { entry }) => ({ index: context.append(entry) }),
+};
+
+/** Writes to the disk and nothing to the log: tells whether the log could be written again. */
+export const probe: Operation<{ at: number }, void> = {
+  run(context, { at }) {
+    const row = { key: 'last_probe', value: String(at) };
+    context.db.insert(meta).values(row).onConflictDoUpdate({ target: meta.key, set: row }).run();
+  },
 };
 
 export interface Checkpointed {

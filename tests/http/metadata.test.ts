@@ -1,0 +1,71 @@
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import request from 'supertest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { getToken, makePeople, type People } from '../support/people.ts';
+import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
+
+let test: TestBroker;
+let people: People;
+
+beforeAll(async () => {
+  test = await startTestBroker();
+  people = await makePeople(test);
+});
+afterAll(() => test.close());
+
+describe('RFC 8414', () => {
+  it('says where everything is, and only what there is', async () => {
+    const answer = await request(test.url).get('/.well-known/oauth-authorization-server');
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({
+      issuer: test.url,
+      token_endpoint: `${test.url}/oauth/token`,
+      revocation_endpoint: `${test.url}/oauth/revoke`,
+      jwks_uri: `${test.url}/oauth/jwks`,
+      grant_types_supported: ['client_credentials'],
+      response_types_supported: [],
+      token_endpoint_auth_methods_supported: ['private_key_jwt'],
+      authorization_details_types_supported: ['model_access'],
+    });
+    for (const key of ['token_endpoint', 'revocation_endpoint'])
+      expect((await request(answer.body[key] as string).post('')).status).toBe(400);
+    expect((await request(answer.body.service_documentation as string).get('')).status).toBe(200);
+  });
+
+  it('the published key verifies tokens, and is public only', async () => {
+    const answer = await request(test.url).get('/oauth/jwks').buffer(true);
+    expect(answer.headers['content-type']).toMatch(/^application\/jwk-set\+json/);
+    const jwks = JSON.parse(answer.text) as { keys: Record<string, unknown>[] };
+    expect(Object.keys(jwks.keys[0] ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x']);
+    const token = await getToken(test, people.lead);
+    const { payload } = await jwtVerify(token, createLocalJWKSet(jwks as never), {
+      issuer: test.url,
+      audience: `${test.url}/api/v1`,
+      typ: 'at+jwt',
+    });
+    expect(payload.sub).toBe(people.lead.id);
+  });
+});
+
+describe('RFC 9728', () => {
+  it.each([
+    ['', ''],
+    ['/v1', '/v1'],
+    ['/api/v1', '/api/v1'],
+  ])('the document at "%s" names the resource that it was asked for', async (inserted, path) => {
+    const answer = await request(test.url).get(`/.well-known/oauth-protected-resource${inserted}`);
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({
+      resource: `${test.url}${path}`,
+      authorization_servers: [test.url],
+      bearer_methods_supported: ['header'],
+    });
+  });
+
+  it('there is none for other paths, and nothing but GET', async () => {
+    const other = await request(test.url).get('/.well-known/oauth-protected-resource/v2');
+    expect([other.status, other.body.code]).toEqual([404, 'unknown_path']);
+    const post = await request(test.url).post('/.well-known/oauth-protected-resource').send('x');
+    expect([post.status, post.headers['allow']]).toEqual([405, 'GET, HEAD']);
+  });
+});
