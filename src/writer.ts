@@ -17,12 +17,18 @@ function start(): void {
     throw new Error('This file is the writer thread of the broker; it is not run by itself.');
   const port = parentPort;
   const send = (message: FromWriter): void => port.postMessage(message);
+  let close = (): void => undefined;
   try {
     const { dataDir, origin } = workerData as WriterSettings;
     const path = join(dataDir, DATABASE_FILE);
     refuseNewerDatabase(path);
     const unlock = lockDataDirectory(dataDir);
+    close = unlock;
     const connection = openForWriting(path);
+    close = () => {
+      connection.close();
+      unlock();
+    };
     migrate(connection);
     const db = withDrizzle(connection);
     const known = readMeta(db, 'log_origin');
@@ -34,12 +40,10 @@ function start(): void {
         `The log in ${dataDir} has the origin "${known}", not "${origin}". Set "log.origin" to "${known}": a log keeps its name for ever.`,
       );
     }
-    runWriterLoop(port, context, () => {
-      connection.close();
-      unlock();
-    });
+    runWriterLoop(port, context, close);
     send({ kind: 'ready', origin, verifierKey: logKey.verifierKey, epoch: context.epoch });
   } catch (error) {
+    close();
     send({
       kind: 'refused_to_start',
       reason: error instanceof Error ? error.message : String(error),

@@ -67,8 +67,8 @@ async function tryToIssue(
     const lifetime = (grant as Grant).spec.tokenLifetimeSeconds * 1000;
     expiresAt = Math.floor(Math.min(now + lifetime, decision.until) / 1000) * 1000;
   }
-  const id = mintId('tok', now);
-  const runId = mintId('run', now);
+  const id = mintId('tok', clock());
+  const runId = mintId('run', clock());
   const result = await store.write('issueToken', {
     epoch,
     entryId: mintId('ent', now),

@@ -1,5 +1,5 @@
 /** Settling requests: the outcome entry and the ledger, until they are durable. */
-import { RefusedError } from '../core/denials.ts';
+import { RefusedError, refusal } from '../core/denials.ts';
 import type { Clock } from '../lib/clock.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
@@ -53,7 +53,13 @@ export class Settler {
         { requestId: settlement.requestId, err: String(error) },
         'outcome could not be recorded; trying again',
       );
-      throw error;
+      // In its own words: "nothing is forwarded", as it says before, would not be true any more.
+      throw new RefusedError(
+        refusal(
+          'log_unavailable',
+          'The outcome of this request could not be recorded yet, so the end of its answer is withheld.',
+        ),
+      );
     }
   }
 

@@ -36,8 +36,11 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
     // Redirects are not followed: a proof of who we are is meant for one address only.
     response = await fetch(url, { ...init, redirect: 'manual', signal: begun.signal });
   } catch (error) {
+    const { origin } = new URL(url);
     throw unreachable(
-      `Cannot reach the broker at ${new URL(url).origin}: ${whyNot(error)}. Check the URL and your network.`,
+      mayHaveArrived(init, error)
+        ? `The broker at ${origin} gave no answer: ${whyNot(error)}. It may have done what you asked: look before you ask again.`
+        : `Cannot reach the broker at ${origin}: ${whyNot(error)}. Check the URL and your network.`,
       error,
     );
   } finally {
@@ -59,7 +62,8 @@ export async function textOf(response: Response): Promise<string> {
 /** The body as JSON of this form. What comes back is the document as the broker sent it. @throws CliError */
 export async function jsonOf<T>(response: Response, schema: z.ZodType<T>): Promise<T> {
   const text = await textOf(response);
-  const where = `The answer of ${new URL(response.url).pathname}`;
+  // The broker has done what it was asked to: that must not read as a refusal.
+  const where = `The broker took the request, but its answer (${new URL(response.url).pathname})`;
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -118,12 +122,32 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** With these, the connection was never made. */
+const NEVER_SENT: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Whether a request that changes something may have reached the broker before the connection failed. */
+function mayHaveArrived({ method = 'GET' }: RequestInit, error: unknown): boolean {
+  if (method === 'GET') return false;
+  const { code = '' } = causeOf(error);
+  return !NEVER_SENT.has(code) && !/CERT|SIGNATURE/.test(code);
+}
+
+function causeOf(error: unknown): NodeJS.ErrnoException {
+  return (error instanceof Error && error.cause ? error.cause : error) as NodeJS.ErrnoException;
+}
+
 /** Why a connection failed, in words. `fetch` itself says only that it failed. */
 function whyNot(error: unknown): string {
   if (error instanceof Error && error.name === 'AbortError')
     return `no answer within ${PATIENCE / 1000} s`;
-  const cause = error instanceof Error && error.cause ? error.cause : error;
-  const { code, message } = cause as NodeJS.ErrnoException;
+  const { code, message } = causeOf(error);
   const words: Record<string, string> = {
     ECONNREFUSED: 'nothing listens there',
     ENOTFOUND: 'there is no such host',

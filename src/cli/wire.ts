@@ -134,10 +134,11 @@ export const orderSchema = z.looseObject({
 });
 export type Order = z.infer<typeof orderSchema>;
 
-export const issuedOrderSchema = z.looseObject({
-  order: orderSchema,
-  cut: z.array(z.looseObject({})),
-  warning: z.string().nullish(),
+/** An order just issued, with the requests in flight that it cut. */
+export const issuedOrderSchema = orderSchema.extend({
+  cut: z.array(z.looseObject({ requestId: z.string() })),
+  /** Set when nothing matches the selector at present. */
+  warning: z.string().nullable(),
 });
 
 export const tokenSchema = z.looseObject({

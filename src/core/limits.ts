@@ -197,26 +197,52 @@ export function checkCaps(use: ScopeUse, caps: ScopeCaps, amount: Amount): Refus
       { retryAfterMs: 1000 },
     );
   }
+  // Where both are reached, the wait is for both: whoever waits as told is not refused again.
+  const requestsWait =
+    limits.requestsPerMinute === null
+      ? 0
+      : minute.msUntilRequestsAtMost(limits.requestsPerMinute - 1);
+  const tokensWait =
+    limits.tokensPerMinute === null
+      ? 0
+      : minute.msUntilTokensAtMost(limits.tokensPerMinute - amount.tokens);
+  const retryAfterMs = Math.max(requestsWait, tokensWait);
   if (limits.requestsPerMinute !== null && minute.requests + 1 > limits.requestsPerMinute) {
     return refusal(
       'request_rate_limited',
       `The limit ${of} of ${limits.requestsPerMinute} requests per minute is reached.`,
-      {
-        retryAfterMs: minute.msUntilRequestsAtMost(limits.requestsPerMinute - 1),
-      },
+      { retryAfterMs },
     );
   }
   if (limits.tokensPerMinute !== null && minute.tokens + amount.tokens > limits.tokensPerMinute) {
     return refusal(
       'token_rate_limited',
       `The limit ${of} of ${limits.tokensPerMinute} tokens per minute is reached.`,
-      {
-        retryAfterMs: minute.msUntilTokensAtMost(limits.tokensPerMinute - amount.tokens),
-      },
+      { retryAfterMs },
     );
   }
   return null;
 }
+
+/**
+ * Decides over several scopes at once. What is final in one scope must not hide behind a "try again soon"
+ * of another, and of several waits the longest is told.
+ *
+ * @returns null when the reservation fits under every cap of every scope
+ */
+export function checkAllCaps(
+  scopes: { use: ScopeUse; caps: ScopeCaps }[],
+  amount: Amount,
+): Refusal | null {
+  let worst: Refusal | null = null;
+  for (const { use, caps } of scopes) {
+    const why = checkCaps(use, caps, amount);
+    if (why && (!worst || waitOf(why) > waitOf(worst))) worst = why;
+  }
+  return worst;
+}
+
+const waitOf = ({ retryAfterMs = Infinity }: Refusal): number => retryAfterMs;
 
 function inWords(ms: number): string {
   const minutes = Math.max(1, Math.ceil(ms / 60_000));

@@ -5,17 +5,30 @@ import { z } from 'zod';
 export const networkSchema = z
   .string()
   .refine(
-    (text) => ipaddr.isValidCIDR(text),
+    isPlainRange,
     'must be an address range in CIDR notation, such as 192.0.2.0/24 or 2001:db8::/48',
   )
   .describe('An address range, CIDR');
+
+/**
+ * IPv4 in four decimal parts only: elsewhere "10/8" is 0.0.0.10/8 and "010.0.0.0/8" is 8.0.0.0/8, which
+ * nobody who writes it means. IPv4 in IPv6 clothing is refused, since no address is compared in it.
+ */
+function isPlainRange(text: string): boolean {
+  if (ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) return true;
+  return ipaddr.IPv6.isValidCIDR(text) && !ipaddr.IPv6.parseCIDR(text)[0].isIPv4MappedAddress();
+}
+
+function isPlainAddress(text: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text);
+}
 
 /**
  * Whether an address lies in one of the ranges. IPv4 in IPv6 clothing (::ffff:192.0.2.1) counts as IPv4.
  * An address that cannot be read lies in none.
  */
 export function isInNetworks(address: string, networks: readonly string[]): boolean {
-  if (!ipaddr.isValid(address)) return false;
+  if (!isPlainAddress(address)) return false;
   const parsed = ipaddr.process(address);
   return networks.some((network) => {
     const [base, bits] = ipaddr.parseCIDR(network);

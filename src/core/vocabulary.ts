@@ -29,7 +29,8 @@ export const SWITCHES = {
   structuredOutput: 'Answers that follow a JSON schema',
   reasoning: 'Reasoning (thinking) settings',
   prefill: "Writing the beginning of the model's own answer",
-  stateful: 'State kept by the upstream beyond the request (store, containers, metadata)',
+  stateful:
+    'State kept by the upstream beyond the request (store, containers, metadata, files by id)',
 } as const;
 
 export type Switch = keyof typeof SWITCHES;

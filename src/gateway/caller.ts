@@ -21,16 +21,19 @@ export interface Caller {
  * @throws RefusedError
  */
 export function credentialOf(req: IncomingMessage): string {
-  const { authorization } = req.headers;
-  const apiKey = req.headers['x-api-key'];
-  const bearer =
-    authorization === undefined ? undefined : /^Bearer +([^\s]+) *$/i.exec(authorization)?.[1];
-  if (authorization !== undefined && bearer === undefined)
-    refuse('invalid_token', 'The Authorization header must be "Bearer" and an access token.');
-  const key = typeof apiKey === 'string' ? apiKey.trim() : undefined;
-  if (bearer !== undefined && key !== undefined && bearer !== key)
-    refuse('conflicting_credentials');
-  return bearer ?? key ?? refuse('missing_credential');
+  // Every header by itself: Node drops a second Authorization, and a proxy might have taken that one.
+  const { authorization = [], 'x-api-key': keys = [] } = req.headersDistinct;
+  const sent = new Set([...authorization.map(bearerOf), ...keys.map((key) => key.trim())]);
+  if (sent.size > 1) refuse('conflicting_credentials');
+  const [credential] = sent;
+  return credential ?? refuse('missing_credential');
+}
+
+function bearerOf(authorization: string): string {
+  return (
+    /^Bearer +([^\s]+) *$/i.exec(authorization)?.[1] ??
+    refuse('invalid_token', 'The Authorization header must be "Bearer" and an access token.')
+  );
 }
 
 /** @throws RefusedError */

@@ -66,6 +66,7 @@ export class Store {
     const worker = new Worker(thread, { workerData: settings });
     const ready = await new Promise<Extract<FromWriter, { kind: 'ready' }>>((resolve, reject) => {
       worker.once('error', reject);
+      worker.once('exit', () => reject(new Error('The writer thread ended before it was ready.')));
       worker.once('message', (message: FromWriter) => {
         if (message.kind === 'ready') resolve(message);
         else
@@ -78,7 +79,7 @@ export class Store {
           );
       });
     });
-    worker.removeAllListeners('error');
+    worker.removeAllListeners('error').removeAllListeners('exit');
     return new Store(worker, clock, ready);
   }
 

@@ -2,7 +2,7 @@
 import { max, sql } from 'drizzle-orm';
 import { leafHash } from '../core/audit/merkle.ts';
 import { MAX_ENTRY_BYTES, serialiseEntry, type EntryDraft } from '../core/audit/entry.ts';
-import { refuse } from '../core/denials.ts';
+import { RefusedError, refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Order } from '../core/orders.ts';
 import type { Lab, Person } from '../core/people.ts';
@@ -94,9 +94,15 @@ export class WriterContext {
     return this.#next;
   }
 
+  /** Id of the host lab, or '' before there is one. */
+  get host(): string {
+    return this.#host;
+  }
+
   /** Sets memory back to where it stood before a savepoint that was undone. */
-  rewind(to: { size: number; changes: number; epoch: number }): void {
+  rewind(to: { size: number; changes: number; epoch: number; host: string }): void {
     this.#next = to.size;
+    this.#host = to.host;
     this.changes.length = to.changes;
     this.epoch = to.epoch;
   }
@@ -133,6 +139,16 @@ export class WriterContext {
     });
     this.#next = index + 1;
     return index;
+  }
+
+  /** Records a refusal, whatever was refused: where its details outgrow an entry, without them. */
+  appendDenial(draft: EntryDraft): number {
+    try {
+      return this.append(draft);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      return this.append({ ...draft, orders: undefined, data: undefined });
+    }
   }
 
   /**

@@ -21,12 +21,15 @@ export function openForWriting(path: string): SqliteConnection {
   connection.pragma('journal_mode = WAL');
   connection.pragma('synchronous = FULL');
   connection.pragma('foreign_keys = ON');
+  // Without it REPLACE would remove audit entries past the trigger that forbids it.
+  connection.pragma('recursive_triggers = ON');
   connection.pragma('busy_timeout = 200');
   // A checkpoint of the WAL every 4 MB keeps it small while spreading its cost.
   connection.pragma('wal_autocheckpoint = 1000');
   assertPragma(connection, 'journal_mode', 'wal');
   assertPragma(connection, 'synchronous', 2);
   assertPragma(connection, 'foreign_keys', 1);
+  assertPragma(connection, 'recursive_triggers', 1);
   return connection;
 }
 

@@ -5,7 +5,6 @@
 import Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
-import type { EntryDraft } from '../core/audit/entry.ts';
 import type { PolicyChange, WriterContext } from './context.ts';
 import { OPERATIONS, type OperationName } from './operations/index.ts';
 import type { Operation } from './operations/operation.ts';
@@ -86,7 +85,12 @@ export class GroupCommit {
     if (context.clock() > notAfter) return { id, refused: UNAVAILABLE };
     // The table gives each name the operation whose arguments its callers are typed by (client.ts).
     const operation = OPERATIONS[name] as unknown as Operation<unknown, unknown>;
-    const before = { size: context.size, changes: context.changes.length, epoch: context.epoch };
+    const before = {
+      size: context.size,
+      changes: context.changes.length,
+      epoch: context.epoch,
+      host: context.host,
+    };
     this.#connection.exec('SAVEPOINT operation');
     try {
       const value = operation.run(context, args);
@@ -103,7 +107,7 @@ export class GroupCommit {
         };
       }
       const entry = operation.denied?.(context, args, error.refusal);
-      if (entry) appendDenial(context, entry);
+      if (entry) context.appendDenial(entry);
       return { id, refused: error.refusal };
     }
   }
@@ -132,16 +136,6 @@ export class GroupCommit {
         `The database ${this.#connection.name} was deleted or replaced while the broker was running.`,
       );
     }
-  }
-}
-
-/** A refusal is recorded whatever was refused: where its details outgrow an entry, without them. */
-function appendDenial(context: WriterContext, entry: EntryDraft): void {
-  try {
-    context.append(entry);
-  } catch (error) {
-    if (!(error instanceof RefusedError)) throw error;
-    context.append({ ...entry, data: undefined });
   }
 }
 

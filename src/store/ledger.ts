@@ -139,9 +139,11 @@ export class Ledger {
       .groupBy(slot)
       .orderBy(slot)
       .all();
-    for (const row of rows) {
-      windows.minute.add(row.slot * 250, row.requests, row.tokens);
-      windows.day.add(row.slot * 250, row.requests, row.tokens);
+    const minuteAgo = now - 2 * 60_000;
+    for (const { slot: at250, requests: count, tokens } of rows) {
+      const at = at250 * 250;
+      if (at > minuteAgo) windows.minute.add(at, count, tokens);
+      windows.day.add(at, count, tokens);
     }
     this.#windows.set(keyOf(scope), windows);
     return windows;

@@ -94,6 +94,17 @@ describe('something that is not a broker', () => {
     expect(code).toBe(exitCode);
   });
 
+  it('in the middle of a change does not read as if nothing had happened', async () => {
+    const suspend = ['order', 'suspend', '--all', '--grounds', 'x'];
+    broker.on('/api/v1/orders', (req) => void req.socket.destroy());
+    const gone = await cli.run(...suspend);
+    expect(gone.code).toBe(3);
+    expect(gone.err).toContain('It may have done what you asked');
+    expect(gone.err).toMatch(SENTENCE);
+    broker.on('/api/v1/orders', json(201, { unlike: 'an order' }));
+    expect((await cli.run(...suspend)).err).toContain('The broker took the request, but');
+  });
+
   it('nothing at all ends with 3', async () => {
     await broker.close();
     const { code, err } = await cli.run('whoami');

@@ -44,13 +44,18 @@ async function refusedTo(who: string, ...args: string[]): Promise<string> {
   return err;
 }
 
+const NEW_PERSON = ['person', 'add', '--attribute', 'employer=Test Lab'];
+
+const optionsOf = (options: Record<string, string>): string[] =>
+  Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+
 /** A key, a registration by somebody, a login. */
 async function register(by: string, who: string, lab: string, role: string): Promise<void> {
   await cli.json('person', 'keygen', '--out', file(`${who}.pem`));
   const { id } = await jsonAs(
     by,
-    ...['person', 'add', '--lab', lab, '--name', `The ${who}`, '--role', role],
-    ...['--public-key', file(`${who}.pem.pub.json`), '--attribute', 'employer=Test Lab'],
+    ...NEW_PERSON,
+    ...optionsOf({ lab, name: `The ${who}`, role, 'public-key': file(`${who}.pem.pub.json`) }),
   );
   await login(who, id);
 }
@@ -74,9 +79,8 @@ beforeAll(async () => {
   test = await startTestBroker({
     endpoints: [{ ...DEMO_ENDPOINT, upstream: `${upstream.url}/v1` }],
   });
-  const made = await cli.json<{ publicKey: PublicKey }>(
-    ...['person', 'keygen', '--out', file('admin.pem')],
-  );
+  const keygen = ['person', 'keygen', '--out', file('admin.pem')];
+  const made = await cli.json<{ publicKey: PublicKey }>(...keygen);
   const { lab, admin } = await initialise(test.broker, 'Host Lab', {
     name: 'The admin',
     roles: ['admin'],
@@ -120,10 +124,9 @@ describe('a grant, from key to evidence', () => {
   });
 
   it('is written from the template, reviewed by two people and accepted', async () => {
-    const template = await cli.run(
-      ...['grant', 'template', '--lab', ids['partner'] ?? '', '--endpoint', 'demo'],
-      ...['--model', 'model-a-1', '--researcher', ids['researcher'] ?? ''],
-    );
+    const { partner = '', researcher = '' } = ids;
+    const facts = optionsOf({ lab: partner, endpoint: 'demo', model: 'model-a-1', researcher });
+    const template = await cli.run('grant', 'template', ...facts);
     writeFileSync(file('grant.yaml'), template.out);
     const { id } = await jsonAs('lead', 'grant', 'new', '--file', file('grant.yaml'));
     ids['grant'] = id;
@@ -184,16 +187,18 @@ describe('a grant, from key to evidence', () => {
   });
 
   it('warns where an order matches nothing', async () => {
-    const { code, err } = await cli.run(
-      ...['order', 'suspend', '--model', 'no-such-model', '--grounds', 'x', '--profile', 'safety'],
-    );
+    const options = optionsOf({ model: 'no-such-model', grounds: 'x', profile: 'safety' });
+    const { code, err } = await cli.run('order', 'suspend', ...options);
     expect(code).toBe(0);
     expect(err).toContain('nothing here matches');
   });
 
   it('ends for a token, a key and a person', async () => {
     const list = await jsonAs<{ items: { id: string; audience: string }[] }>(
-      ...(['researcher', 'token', 'list', '--live'] as const),
+      'researcher',
+      'token',
+      'list',
+      '--live',
     );
     const gateway = list.items.find(({ audience }) => audience === 'gateway');
     await as('researcher', 'token', 'revoke', gateway?.id ?? '');
@@ -202,8 +207,11 @@ describe('a grant, from key to evidence', () => {
     const researcher = ids['researcher'] ?? '';
     await cli.json('person', 'keygen', '--out', file('second.pem'));
     const { keys } = await jsonAs<{ keys: { kid: string }[] }>(
-      ...(['lead', 'person', 'add-key', researcher] as const),
-      ...['--public-key', file('second.pem.pub.json')],
+      'lead',
+      'person',
+      'add-key',
+      researcher,
+      ...optionsOf({ 'public-key': file('second.pem.pub.json') }),
     );
     expect(keys).toHaveLength(2);
     await as('lead', 'person', 'remove-key', researcher, keys[0]?.kid ?? '');
@@ -217,7 +225,11 @@ describe('a grant, from key to evidence', () => {
 
   it('leaves evidence that proves itself offline', async () => {
     const kinds = await jsonAs<{ items: { entry: { kind: string } }[] }>(
-      ...(['auditor', 'audit', 'entries', '--ref', ids['grant'] ?? ''] as const),
+      'auditor',
+      'audit',
+      'entries',
+      '--ref',
+      ids['grant'] ?? '',
     );
     expect(kinds.items.map(({ entry }) => entry.kind)).toEqual([
       'grant.created',

@@ -36,7 +36,14 @@ describe('RFC 8414', () => {
     const answer = await request(test.url).get('/oauth/jwks').buffer(true);
     expect(answer.headers['content-type']).toMatch(/^application\/jwk-set\+json/);
     const jwks = JSON.parse(answer.text) as { keys: Record<string, unknown>[] };
-    expect(Object.keys(jwks.keys[0] ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x']);
+    expect(Object.keys(jwks.keys[0] ?? {}).sort()).toEqual([
+      'alg',
+      'crv',
+      'kid',
+      'kty',
+      'use',
+      'x',
+    ]);
     const token = await getToken(test, people.lead);
     const { payload } = await jwtVerify(token, createLocalJWKSet(jwks as never), {
       issuer: test.url,

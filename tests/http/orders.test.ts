@@ -51,6 +51,29 @@ describe('issuing an order', () => {
     await Promise.all([inScope.end(), outOfScope.end()]);
   });
 
+  it.each([
+    ['access_suspended', () => ({ all: true })],
+    ['lab_suspended', () => ({ lab: people.partner.id })],
+    ['person_suspended', () => ({ person: people.researcher.id })],
+    ['endpoint_suspended', () => ({ endpoint: 'demo' })],
+    ['model_suspended', () => ({ model: 'model-a-1' })],
+  ] as const)('%s: what is in flight is cut, and nothing new passes', async (code, selector) => {
+    const grant = await makeActiveGrant(test, people);
+    const inFlight = await admitForTest(test, grant, people.researcher);
+    const order = await api.post(people.safety, '/orders', {
+      selector: selector(),
+      grounds: 'Stop',
+    });
+    expect(inFlight.signal.aborted).toBe(true);
+    expect(order.body.cut).toMatchObject([{ requestId: inFlight.id }]);
+    await expect(admitForTest(test, grant, people.researcher)).rejects.toMatchObject({
+      refusal: { code, orders: [order.body.id] },
+    });
+    await inFlight.end();
+    await api.post(people.admin, `/orders/${order.body.id}/lift`, { grounds: 'Done' });
+    await (await admitForTest(test, grant, people.researcher)).end();
+  });
+
   it('never fails for naming what is not there: it warns', async () => {
     const answer = await api.post(people.safety, '/orders', {
       selector: { grant: NO_GRANT },
@@ -95,7 +118,9 @@ describe('lifting an order', () => {
 
   it('leaves other orders over the same grant in force', async () => {
     const { safety, admin } = people;
-    const second = await makePerson(test.broker, admin.id, people.host.id, 'Ira Safety', ['safety']);
+    const second = await makePerson(test.broker, admin.id, people.host.id, 'Ira Safety', [
+      'safety',
+    ]);
     const grant = await makeActiveGrant(test, people);
     const issue = async (who: typeof safety, selector: object): Promise<string> =>
       (await api.post(who, '/orders', { selector, grounds: 'Look' })).body.id as string;

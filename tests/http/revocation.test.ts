@@ -3,7 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ASSERTION_TYPE } from '../../src/oauth/client-assertion.ts';
 import { Api } from '../support/api.ts';
 import { makeActiveGrant } from '../support/grants.ts';
-import { getToken, makePeople, signAssertion, type People, type TestPerson } from '../support/people.ts';
+import {
+  getToken,
+  makePeople,
+  signAssertion,
+  type People,
+  type TestPerson,
+} from '../support/people.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 let test: TestBroker;

@@ -102,9 +102,18 @@ const BROKEN: [string, (who: TestPerson) => Promise<string> | string][] = [
         .setExpirationTime('1m')
         .sign(Buffer.from(who.publicKey.x, 'base64url')),
   ],
-  ['the audience of another server', (who) => signAssertion(test, who, { aud: 'https://other.example' })],
-  ['the token endpoint as audience', (who) => signAssertion(test, who, { aud: `${test.url}/oauth/token` })],
-  ['a list of audiences', (who) => signAssertion(test, who, { aud: [test.url, 'https://x.example'] })],
+  [
+    'the audience of another server',
+    (who) => signAssertion(test, who, { aud: 'https://other.example' }),
+  ],
+  [
+    'the token endpoint as audience',
+    (who) => signAssertion(test, who, { aud: `${test.url}/oauth/token` }),
+  ],
+  [
+    'a list of audiences',
+    (who) => signAssertion(test, who, { aud: [test.url, 'https://x.example'] }),
+  ],
   ['a list of one audience', (who) => signAssertion(test, who, { aud: [test.url] })],
   ['no audience', (who) => signAssertion(test, who, { aud: undefined })],
   ['an expiry that has passed', (who) => signAssertion(test, who, { exp: seconds(-60) })],
@@ -117,7 +126,10 @@ const BROKEN: [string, (who: TestPerson) => Promise<string> | string][] = [
   ['another subject than issuer', (who) => signAssertion(test, who, { sub: people.lead.id })],
   ['a key that nobody registered', (who) => signAssertion(test, who, {}, makeKey().privateKey)],
   ["another person's key", (who) => signAssertion(test, who, {}, people.lead.privateKey)],
-  ['a person that does not exist', (who) => signAssertion(test, who, { iss: 'per_x', sub: 'per_x' })],
+  [
+    'a person that does not exist',
+    (who) => signAssertion(test, who, { iss: 'per_x', sub: 'per_x' }),
+  ],
   ['a tampered claim', async (who) => tampered(await signAssertion(test, who), people.lead.id)],
   ['three words', () => 'one.two.three'],
   ['a very long text', () => 'a'.repeat(20_000)],
@@ -171,9 +183,7 @@ describe('client authentication', () => {
     const held = (await post(await tokenForm(test, other))).body.access_token as string;
     await api.post(people.lead, `/people/${other.id}/remove`);
     expect((await post(await tokenForm(test, other))).body.error).toBe('invalid_client');
-    const answer = await request(test.url)
-      .get('/api/v1/me')
-      .set('authorization', `Bearer ${held}`);
+    const answer = await request(test.url).get('/api/v1/me').set('authorization', `Bearer ${held}`);
     expect([answer.status, answer.body.code]).toEqual([403, 'person_removed']);
   });
 
@@ -194,10 +204,34 @@ describe('client authentication', () => {
 
 describe('what is refused after authentication', () => {
   it.each([
-    ['a grant that does not exist', 'grant_unknown', 'invalid_authorization_details', 'researcher', { grant: NO_GRANT }],
-    ["another lab's grant", 'grant_unknown', 'invalid_authorization_details', 'otherResearcher', {}],
-    ['a purpose that is not granted', 'purpose_not_granted', 'invalid_authorization_details', 'researcher', { purpose: 'bias' }],
-    ['somebody who is not on the roster', 'person_not_on_grant', 'unauthorized_client', 'secondResearcher', {}],
+    [
+      'a grant that does not exist',
+      'grant_unknown',
+      'invalid_authorization_details',
+      'researcher',
+      { grant: NO_GRANT },
+    ],
+    [
+      "another lab's grant",
+      'grant_unknown',
+      'invalid_authorization_details',
+      'otherResearcher',
+      {},
+    ],
+    [
+      'a purpose that is not granted',
+      'purpose_not_granted',
+      'invalid_authorization_details',
+      'researcher',
+      { purpose: 'bias' },
+    ],
+    [
+      'somebody who is not on the roster',
+      'person_not_on_grant',
+      'unauthorized_client',
+      'secondResearcher',
+      {},
+    ],
     ['somebody of the host', 'grant_unknown', 'invalid_authorization_details', 'admin', {}],
   ] as const)('%s: %s', async (_name, code, error, who, changes) => {
     const size = test.broker.readers.logSize();
@@ -227,7 +261,11 @@ describe('what is refused after authentication', () => {
       grounds: 'Look',
     });
     expect(order.status, JSON.stringify(order.body)).toBe(201);
-    expect(await ask(researcher, grant.id)).toEqual([400, 'unauthorized_client', 'person_suspended']);
+    expect(await ask(researcher, grant.id)).toEqual([
+      400,
+      'unauthorized_client',
+      'person_suspended',
+    ]);
     await api.post(people.admin, `/orders/${order.body.id}/lift`, { grounds: 'Done' });
     await api.post(safety, `/grants/${fresh.id}/revoke`, { comment: 'Over' });
     expect(await ask(lead, fresh.id)).toEqual([400, 'unauthorized_client', 'grant_revoked']);
@@ -243,9 +281,24 @@ describe('forms that are not well formed', () => {
     ['another kind of assertion', { client_assertion_type: 'saml' }, 401, 'invalid_client'],
     ['no assertion', { client_assertion: '' }, 401, 'invalid_client'],
     ["another person's client_id", { client_id: 'per_x' }, 401, 'invalid_client'],
-    ['details that are not JSON', { authorization_details: '{' }, 400, 'invalid_authorization_details'],
-    ['details that are not a list', { authorization_details: '{}' }, 400, 'invalid_authorization_details'],
-    ['details of an unknown type', { authorization_details: '[{"type":"x"}]' }, 400, 'invalid_authorization_details'],
+    [
+      'details that are not JSON',
+      { authorization_details: '{' },
+      400,
+      'invalid_authorization_details',
+    ],
+    [
+      'details that are not a list',
+      { authorization_details: '{}' },
+      400,
+      'invalid_authorization_details',
+    ],
+    [
+      'details of an unknown type',
+      { authorization_details: '[{"type":"x"}]' },
+      400,
+      'invalid_authorization_details',
+    ],
     ['no details', { authorization_details: '[]' }, 400, 'invalid_authorization_details'],
   ])('%s', async (_name, changes, status, error) => {
     const form = { ...(await tokenForm(test, people.researcher)), ...changes };

@@ -17,9 +17,8 @@ export class Api {
   /** Calls a path below /api/v1. */
   async call(who: TestPerson, method: ApiMethod, path: string, body?: object): Promise<Response> {
     const token = await this.tokenOf(who);
-    const call = request(this.#test.url)
-      [method](`/api/v1${path}`)
-      .set('authorization', `Bearer ${token}`);
+    const client = request(this.#test.url);
+    const call = client[method](`/api/v1${path}`).set('authorization', `Bearer ${token}`);
     return body === undefined ? call : call.send(body);
   }
 

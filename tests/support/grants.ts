@@ -16,7 +16,10 @@ export function grantInput(people: People, changes: Partial<GrantInput> = {}): G
     endpoints: [{ endpoint: 'demo', models: ['model-a-1', 'model-b-1'] }],
     operations: ['chat.completions', 'messages', 'models'],
     features: { streaming: true, systemPrompt: true, maxOutputTokens: 1000 },
-    purposes: { allowed: ['hallucination', 'sycophancy', 'scheming'], excluded: ['privacy_leakage'] },
+    purposes: {
+      allowed: ['hallucination', 'sycophancy', 'scheming'],
+      excluded: ['privacy_leakage'],
+    },
     people: [{ person: people.lead.id }, { person: people.researcher.id }],
     window: {
       from: new Date(now - 3_600_000).toISOString(),
@@ -41,7 +44,5 @@ export async function makeActiveGrant(
   await stepGrant(broker, safety.id, id, 'approve', {});
   const active = await stepGrant(broker, lead.id, id, 'accept', { termsDigest });
   const onRoster = active.spec.people.some((entry) => entry.person === researcher.id);
-  return onRoster
-    ? stepGrant(broker, researcher.id, id, 'accept', { termsDigest })
-    : active;
+  return onRoster ? stepGrant(broker, researcher.id, id, 'accept', { termsDigest }) : active;
 }

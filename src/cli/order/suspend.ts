@@ -63,7 +63,7 @@ export function addOrderSuspend(group: Command, around: Surroundings): void {
         printJson(around, issued);
         return;
       }
-      printOrder(around, issued.order);
+      printOrder(around, issued);
       say(around, `${counted(issued.cut.length, 'running request')} cut.`);
     });
 }

@@ -7,6 +7,7 @@ import {
   isObject,
   listAt,
   modelOf,
+  mustBeShallow,
   objectAt,
   plainName,
   streamOf,
@@ -53,10 +54,14 @@ const FEATURE_OF_BLOCK: Record<string, Switch | null> = {
   mcp_tool_result: 'hostedTools',
 };
 
+/** Blocks whose content can be blocks: a tool's result may be an image. */
+const HOLDS_BLOCKS = new Set(['tool_result', 'mcp_tool_result', 'search_result']);
+
 const MESSAGE_FIELDS = new Set(['role', 'content']);
 
 /** @throws MalformedBody */
 export function inspectAnthropicMessages(body: JsonObject): Inspection {
+  mustBeShallow(body);
   const found = new Findings();
   for (const [field, value] of Object.entries(body)) {
     if (value !== null) inspectField(field, value, found);
@@ -132,7 +137,6 @@ function inspectMessage(message: JsonObject, at: string, found: Findings): void 
   if (typeof content !== 'string') inspectBlocks(content, `${at}.content`, found);
 }
 
-/** Blocks can hold blocks: a tool's result may be an image. */
 function inspectBlocks(value: unknown, at: string, found: Findings): void {
   for (const [i, item] of listAt(value, at).entries()) {
     const block = objectAt(item, `${at}.${i}`);
@@ -144,9 +148,16 @@ function inspectBlocks(value: unknown, at: string, found: Findings): void {
     const feature = Object.hasOwn(FEATURE_OF_BLOCK, type) ? FEATURE_OF_BLOCK[type] : 'hostedTools';
     if (feature) found.use(feature, `${at}.${i}`);
     if (feature === 'images' || feature === 'files') found.mediaParts += 1;
-    if (type === 'tool_result' && Array.isArray(block['content']))
+    if (HOLDS_BLOCKS.has(type) && Array.isArray(block['content']))
       inspectBlocks(block['content'], `${at}.${i}.content`, found);
+    if (isObject(block['source'])) inspectSource(block['source'], `${at}.${i}.source`, found);
   }
+}
+
+/** Where an image or document comes from: a document can be made of blocks, a file lies with the upstream. */
+function inspectSource(source: JsonObject, at: string, found: Findings): void {
+  if (source['type'] === 'file') found.use('stateful', at);
+  if (Array.isArray(source['content'])) inspectBlocks(source['content'], `${at}.content`, found);
 }
 
 /** Results of the vendor's own tools are named after the tool: web_search_tool_result, code_execution_tool_result … */

@@ -70,6 +70,24 @@ export function listAt(value: unknown, field: string): unknown[] {
   return value;
 }
 
+/** Deeper than any request that means something; shallow enough for what reads or writes it by recursion. */
+const DEEPEST = 128;
+
+/** @throws MalformedBody for a body that is nested too deeply. Works without recursion itself. */
+export function mustBeShallow(body: JsonObject): void {
+  let level: unknown[] = [body];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > DEEPEST) throw new MalformedBody('body', 'The body is nested too deeply.');
+    const next: unknown[] = [];
+    for (const value of level) {
+      if (typeof value !== 'object' || value === null) continue;
+      for (const inner of Object.values(value))
+        if (typeof inner === 'object' && inner !== null) next.push(inner);
+    }
+    level = next;
+  }
+}
+
 /** A positive whole number, or null where the field is absent or null. */
 export function countAt(body: JsonObject, field: string): number | null {
   const value = body[field];

@@ -6,6 +6,7 @@ import {
   isObject,
   listAt,
   modelOf,
+  mustBeShallow,
   objectAt,
   plainName,
   streamOf,
@@ -72,6 +73,7 @@ const FEATURE_OF_PART: Record<string, Switch | null> = {
 
 /** @throws MalformedBody */
 export function inspectOpenaiChat(body: JsonObject): Inspection {
+  mustBeShallow(body);
   const found = new Findings();
   for (const [field, value] of Object.entries(body)) {
     if (value !== null) inspectField(field, value, found);
@@ -187,6 +189,10 @@ function inspectPart(part: JsonObject, at: string, found: Findings): void {
   if (!feature) return;
   found.use(feature, at);
   found.mediaParts += 1;
+  // By its id: a file that lies with the upstream, whoever put it there.
+  const { file } = part;
+  if (isObject(file) && (file['file_id'] ?? null) !== null)
+    found.use('stateful', `${at}.file.file_id`);
 }
 
 /** A last message of the assistant is continued by many upstreams: the beginning of the answer, put in its mouth. */

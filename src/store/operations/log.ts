@@ -11,7 +11,9 @@ const LEAVES_PER_BATCH = 65_536;
 
 /** Appends an entry that goes with no other change of state. */
 export const recordEntry: Operation<{ entry: EntryDraft }, { index: number }> = {
-  run: (context, { entry }) => ({ index: context.append(entry) }),
+  run: (context, { entry }) => ({
+    index: entry.decision === 'denied' ? context.appendDenial(entry) : context.append(entry),
+  }),
 };
 
 /** Writes to the disk and nothing to the log: tells whether the log could be written again. */

@@ -3,11 +3,12 @@ import { eq, sql } from 'drizzle-orm';
 import type { Json } from '../../core/audit/entry.ts';
 import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
 import {
-  checkCaps,
+  checkAllCaps,
   limitStates,
   type Amount,
   type LimitState,
   type ScopeCaps,
+  type ScopeUse,
 } from '../../core/limits.ts';
 import {
   requestEntryParts,
@@ -55,11 +56,10 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
       scope,
       caps: caps[i] as ScopeCaps,
     }));
-    const uses = scopes.map(({ scope }) => ledger.use(scope, at));
-    for (const [i, { caps: scopeCaps }] of scopes.entries()) {
-      const why = checkCaps(uses[i] as (typeof uses)[number], scopeCaps, amount);
-      if (why) throw new RefusedError(why);
-    }
+    const stand = (): { use: ScopeUse; caps: ScopeCaps }[] =>
+      scopes.map(({ scope, caps: scopeCaps }) => ({ use: ledger.use(scope, at), caps: scopeCaps }));
+    const why = checkAllCaps(stand(), amount);
+    if (why) throw new RefusedError(why);
     insertRequest(context, facts, amount, salt, at);
     ledger.charge(facts.grantId, facts.personId, {
       requestsSettled: 0,
@@ -82,10 +82,7 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
       },
     });
     ledger.count(facts.grantId, facts.personId, at, 1, amount.tokens);
-    const limits = limitStates(
-      scopes.map(({ scope, caps: scopeCaps }) => ({ use: ledger.use(scope, at), caps: scopeCaps })),
-    );
-    return { stale: false, intentIndex, limits };
+    return { stale: false, intentIndex, limits: limitStates(stand()) };
   },
   denied: (_context, { entryId, at, facts, amount, data }, why) => ({
     id: entryId,

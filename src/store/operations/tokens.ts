@@ -137,7 +137,7 @@ export const denyToken: Operation<
       .returning()
       .all();
     if (!fresh) refuse('assertion_replayed');
-    context.append({
+    context.appendDenial({
       id: args.entryId,
       kind: 'token.denied',
       at: args.at,
