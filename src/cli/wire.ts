@@ -15,7 +15,6 @@ export const labSchema = z.looseObject({
   name: z.string(),
   createdAt: time,
 });
-export type Lab = z.infer<typeof labSchema>;
 
 export const personSchema = z.looseObject({
   id: z.string(),
@@ -48,7 +47,7 @@ export type Endpoint = z.infer<typeof endpointSchema>;
 
 const capsSchema = z.record(z.string(), z.number().nullable());
 
-export const grantSpecSchema = z.looseObject({
+const grantSpecSchema = z.looseObject({
   title: z.string(),
   lab: z.string(),
   endpoints: z.array(z.looseObject({ endpoint: z.string(), models: names })),

@@ -274,8 +274,8 @@ async function dispatch(
       stream: inspection.stream,
       signal,
     });
-    if (isStream(answer)) await sendStream(exchange, answer, asked);
-    else await sendWholeAnswer(exchange, answer);
+    if (inspection.stream && isStream(answer)) await sendStream(exchange, answer, asked);
+    else await sendWholeAnswer(exchange, answer, { streamAsked: inspection.stream });
   } catch (error) {
     if (res.headersSent || exchange.isSettled) {
       if (!res.headersSent) sendRefusal(res, reasonOf(error, signal), requestId);

@@ -42,7 +42,10 @@ function readBytes(req: IncomingMessage, { maxBytes, timeoutMs }: BodyBounds): P
       'body_too_large',
       `The body is larger than the ${maxBytes} bytes that this broker accepts.`,
     );
+  const gone = (): never => refuse('invalid_request', 'The connection ended before the body did.');
   if (Number(req.headers['content-length'] ?? 0) > maxBytes) tooLarge();
+  // While the token was checked: there will be no further event.
+  if (req.destroyed) gone();
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -72,8 +75,7 @@ function readBytes(req: IncomingMessage, { maxBytes, timeoutMs }: BodyBounds): P
       done();
       resolve(Buffer.concat(chunks, length));
     };
-    const onGone = (): void =>
-      fail(() => refuse('invalid_request', 'The connection ended before the body did.'));
+    const onGone = (): void => fail(gone);
     req.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone);
   });
 }

@@ -1,6 +1,7 @@
 /** Answers that are a stream of events. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
@@ -10,7 +11,7 @@ import { Ended, endOf, usageFrom, type Exchange } from './exchange.ts';
 import { EventSplitter, EventTooLong } from './sse.ts';
 import { UpstreamFailure, failureOf } from './upstream.ts';
 
-/** A client that was told the end and does not hang up is hung up on after this long. */
+/** Whoever was told the end, or told us, and does not hang up is hung up on after this long. */
 const LINGER_MS = 2_000;
 
 /**
@@ -96,12 +97,15 @@ async function passEvents(
     }
     return undefined;
   };
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+  // Not destroyed where the loop ends early: behind the terminal event, the connection is still good.
+  const chunks = answer.body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  for await (const chunk of chunks) {
     exchange.received(chunk);
     for (const event of splitter.push(chunk)) {
       const last = look(event);
       if (last) {
         await writeAll(res, ready, signal);
+        letFinish(answer.body);
         return last;
       }
     }
@@ -122,23 +126,30 @@ async function writeAll(res: ServerResponse, events: Buffer[], signal: AbortSign
   if (!res.write(bytes)) await once(res, 'drain', { signal });
 }
 
+/** Reads off what follows the terminal event, so that the connection can carry the next request. */
+function letFinish(body: Readable): void {
+  const timer = setTimeout(() => body.destroy(), LINGER_MS);
+  body
+    .on('error', () => undefined)
+    .once('close', () => clearTimeout(timer))
+    .resume();
+}
+
+const TEXT_FOLLOWS =
+  /"(?:content|text|thinking|reasoning_content|refusal|arguments|partial_json)"\s*:\s*"/g;
+
 /** How much of an event is the model's text, roughly: for estimates where the upstream reports no usage. */
 function contentBytes(event: Buffer): number {
-  for (const key of [
-    '"content":"',
-    '"text":"',
-    '"thinking":"',
-    '"arguments":"',
-    '"partial_json":"',
-  ]) {
-    const at = event.indexOf(key);
-    if (at === -1) continue;
-    const start = at + key.length;
-    const end = event.indexOf('"', start);
+  let total = 0;
+  const text = event.toString('latin1');
+  for (const { 0: key, index } of text.matchAll(TEXT_FOLLOWS)) {
+    const start = index + key.length;
+    let end = start;
+    while (end < text.length && text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
     // A token of text at least: short deltas are one token each.
-    return Math.max(4, (end === -1 ? event.length : end) - start);
+    if (end > start) total += Math.max(4, end - start);
   }
-  return 0;
+  return total;
 }
 
 function endWithError({ parts: { dialect, res, requestId } }: Exchange, why: Refusal): void {

@@ -8,26 +8,33 @@ import { NO_USAGE, usageFrom, type Exchange } from './exchange.ts';
 /** Marks what the upstream said itself, so that nobody takes it for the broker's word. */
 export const SOURCE_HEADER = 'x-sallyport-source';
 
-/** Reads the whole answer, settles, and only then sends it on. */
+/**
+ * Reads the whole answer, settles, and only then sends it on.
+ *
+ * @param streamAsked a document in place of the stream that was asked for is an error: SDKs take it for a
+ *   stream without events, which is a silent success
+ */
 export async function sendWholeAnswer(
   exchange: Exchange,
   answer: Dispatcher.ResponseData,
+  { streamAsked }: { streamAsked: boolean },
 ): Promise<void> {
   const { dialect, res, headers, requestBytes } = exchange.parts;
   const bytes = await readAll(exchange, answer);
   const body = parseObject(bytes.toString('utf8'));
   const status = answer.statusCode;
   if (status >= 400) return sendUpstreamError(exchange, answer, body);
-  if (status !== 200 || !body) {
+  const usage = usageFrom((body && dialect.usageOf(body)) ?? {}, requestBytes, bytes.length);
+  if (status !== 200 || !body || streamAsked) {
     const why = refusal(
       'upstream_invalid',
-      `The model endpoint answered with status ${status} and no JSON object.`,
+      `The model endpoint answered with status ${status} and no ${streamAsked ? 'stream' : 'JSON object'}.`,
     );
     await exchange.settle({
       end: 'upstream_error',
       why,
       upstreamStatus: status,
-      usage: usageFrom({}, requestBytes, bytes.length),
+      usage,
       forwarded: true,
     });
     throw new AnswerUnusable(why);
@@ -35,7 +42,7 @@ export async function sendWholeAnswer(
   await exchange.settle({
     end: 'completed',
     upstreamStatus: status,
-    usage: usageFrom(dialect.usageOf(body) ?? {}, requestBytes, bytes.length),
+    usage,
     forwarded: true,
     modelAnswered: typeof body['model'] === 'string' ? body['model'] : undefined,
   });

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { refuse } from '../core/denials.ts';
 import type { MediaReply } from './route.ts';
 
-const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+const require = createRequire(import.meta.url);
+const folder = dirname(require.resolve('swagger-ui-dist/package.json'));
 
 /** Swagger UI writes style attributes and draws with data: images; nothing else is let through. */
 const CSP = [

@@ -22,7 +22,7 @@ export interface Control {
 export type Method = 'get' | 'post' | 'put' | 'delete';
 
 /** What a handler gets: everything in it has passed the route's schemas. */
-export interface Asked<P, Q, B> {
+interface Asked<P, Q, B> {
   control: Control;
   broker: Broker;
   params: P;
@@ -31,7 +31,7 @@ export interface Asked<P, Q, B> {
 }
 
 /** A request whose caller has shown who they are. */
-export interface AskedBy<P, Q, B> extends Asked<P, Q, B> {
+interface AskedBy<P, Q, B> extends Asked<P, Q, B> {
   actorId: string;
 }
 
@@ -43,7 +43,7 @@ export interface MediaReply {
 }
 
 /** No parameters, no query, no body: anything that is sent all the same is refused by name. */
-export const NOTHING = z.strictObject({});
+const NOTHING = z.strictObject({});
 type Nothing = typeof NOTHING;
 
 interface Described {

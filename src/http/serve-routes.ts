@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { z } from 'zod';
 import { recordDenial } from '../broker/deny-action.ts';
-import { DENIALS, RefusedError, refuse } from '../core/denials.ts';
+import { DENIALS, RefusedError, refusal, refuse } from '../core/denials.ts';
 import { authenticate } from './authenticate.ts';
 import { InvalidInputError, type FieldError } from './problem.ts';
 import { bodyReader, hasBody, readJson } from './read-body.ts';
@@ -71,8 +71,12 @@ async function orRecord<T>(
   } catch (error) {
     // A reason that lies with us is not a decision about the caller.
     if (error instanceof RefusedError && action !== 'public') {
-      if (DENIALS[error.refusal.code].status < 500)
-        await recordDenial(broker, actorId, action, error.refusal, String(res.locals['requestId']));
+      const { refusal: why } = error;
+      if (DENIALS[why.code].status < 500) {
+        // Names of unknown fields are the client's own words: not for the record.
+        const recorded = error instanceof InvalidInputError ? refusal(why.code) : why;
+        await recordDenial(broker, actorId, action, recorded, String(res.locals['requestId']));
+      }
     }
     throw error;
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buildProgram, run } from '../../src/cli/program.ts';
 import type { Surroundings } from '../../src/cli/surroundings.ts';
 
-export interface Ended {
+interface Ended {
   code: number;
   out: string;
   err: string;

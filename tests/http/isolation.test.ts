@@ -1,4 +1,5 @@
 /** A partner's people see nothing of another partner, and of the host only its name. */
+import type { Response } from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Grant } from '../../src/core/grants.ts';
 import { Api } from '../support/api.ts';
@@ -11,6 +12,7 @@ let people: People;
 let api: Api;
 let grant: Grant;
 let orders: Record<'grant' | 'lab' | 'person' | 'model', string>;
+let otherGrant: string;
 let tokenId: string;
 
 beforeAll(async () => {
@@ -18,6 +20,12 @@ beforeAll(async () => {
   people = await makePeople(test);
   api = new Api(test);
   grant = await makeActiveGrant(test, people);
+  const own = grantInput(people, {
+    lab: people.otherPartner.id,
+    people: [{ person: people.otherResearcher.id }],
+    endpoints: [{ endpoint: 'demo', models: ['model-b-1'] }],
+  });
+  otherGrant = (await api.post(people.otherLead, '/grants', own)).body.id as string;
   await getToken(test, people.researcher, { grant: grant.id, purpose: 'scheming', run: 'one' });
   const tokens = await api.get(people.lead, `/tokens?grant=${grant.id}`);
   tokenId = tokens.body.items[0].id as string;
@@ -37,6 +45,9 @@ beforeAll(async () => {
   };
 });
 afterAll(() => test.close());
+
+const idsOf = (list: Response): string[] =>
+  list.body.items.map((item: { id: string }) => item.id).sort();
 
 describe("another partner's lead", () => {
   it('is told that there is no such thing, in the same words as for what does not exist', async () => {
@@ -77,7 +88,6 @@ describe("another partner's lead", () => {
   it('sees empty lists, also when asking for the other lab by name', async () => {
     const { otherLead, partner, researcher } = people;
     for (const path of [
-      '/grants',
       `/grants?lab=${partner.id}`,
       `/people?lab=${partner.id}`,
       `/tokens?person=${researcher.id}`,
@@ -91,9 +101,24 @@ describe("another partner's lead", () => {
     }
   });
 
+  it('sees its own grants', async () => {
+    const list = await api.get(people.otherLead, '/grants');
+    expect(idsOf(list)).toEqual([otherGrant]);
+    const byName = await api.get(people.otherLead, `/grants?lab=${people.otherPartner.id}`);
+    expect(idsOf(byName)).toEqual([otherGrant]);
+  });
+
   it('sees in no list anything that names the first partner', async () => {
     const { partner, lead, researcher } = people;
-    for (const path of ['/labs', '/people', '/tokens', '/orders', '/endpoints', '/log/entries']) {
+    for (const path of [
+      '/labs',
+      '/people',
+      '/grants',
+      '/tokens',
+      '/orders',
+      '/endpoints',
+      '/log/entries',
+    ]) {
       const text = JSON.stringify((await api.get(people.otherLead, path)).body);
       for (const id of [partner.id, partner.name, lead.id, researcher.id, grant.id])
         expect(text.includes(id) ? `${id} in ${path}` : '').toBe('');
@@ -118,20 +143,17 @@ describe("a partner's people", () => {
   it('see their own lab and the host, and nobody of the host', async () => {
     const { host, partner, lead, researcher, secondResearcher, partnerAuditor } = people;
     const labs = await api.get(researcher, '/labs');
-    expect(labs.body.items.map((lab: { id: string }) => lab.id)).toEqual([host.id, partner.id]);
+    expect(idsOf(labs)).toEqual([host.id, partner.id].sort());
     expect((await api.get(researcher, `/labs/${host.id}`)).body.name).toBe('Host Lab');
     const list = await api.get(researcher, '/people');
-    expect(list.body.items.map((person: { id: string }) => person.id)).toEqual(
-      [lead, researcher, secondResearcher, partnerAuditor].map((person) => person.id),
-    );
+    const own = [lead, researcher, secondResearcher, partnerAuditor];
+    expect(idsOf(list)).toEqual(own.map((person) => person.id).sort());
     expect((await api.get(researcher, `/people/${people.admin.id}`)).status).toBe(404);
   });
 
   it('see the orders that touch them, with grounds but without evidence', async () => {
     const list = await api.get(people.lead, '/orders');
-    expect(list.body.items.map((order: { id: string }) => order.id).sort()).toEqual(
-      Object.values(orders).sort(),
-    );
+    expect(idsOf(list)).toEqual(Object.values(orders).sort());
     const shown = await api.get(people.researcher, `/orders/${orders.model}`);
     expect(shown.body.grounds).toBe('For the test');
     expect(shown.body).not.toHaveProperty('evidence');

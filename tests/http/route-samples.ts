@@ -6,10 +6,10 @@ import { makeKey, type People } from '../support/people.ts';
 
 const nothing = '0'.repeat(26);
 export const NO_GRANT = `grt_${nothing}`;
-export const NO_ORDER = `ord_${nothing}`;
-export const NO_TOKEN = `tok_${nothing}`;
-export const NO_PERSON = `per_${nothing}`;
-export const NO_LAB = `lab_${nothing}`;
+const NO_ORDER = `ord_${nothing}`;
+const NO_TOKEN = `tok_${nothing}`;
+const NO_PERSON = `per_${nothing}`;
+const NO_LAB = `lab_${nothing}`;
 
 const PARAMS: Record<string, string> = {
   lab: NO_LAB,

@@ -260,7 +260,7 @@ describe('what is refused after authentication', () => {
       selector: { person: researcher.id },
       grounds: 'Look',
     });
-    expect(order.status, JSON.stringify(order.body)).toBe(201);
+    expect(order.status).toBe(201);
     expect(await ask(researcher, grant.id)).toEqual([
       400,
       'unauthorized_client',

@@ -92,19 +92,28 @@ export interface RunningBroker {
   entries(filter?: Partial<Pick<LogEntry, 'kind' | 'ref' | 'grant'>>): LogEntry[];
   /** The only outcome of a grant's only request so far, as soon as it is on record. */
   outcomeOf(grant: Grant): Promise<LogEntry>;
-  sums(grant: Grant): Sums;
+  sums(grant: Grant): Sums | undefined;
+  /** The salt of the commitments in a request's entries. */
+  saltOf(requestId: string): Buffer;
   /** Takes the database's write lock, so that nothing can be recorded until the result is called. */
   lockLog(): () => void;
   close(): Promise<void>;
 }
 
 /** Starts it. Two endpoints, `demo` and `other`, both at the same upstream, both dialects. */
-export async function startRunningBroker(options: TestBrokerOptions = {}): Promise<RunningBroker> {
+export async function startRunningBroker(
+  options: Omit<TestBrokerOptions, 'endpoints'> & {
+    dialects?: ('openai' | 'anthropic')[];
+    /** In place of the scripted upstream's address. */
+    upstreamUrl?: string;
+  } = {},
+): Promise<RunningBroker> {
   const upstream = await startScriptedUpstream();
   process.env['GATEWAY_TEST_CREDENTIAL'] = HOST_CREDENTIAL;
   const endpoint = {
     ...DEMO_ENDPOINT,
-    upstream: `${upstream.url}/v1`,
+    upstream: options.upstreamUrl ?? `${upstream.url}/v1`,
+    dialects: options.dialects ?? ['openai' as const, 'anthropic' as const],
     credential: 'env:GATEWAY_TEST_CREDENTIAL',
     features: { ...DEMO_ENDPOINT.features, n: 4 },
   };
@@ -190,7 +199,9 @@ export async function startRunningBroker(options: TestBrokerOptions = {}): Promi
                   tokens_settled AS tokensSettled, tokens_reserved AS tokensReserved
            FROM charges WHERE grant_id = ? AND person_id = ''`,
         )
-        .get(of.id) as Sums,
+        .get(of.id) as Sums | undefined,
+    saltOf: (requestId) =>
+      database.prepare('SELECT salt FROM requests WHERE id = ?').pluck().get(requestId) as Buffer,
     lockLog: () => lock(join(test.dataDir, DATABASE_FILE)),
     close: async () => {
       database.close();

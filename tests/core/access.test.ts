@@ -1,0 +1,308 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  decideAccess,
+  decideIssue,
+  grantStanding,
+  type AccessFacts,
+  type Decision,
+} from '../../src/core/access.ts';
+import type { DenialCode } from '../../src/core/denials.ts';
+import type { Grant, GrantState } from '../../src/core/grants.ts';
+import type { Order, Selector } from '../../src/core/orders.ts';
+import {
+  HOST,
+  HOUR,
+  LEAD,
+  NOW,
+  OTHER_PARTNER,
+  PARTNER,
+  RESEARCHER,
+  aGrant,
+  aMember,
+  aSpec,
+  anOrder,
+  at,
+  idOf,
+  type SpecInput,
+} from '../support/facts.ts';
+
+const withSpec = (changes: Partial<SpecInput>, rest: Partial<Grant> = {}): Grant =>
+  aGrant({ spec: aSpec(changes), ...rest });
+
+/** A request that passes, but for what is changed. */
+function facts(changes: Partial<AccessFacts> = {}): AccessFacts {
+  return {
+    grant: aGrant(),
+    ...RESEARCHER,
+    purpose: 'hallucination',
+    operation: 'chat.completions',
+    endpoint: 'demo',
+    model: 'model-a-1',
+    address: '192.0.2.7',
+    orders: [],
+    ...changes,
+  };
+}
+
+const codeOf = (decision: Decision): DenialCode | 'allowed' =>
+  decision.allowed ? 'allowed' : decision.refusal.code;
+
+describe('a request passes', () => {
+  test('when everything about it is as the grant says', () => {
+    expect(decideAccess(facts(), NOW)).toEqual({ allowed: true, until: NOW + HOUR });
+  });
+
+  test('until the earliest of what ends it', () => {
+    const end = fc.integer({ min: 1, max: 10 * HOUR });
+    fc.assert(
+      fc.property(end, fc.option(end), (windowLeft, rosterLeft) => {
+        const until = rosterLeft === null ? {} : { until: at(NOW + rosterLeft) };
+        const grant = withSpec({
+          window: { from: at(NOW - HOUR), until: at(NOW + windowLeft) },
+          people: [{ person: RESEARCHER.person.id, ...until }],
+        });
+        const earliest = NOW + Math.min(windowLeft, rosterLeft ?? Infinity);
+        expect(decideAccess(facts({ grant }), NOW)).toEqual({ allowed: true, until: earliest });
+        // And at that very moment it does not pass any more.
+        expect(decideAccess(facts({ grant }), earliest - 1).allowed).toBe(true);
+        expect(decideAccess(facts({ grant }), earliest).allowed).toBe(false);
+      }),
+    );
+  });
+});
+
+/** Each way to be refused by the state of things, and what it is told. */
+const REFUSALS: [string, DenialCode, Partial<AccessFacts>][] = [
+  [
+    'a person who was removed',
+    'person_removed',
+    { person: { ...RESEARCHER.person, removedAt: NOW - 1 } },
+  ],
+  ['no such grant', 'grant_unknown', { grant: undefined }],
+  [
+    'a lead of the host lab, even on the roster',
+    'grant_unknown',
+    aMember(HOST, 'researcher', 'admin'),
+  ],
+  [
+    'the host lab, even if the grant were to name it',
+    'grant_unknown',
+    {
+      ...aMember(HOST, 'insider', 'admin'),
+      grant: withSpec({ lab: HOST.id, people: [{ person: idOf('per', 'insider') }] }),
+    },
+  ],
+  [
+    'a person who is not on the roster',
+    'person_not_on_grant',
+    aMember(PARTNER, 'stranger', 'researcher'),
+  ],
+  [
+    'a person whose place on the roster has ended',
+    'person_not_on_grant',
+    { grant: withSpec({ people: [{ person: RESEARCHER.person.id, until: at(NOW) }] }) },
+  ],
+  ['a person who has not accepted', 'terms_not_accepted', { grant: aGrant({ acceptedBy: [] }) }],
+  ['a purpose that is not named', 'purpose_not_granted', { purpose: 'bias' }],
+  ['a purpose that is excluded', 'purpose_not_granted', { purpose: 'scheming' }],
+  ['an operation that is not named', 'operation_not_granted', { operation: 'models' }],
+  ['a model that is not named', 'model_not_granted', { model: 'model-c-1' }],
+  ['a model that differs in case', 'model_not_granted', { model: 'Model-A-1' }],
+  ['a model that begins the same', 'model_not_granted', { model: 'model-a' }],
+  ['a model at another endpoint', 'model_not_granted', { endpoint: 'other' }],
+  ['a model without an endpoint', 'model_not_granted', { endpoint: undefined }],
+  [
+    'another network',
+    'network_not_allowed',
+    { grant: withSpec({ networks: ['198.51.100.0/24'] }) },
+  ],
+  [
+    'an address that cannot be read',
+    'network_not_allowed',
+    { grant: withSpec({ networks: ['0.0.0.0/0', '::/0'] }), address: 'unknown' },
+  ],
+  [
+    'a window that has not begun',
+    'grant_not_started',
+    { grant: withSpec({ window: { from: at(NOW + 1), until: at(NOW + HOUR) } }) },
+  ],
+  [
+    'a window that has ended',
+    'grant_expired',
+    { grant: withSpec({ window: { from: at(NOW - HOUR), until: at(NOW) } }) },
+  ],
+  ['a grant that was revoked', 'grant_revoked', { grant: aGrant({ state: 'revoked' }) }],
+  ['a grant that was handed back', 'grant_closed', { grant: aGrant({ state: 'closed' }) }],
+  ...(['draft', 'submitted', 'returned', 'approved', 'rejected'] as const).map(
+    (state): (typeof REFUSALS)[number] => [
+      `a grant that is ${state}`,
+      'grant_not_active',
+      { grant: aGrant({ state }) },
+    ],
+  ),
+  ['an order on everything', 'access_suspended', { orders: [anOrder('o', { all: true })] }],
+  [
+    'an order on the grant',
+    'grant_suspended',
+    { orders: [anOrder('o', { grant: idOf('grt', 'one') })] },
+  ],
+  ['an order on the lab', 'lab_suspended', { orders: [anOrder('o', { lab: PARTNER.id })] }],
+  [
+    'an order on the person',
+    'person_suspended',
+    { orders: [anOrder('o', { person: RESEARCHER.person.id })] },
+  ],
+  ['an order on the endpoint', 'endpoint_suspended', { orders: [anOrder('o', { endpoint: 'demo' })] }],
+  ['an order on the model', 'model_suspended', { orders: [anOrder('o', { model: 'model-a-1' })] }],
+];
+
+describe('a request is refused for', () => {
+  test.each(REFUSALS)('%s: %s', (_why, code, changes) => {
+    expect(codeOf(decideAccess(facts(changes), NOW))).toBe(code);
+  });
+
+  test('nothing that a token was not refused for, unless it is about the request', () => {
+    const ofRequest: DenialCode[] = [
+      'operation_not_granted',
+      'model_not_granted',
+      'network_not_allowed',
+      'endpoint_suspended',
+      'model_suspended',
+    ];
+    for (const [, code, changes] of REFUSALS)
+      expect(codeOf(decideIssue(facts(changes), NOW))).toBe(
+        ofRequest.includes(code) ? 'allowed' : code,
+      );
+  });
+
+  test('an order that names something else: not at all', () => {
+    const elsewhere: Selector[] = [
+      { grant: idOf('grt', 'two') },
+      { lab: OTHER_PARTNER.id },
+      { person: LEAD.person.id },
+      { endpoint: 'other' },
+      { model: 'model-b-1' },
+    ];
+    const orders = elsewhere.map((selector, i) => anOrder(`o${i}`, selector));
+    expect(decideAccess(facts({ orders }), NOW).allowed).toBe(true);
+  });
+
+  test('several orders: every one that applies is named', () => {
+    const orders = [
+      anOrder('a', { lab: PARTNER.id }),
+      anOrder('b', { lab: OTHER_PARTNER.id }),
+      anOrder('c', { all: true }),
+      anOrder('d', { grant: idOf('grt', 'one') }),
+    ];
+    const decision = decideAccess(facts({ orders }), NOW);
+    const ids = ['a', 'c', 'd'].map((name) => idOf('ord', name));
+    expect(decision).toMatchObject({ allowed: false, refusal: { orders: ids } });
+    for (const id of ids) expect(JSON.stringify(decision)).toContain(id);
+    expect(JSON.stringify(decision)).not.toContain(idOf('ord', 'b'));
+  });
+});
+
+describe('grants that overlap are independent', () => {
+  const one = aGrant();
+  const two = aGrant({ id: idOf('grt', 'two') });
+
+  test('an order on the one leaves the other', () => {
+    const orders = [anOrder('o', { grant: one.id })];
+    expect(decideAccess(facts({ grant: one, orders }), NOW).allowed).toBe(false);
+    expect(decideAccess(facts({ grant: two, orders }), NOW).allowed).toBe(true);
+  });
+
+  test('the end of the one leaves the other', () => {
+    const window = { from: at(NOW - HOUR), until: at(NOW) };
+    const ended = withSpec({ window });
+    expect(codeOf(decideAccess(facts({ grant: ended }), NOW))).toBe('grant_expired');
+    expect(decideAccess(facts({ grant: two }), NOW)).toEqual({ allowed: true, until: NOW + HOUR });
+  });
+});
+
+describe('labs are apart', () => {
+  test('a grant of another lab is told from one that does not exist by nothing', () => {
+    const foreign = aMember(OTHER_PARTNER, 'foreign', 'researcher');
+    const grant = withSpec({ people: [{ person: foreign.person.id }] });
+    for (const state of ['active', 'revoked', 'draft'] as const)
+      expect(decideIssue(facts({ ...foreign, grant: { ...grant, state } }), NOW)).toEqual(
+        decideIssue(facts({ ...foreign, grant: undefined }), NOW),
+      );
+  });
+});
+
+describe('the status that is shown is the one that is enforced', () => {
+  const state = fc.constantFrom<GrantState>(
+    'draft',
+    'submitted',
+    'returned',
+    'approved',
+    'active',
+    'active',
+    'active',
+    'rejected',
+    'revoked',
+    'closed',
+  );
+  const grants: fc.Arbitrary<Grant> = fc
+    .tuple(state, fc.integer({ min: -5, max: 5 }), fc.integer({ min: 1, max: 5 }))
+    .map(([now, from, length]) =>
+      withSpec(
+        { window: { from: at(NOW + from * HOUR), until: at(NOW + (from + length) * HOUR) } },
+        { state: now },
+      ),
+    );
+  const selectors = fc.constantFrom<Selector>(
+    { all: true },
+    { grant: idOf('grt', 'one') },
+    { grant: idOf('grt', 'two') },
+    { lab: PARTNER.id },
+    { lab: OTHER_PARTNER.id },
+    { person: RESEARCHER.person.id },
+    { person: LEAD.person.id },
+    { endpoint: 'demo' },
+    { model: 'model-a-1' },
+  );
+  const orders: fc.Arbitrary<Order[]> = fc
+    .array(selectors, { maxLength: 3 })
+    .map((list) => list.map((selector, i) => anOrder(`o${i}`, selector)));
+
+  test('what does not stand is refused, for the reason that is shown', () => {
+    fc.assert(
+      fc.property(grants, orders, fc.integer({ min: -9, max: 9 }), (grant, inForce, hours) => {
+        const now = NOW + hours * HOUR;
+        const standing = grantStanding(grant, inForce, now);
+        expect(standing.refusal === null).toBe(standing.status === 'active');
+        const input = facts({ grant, orders: inForce });
+        if (standing.refusal) {
+          for (const decide of [decideIssue, decideAccess] as const)
+            expect(decide(input, now)).toEqual({ allowed: false, refusal: standing.refusal });
+        } else {
+          // What stands is refused only for what concerns the person or the model.
+          expect(['allowed', 'person_suspended']).toContain(codeOf(decideIssue(input, now)));
+          expect([
+            'allowed',
+            'person_suspended',
+            'endpoint_suspended',
+            'model_suspended',
+          ]).toContain(codeOf(decideAccess(input, now)));
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('an order more never allows more', () => {
+    fc.assert(
+      fc.property(grants, orders, selectors, (grant, inForce, selector) => {
+        const before = decideAccess(facts({ grant, orders: inForce }), NOW);
+        const after = decideAccess(
+          facts({ grant, orders: [...inForce, anOrder('more', selector)] }),
+          NOW,
+        );
+        if (!before.allowed) expect(after.allowed).toBe(false);
+      }),
+    );
+  });
+});

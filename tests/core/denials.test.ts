@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { DENIALS, RefusedError, refusal, refuse, type DenialCode } from '../../src/core/denials.ts';
+
+const ALL = Object.entries(DENIALS) as [DenialCode, (typeof DENIALS)[DenialCode]][];
+
+describe('every denial', () => {
+  test.each(ALL)('%s is told apart from an answer of the model', (code, { type, text }) => {
+    for (const word of ['content filtering', 'overloaded', 'internal server error'])
+      expect(text.toLowerCase()).not.toContain(word);
+    if (type === 'invalid_request_error') expect(text.toLowerCase()).not.toContain('blocked');
+    // Harnesses score these as a refusal by the model.
+    expect([
+      'invalid_prompt',
+      'content_filter',
+      'content_policy_violation',
+      'cyber_policy',
+    ]).not.toContain(code);
+  });
+
+  test.each(ALL)('%s has a status that fits its type', (_code, { status, type }) => {
+    const types: Record<number, string[]> = {
+      400: ['invalid_request_error'],
+      401: ['authentication_error'],
+      403: ['permission_error'],
+      404: ['not_found_error'],
+      405: ['invalid_request_error'],
+      409: ['invalid_request_error'],
+      415: ['invalid_request_error'],
+      429: ['rate_limit_error'],
+      431: ['invalid_request_error'],
+      500: ['api_error'],
+      502: ['api_error'],
+      503: ['api_error'],
+      504: ['api_error'],
+    };
+    expect(types[status]).toContain(type);
+  });
+
+  test.each(ALL)('%s says what is the matter in a sentence', (code, { text }) => {
+    expect(text).toMatch(/^[A-Z].{10,200}[.]$/);
+    expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/);
+  });
+
+  test.each(ALL)('%s may be retried only where a retry can succeed', (_code, denial) => {
+    if (denial.retry) expect([429, 502, 503]).toContain(denial.status);
+    // What refills soon, and nothing else, is 429: SDKs would otherwise go on trying.
+    expect(denial.retry || denial.status !== 429).toBe(true);
+  });
+});
+
+test('what a grant, an order or a budget forbids is 403, which no SDK retries', () => {
+  const codes: DenialCode[] = [
+    'quota_exhausted',
+    'request_too_large_for_limit',
+    'grant_expired',
+    'grant_revoked',
+    'grant_suspended',
+    'access_suspended',
+    'feature_not_granted',
+    'model_not_granted',
+    'person_removed',
+  ];
+  for (const code of codes) expect(DENIALS[code]).toMatchObject({ status: 403, retry: false });
+});
+
+test('a body that is too large is not 413, which Anthropic clients take for a full context', () => {
+  expect(DENIALS.body_too_large.status).toBe(400);
+});
+
+test('a refusal carries the sentence of the list unless it has a more exact one', () => {
+  expect(refusal('grant_closed')).toEqual({
+    code: 'grant_closed',
+    message: DENIALS.grant_closed.text,
+  });
+  expect(refusal('unknown_field', 'Leave "x" out.', { param: 'x' })).toEqual({
+    code: 'unknown_field',
+    message: 'Leave "x" out.',
+    param: 'x',
+  });
+});
+
+test('a thrown refusal keeps code, message and orders', () => {
+  const why = refusal('grant_suspended', undefined, { orders: ['ord_1'] });
+  expect(new RefusedError(why)).toMatchObject({ message: why.message, refusal: why });
+  expect(() => refuse('not_found')).toThrow(RefusedError);
+});
