@@ -27,7 +27,10 @@ module.exports = {
       name: 'core is pure: no I/O, clock or packages but zod and hashing',
       severity: 'error',
       from: { path: '^src/core/' },
-      to: { dependencyTypes: ['core', 'npm'], pathNot: ['^(node:)?crypto$', 'node_modules/(zod|ipaddr\\.js)/'] },
+      to: {
+        dependencyTypes: ['core', 'npm'],
+        pathNot: ['^(node:)?crypto$', 'node_modules/(zod|ipaddr\\.js)/'],
+      },
     },
     {
       name: 'the writer thread alone opens the database for writing',
@@ -36,7 +39,12 @@ module.exports = {
       to: { path: 'node_modules/(better-sqlite3|drizzle-orm)/' },
     },
     { name: 'no circles', severity: 'error', from: {}, to: { circular: true } },
-    { name: 'no orphans', severity: 'error', from: { orphan: true, pathNot: ['^src/main\\.ts$', '^src/writer\\.ts$'] }, to: {} },
+    {
+      name: 'no orphans',
+      severity: 'error',
+      from: { orphan: true, pathNot: ['^src/main\\.ts$', '^src/writer\\.ts$'] },
+      to: {},
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

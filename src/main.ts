@@ -3,9 +3,10 @@
 import { buildProgram, run } from './cli/program.ts';
 import { addDemo } from './demo/command.ts';
 import { addInit } from './init.ts';
+import { VERSION } from './lib/version.ts';
 import { addServe } from './serve.ts';
 
-const program = buildProgram();
+const program = buildProgram().version(VERSION, '--version', 'print the version');
 addInit(program);
 addServe(program);
 addDemo(program);

@@ -1,7 +1,12 @@
 /** The log's signing key. It is read once, at start; the private key never leaves here. */
 import type { KeyObject } from 'node:crypto';
 import { formatCheckpoint } from '../core/audit/checkpoint.ts';
-import { ed25519Signer, formatVerifierKey, isKeyName, rawPublicKey } from '../core/audit/note-keys.ts';
+import {
+  ed25519Signer,
+  formatVerifierKey,
+  isKeyName,
+  rawPublicKey,
+} from '../core/audit/note-keys.ts';
 import { signNote } from '../core/audit/note.ts';
 import { KeyFileError, createKeyFile, loadKeyFile } from '../lib/key-file.ts';
 

@@ -9,7 +9,7 @@ import { by } from './by.ts';
 import { recordDenial } from './deny-action.ts';
 
 /** What acceptances refer to: SHA-256 over the text of the terms, hex. */
-export function digestOfTerms(spec: GrantSpec): string {
+export function digestOfTerms(spec: Pick<GrantSpec, 'terms'>): string {
   return createHash('sha256').update(spec.terms.text, 'utf8').digest('hex');
 }
 

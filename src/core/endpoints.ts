@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dialectSchema, featuresSchema, modelSchema, slugSchema } from './vocabulary.ts';
 
-export const credentialSchema = z
+const credentialSchema = z
   .string()
   .regex(
     /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/,
@@ -10,7 +10,7 @@ export const credentialSchema = z
   )
   .describe('Where the upstream credential is read from; never the secret itself');
 
-export const pricesSchema = z.strictObject({
+const pricesSchema = z.strictObject({
   inputUsdPerMillion: z.number().min(0).max(100_000).default(0),
   outputUsdPerMillion: z.number().min(0).max(100_000).default(0),
 });

@@ -54,7 +54,7 @@ export interface OrderSubject {
 }
 
 /** The reason a subject is refused for, or null where the order does not touch it. */
-export function orderReason(order: Order, subject: OrderSubject): DenialCode | null {
+function orderReason(order: Order, subject: OrderSubject): DenialCode | null {
   const { selector } = order;
   if ('all' in selector) return 'access_suspended';
   if ('grant' in selector) return selector.grant === subject.grantId ? 'grant_suspended' : null;

@@ -34,7 +34,7 @@ export interface Lab {
 }
 
 /** An Ed25519 public key of a person (RFC 8037 JWK). `kid` is its RFC 7638 thumbprint. */
-export interface PersonKey {
+interface PersonKey {
   kid: string;
   x: string;
   addedAt: number;

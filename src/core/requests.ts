@@ -31,7 +31,7 @@ export type RequestEnd =
   | 'not_forwarded'
   | 'unknown';
 
-export type UsageSource = 'reported' | 'estimated' | 'none' | 'reserved';
+type UsageSource = 'reported' | 'estimated' | 'none' | 'reserved';
 
 /** What a request used. */
 export interface Usage {

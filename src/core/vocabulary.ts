@@ -9,11 +9,6 @@ export const operationSchema = z.enum(['chat.completions', 'messages', 'models']
 /** What is done through the gateway, one per proxied path. */
 export type Operation = z.infer<typeof operationSchema>;
 
-export const DIALECT_OF: Record<Exclude<Operation, 'models'>, Dialect> = {
-  'chat.completions': 'openai',
-  messages: 'anthropic',
-};
-
 /** Features that a grant allows or does not; each is recognised in the request itself. */
 export const SWITCHES = {
   streaming: 'Answers as a stream of events',

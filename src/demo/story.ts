@@ -1,19 +1,20 @@
 /** `sallyport demo`: the story of a grant, step by step, with the real SDKs; each step says what it proves. */
 import Anthropic from '@anthropic-ai/sdk';
-import OpenAI from 'openai';
+import OpenAI, { APIError } from 'openai';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { digestOfTerms } from '../broker/manage-grants.ts';
 import { verifyBundle } from '../audit/verify-bundle.ts';
 import { createLogger } from '../lib/log.ts';
 import { demoGrant, type GrantInput } from './grant.ts';
 import { startDemoModel } from './model.ts';
 import { DEMO_MODEL } from './model-reply.ts';
 import { Narrator, must, refusedWith } from './narrator.ts';
-import { digestOfTerms, makeActiveGrant, startDemoWorld, type DemoWorld } from './world.ts';
+import { makeActiveGrant, startDemoWorld, type DemoWorld } from './world.ts';
 
 const anything = z.looseObject({ id: z.string() });
 const grantAnswer = z.looseObject({ id: z.string(), status: z.string() });
@@ -251,11 +252,11 @@ async function cutTheStream({ world, openai, narrator, grant }: Scene): Promise<
   const acknowledged = performance.now();
   const { error, at } = await ended;
   must(
-    error instanceof OpenAI.APIError,
+    error instanceof APIError,
     `the stream ended without an error after ${chunks} chunks`,
   );
   must(
-    String((error as InstanceType<typeof OpenAI.APIError>).message).includes(order.id),
+    error.message.includes(order.id),
     'the error does not name the order',
   );
   must(order.cut.length === 1, `the order says it cut ${order.cut.length} requests`);

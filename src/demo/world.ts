@@ -2,10 +2,11 @@
  * The demo's world: a broker with a host lab, a partner lab, people in each role, and grants that went
  * through the whole procedure. Everything but the first person is made through the public API.
  */
-import { createHash, randomBytes, type KeyObject } from 'node:crypto';
+import { randomBytes, type KeyObject } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { digestOfTerms } from '../broker/manage-grants.ts';
 import { initialise } from '../broker/manage-people.ts';
 import { BrokerClient } from '../cli/broker-client.ts';
 import { publicJwkOf } from '../cli/public-key.ts';
@@ -29,7 +30,7 @@ const savedSchema = z.object({
 
 type Saved = z.infer<typeof savedSchema>;
 
-export interface DemoPerson {
+interface DemoPerson {
   id: string;
   part: CastMember['part'];
   name: string;
@@ -107,11 +108,7 @@ export async function makeActiveGrant(world: DemoWorld, spec: GrantInput): Promi
   return id;
 }
 
-export function digestOfTerms(spec: GrantInput): string {
-  return createHash('sha256').update(spec.terms.text, 'utf8').digest('hex');
-}
-
-export function demoConfig(
+function demoConfig(
   { dataDir, host, port, upstream, models, dialects }: DemoOptions,
   origin: string,
 ): Config {

@@ -20,7 +20,7 @@ export interface Caller {
  *
  * @throws RefusedError
  */
-export function credentialOf(req: IncomingMessage): string {
+function credentialOf(req: IncomingMessage): string {
   // Every header by itself: Node drops a second Authorization, and a proxy might have taken that one.
   const { authorization = [], 'x-api-key': keys = [] } = req.headersDistinct;
   const sent = new Set([...authorization.map(bearerOf), ...keys.map((key) => key.trim())]);

@@ -90,6 +90,11 @@ export class Exchange {
     return this.#settled;
   }
 
+  /** Bytes of the upstream's answer so far. */
+  get receivedBytes(): number {
+    return this.#bytes;
+  }
+
   get isSettled(): boolean {
     return this.#settled !== undefined;
   }

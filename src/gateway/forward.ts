@@ -5,7 +5,7 @@ import type { Dispatcher } from 'undici';
 import { admitRequest } from '../broker/admit-request.ts';
 import { RefusedError, refusal, refuse } from '../core/denials.ts';
 import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
-import { likelyTokens, mostInputTokens } from '../core/estimate.ts';
+import { mostInputTokens } from '../core/estimate.ts';
 import type { Grant } from '../core/grants.ts';
 import type { RequestFacts, Usage } from '../core/requests.ts';
 import {
@@ -20,7 +20,7 @@ import { alreadyRecorded } from './recorded.ts';
 import type { Caller } from './caller.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { sendRefusal } from './error-body.ts';
-import { Ended, Exchange, NO_USAGE, endOf } from './exchange.ts';
+import { Ended, Exchange, NO_USAGE, endOf, usageFrom } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
 import { readJsonBody } from './read-body.ts';
 import { sendStream } from './stream-answer.ts';
@@ -275,7 +275,7 @@ async function dispatch(
       signal,
     });
     if (inspection.stream && isStream(answer)) await sendStream(exchange, answer, asked);
-    else await sendWholeAnswer(exchange, answer, { streamAsked: inspection.stream });
+    else await sendWholeAnswer(exchange, answer, { streamAsked: inspection.stream, upstream });
   } catch (error) {
     if (res.headersSent || exchange.isSettled) {
       if (!res.headersSent) sendRefusal(res, reasonOf(error, signal), requestId);
@@ -284,7 +284,7 @@ async function dispatch(
     const ended = endedBy(error, signal, forwarded);
     const { end, why } = ended;
     const usage: Usage = ended.mayHaveArrived
-      ? { inputTokens: likelyTokens(body.length), outputTokens: 0, source: 'estimated' }
+      ? usageFrom({}, body.length, exchange.receivedBytes)
       : NO_USAGE;
     await exchange.settle({
       end,

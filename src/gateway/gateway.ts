@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import type { BodyBounds } from './read-body.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface GatewaySettings {
+interface GatewaySettings {
   body: BodyBounds;
   maxResponseBytes: number;
   /** Longest life of a request, milliseconds. */

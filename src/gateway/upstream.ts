@@ -103,6 +103,11 @@ export class Upstream {
     }
   }
 
+  /** Whether bytes hold this endpoint's credential, so that nobody may see them. */
+  quotesCredential(bytes: Buffer): boolean {
+    return this.#credential !== undefined && bytes.includes(this.#credential);
+  }
+
   close(): Promise<void> {
     return this.#pool.destroy();
   }

@@ -4,9 +4,10 @@ import { refusal, refuse, type ErrorType, type Refusal } from '../core/denials.t
 import type { JsonObject } from '../core/scope/inspection.ts';
 import { parseObject } from './dialects/dialect.ts';
 import { NO_USAGE, usageFrom, type Exchange } from './exchange.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Marks what the upstream said itself, so that nobody takes it for the broker's word. */
-export const SOURCE_HEADER = 'x-sallyport-source';
+const SOURCE_HEADER = 'x-sallyport-source';
 
 /**
  * Reads the whole answer, settles, and only then sends it on.
@@ -17,13 +18,14 @@ export const SOURCE_HEADER = 'x-sallyport-source';
 export async function sendWholeAnswer(
   exchange: Exchange,
   answer: Dispatcher.ResponseData,
-  { streamAsked }: { streamAsked: boolean },
+  { streamAsked, upstream }: { streamAsked: boolean; upstream: Upstream },
 ): Promise<void> {
   const { dialect, res, headers, requestBytes } = exchange.parts;
   const bytes = await readAll(exchange, answer);
   const body = parseObject(bytes.toString('utf8'));
   const status = answer.statusCode;
-  if (status >= 400) return sendUpstreamError(exchange, answer, body);
+  if (status >= 400)
+    return sendUpstreamError(exchange, answer, upstream.quotesCredential(bytes) ? undefined : body);
   const usage = usageFrom((body && dialect.usageOf(body)) ?? {}, requestBytes, bytes.length);
   if (status !== 200 || !body || streamAsked) {
     const why = refusal(

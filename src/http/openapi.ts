@@ -8,7 +8,7 @@ import {
 import { problemSchema } from './problem.ts';
 import type { Route } from './route.ts';
 import { named } from './schemas.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '../lib/version.ts';
 
 const problem = named('Problem', problemSchema);
 

@@ -9,7 +9,7 @@ const ALGORITHM = 'EdDSA';
 const TYPE = 'at+jwt';
 
 /** What a token says beyond RFC 9068: what it gives access to. */
-export const accessSchema = z.object({
+const accessSchema = z.object({
   grant: z.string(),
   grant_version: z.int(),
   /** State of the policy that the token was issued on. */

@@ -28,7 +28,7 @@ export class OAuthError extends Error {
   }
 }
 
-export const runNameSchema = z
+const runNameSchema = z
   .string()
   .min(1)
   .max(120)

@@ -8,7 +8,7 @@ import type { ArgsOf, OperationName, ResultOf } from './operations/index.ts';
 import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts';
 
 /** A caller is told within this time that the log cannot be written, however the disk hangs. */
-export const WRITE_DEADLINE_MS = 900;
+const WRITE_DEADLINE_MS = 900;
 
 /** Most calls that wait for the writer: bounds memory when the disk is slow. */
 const MAX_WAITING = 20_000;

@@ -153,7 +153,11 @@ const REFUSALS: [string, DenialCode, Partial<AccessFacts>][] = [
     'person_suspended',
     { orders: [anOrder('o', { person: RESEARCHER.person.id })] },
   ],
-  ['an order on the endpoint', 'endpoint_suspended', { orders: [anOrder('o', { endpoint: 'demo' })] }],
+  [
+    'an order on the endpoint',
+    'endpoint_suspended',
+    { orders: [anOrder('o', { endpoint: 'demo' })] },
+  ],
   ['an order on the model', 'model_suspended', { orders: [anOrder('o', { model: 'model-a-1' })] }],
 ];
 

@@ -27,7 +27,8 @@ describe('the table', () => {
 
   test("a partner's people never reach beyond their lab", () => {
     for (const action of ACTIONS)
-      for (const role of ROLES_OF_LAB.partner) expect(reach('partner', action, role)).not.toBe('all');
+      for (const role of ROLES_OF_LAB.partner)
+        expect(reach('partner', action, role)).not.toBe('all');
   });
 
   test("a partner's people decide on no grant and no order, and export nothing", () => {

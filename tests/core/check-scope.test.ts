@@ -89,13 +89,16 @@ describe('numbers', () => {
     const offered = { ...ALL, maxOutputTokens: 50 };
     expect(mostOutputTokens(granted, offered)).toBe(50);
     expect(checkScope(inspection({ maxOutputTokens: 50 }), granted, offered, 'refuse')).toBeNull();
-    expect(checkScope(inspection({ maxOutputTokens: null }), granted, offered, 'refuse')).toBeNull();
+    expect(
+      checkScope(inspection({ maxOutputTokens: null }), granted, offered, 'refuse'),
+    ).toBeNull();
     for (const [one, other] of [
       [granted, offered],
       [offered, granted],
     ] as const)
-      expect(
-        checkScope(inspection({ maxOutputTokens: 51 }), one, other, 'refuse'),
-      ).toMatchObject({ code: 'feature_not_granted', param: 'max_tokens' });
+      expect(checkScope(inspection({ maxOutputTokens: 51 }), one, other, 'refuse')).toMatchObject({
+        code: 'feature_not_granted',
+        param: 'max_tokens',
+      });
   });
 });

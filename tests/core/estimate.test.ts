@@ -52,12 +52,19 @@ test('a price is whole billionths, never too little, and never less for more tok
   expect(priceNanoUsd({ prices }, 1, 1)).toBe(18_000);
   const price = fc.double({ min: 0, max: 100_000, noNaN: true });
   fc.assert(
-    fc.property(price, price, fc.nat(1e6), fc.nat(1e6), fc.nat(1e6), (input, output, i, o, more) => {
-      const endpoint = { prices: { inputUsdPerMillion: input, outputUsdPerMillion: output } };
-      const cost = priceNanoUsd(endpoint, i, o);
-      expect(Number.isSafeInteger(cost)).toBe(true);
-      expect(priceNanoUsd(endpoint, i + more, o)).toBeGreaterThanOrEqual(cost);
-      expect(priceNanoUsd(endpoint, i, o + more)).toBeGreaterThanOrEqual(cost);
-    }),
+    fc.property(
+      price,
+      price,
+      fc.nat(1e6),
+      fc.nat(1e6),
+      fc.nat(1e6),
+      (input, output, i, o, more) => {
+        const endpoint = { prices: { inputUsdPerMillion: input, outputUsdPerMillion: output } };
+        const cost = priceNanoUsd(endpoint, i, o);
+        expect(Number.isSafeInteger(cost)).toBe(true);
+        expect(priceNanoUsd(endpoint, i + more, o)).toBeGreaterThanOrEqual(cost);
+        expect(priceNanoUsd(endpoint, i, o + more)).toBeGreaterThanOrEqual(cost);
+      },
+    ),
   );
 });

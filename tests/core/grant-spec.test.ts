@@ -72,7 +72,11 @@ describe('refused', () => {
   test.each([
     ['ends before it begins', at(NOW), at(NOW - 1)],
     ['ends as it begins', at(NOW), at(NOW)],
-    ['ends as it begins, in another time zone', '2026-01-01T12:00:00+02:00', '2026-01-01T10:00:00Z'],
+    [
+      'ends as it begins, in another time zone',
+      '2026-01-01T12:00:00+02:00',
+      '2026-01-01T10:00:00Z',
+    ],
   ])('a window that %s', (_name, from, until) => {
     expect(problems({ window: { from, until } })).toEqual([
       'window.until: must be later than window.from',

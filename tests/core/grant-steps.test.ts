@@ -169,7 +169,10 @@ describe('acceptance', () => {
     expect(decideStep(fresh('approved'), 'accept', RESEARCHER)).toMatchObject({
       code: 'illegal_transition',
     });
-    expect(decideStep(fresh('approved'), 'accept', LEAD)).toEqual({ state: 'active', forLab: true });
+    expect(decideStep(fresh('approved'), 'accept', LEAD)).toEqual({
+      state: 'active',
+      forLab: true,
+    });
   });
 
   test('another lab finds no such grant', () => {

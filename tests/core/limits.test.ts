@@ -295,17 +295,21 @@ describe('whatever is reserved and settled, in whatever order', () => {
   test('whoever waits exactly as Retry-After says passes', () => {
     let waits = 0;
     fc.assert(
-      fc.property(rateLimits, fc.array(someAction, { minLength: 20, maxLength: 60 }), (scopeCaps, actions) => {
-        play(scopeCaps, actions, ({ now, wanted, why, account, log }) => {
-          if (why?.code !== 'request_rate_limited' && why?.code !== 'token_rate_limited') return;
-          waits += 1;
-          const wait = why.retryAfterMs as number;
-          expect(wait).toBeGreaterThan(0);
-          expect(wait).toBeLessThanOrEqual(MINUTE + MINUTE_GRAIN);
-          const use = useAt(now + wait, account.charged, log);
-          expect(checkCaps(use, scopeCaps, wanted)).toBeNull();
-        });
-      }),
+      fc.property(
+        rateLimits,
+        fc.array(someAction, { minLength: 20, maxLength: 60 }),
+        (scopeCaps, actions) => {
+          play(scopeCaps, actions, ({ now, wanted, why, account, log }) => {
+            if (why?.code !== 'request_rate_limited' && why?.code !== 'token_rate_limited') return;
+            waits += 1;
+            const wait = why.retryAfterMs as number;
+            expect(wait).toBeGreaterThan(0);
+            expect(wait).toBeLessThanOrEqual(MINUTE + MINUTE_GRAIN);
+            const use = useAt(now + wait, account.charged, log);
+            expect(checkCaps(use, scopeCaps, wanted)).toBeNull();
+          });
+        },
+      ),
       { numRuns: 150 },
     );
     expect(waits).toBeGreaterThan(50);
@@ -447,9 +451,9 @@ describe('over several scopes', () => {
   test('the refusal names the scope', () => {
     const scope = { use: busy(), caps: caps({}, { requests: 1 }, 'person') };
     expect(checkAllCaps([scope], amount(1))?.message).toContain('per person');
-    expect(checkAllCaps([{ ...scope, caps: caps({}, { requests: 1 }) }], amount(1))?.message).toContain(
-      'of the grant',
-    );
+    expect(
+      checkAllCaps([{ ...scope, caps: caps({}, { requests: 1 }) }], amount(1))?.message,
+    ).toContain('of the grant');
   });
 });
 

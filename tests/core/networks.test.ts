@@ -102,9 +102,9 @@ describe('a range in a grant', () => {
     fc.assert(
       fc.property(
         fc.oneof(
-          fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6(), fc.ipV4Extended()), fc.nat(130)).map((parts) =>
-            parts.join('/'),
-          ),
+          fc
+            .tuple(fc.oneof(fc.ipV4(), fc.ipV6(), fc.ipV4Extended()), fc.nat(130))
+            .map((parts) => parts.join('/')),
           fc.string(),
         ),
         (text) => {

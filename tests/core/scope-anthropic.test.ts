@@ -44,10 +44,7 @@ describe('what uses a feature', () => {
     [{ stream: true }, 'streaming at stream'],
     [{ system: '' }, 'systemPrompt at system'],
     [{ system: [{ type: 'text', text: 'x' }] }, 'systemPrompt at system'],
-    [
-      { messages: [{ role: 'system', content: 'x' }, USER] },
-      'systemPrompt at messages.0.role',
-    ],
+    [{ messages: [{ role: 'system', content: 'x' }, USER] }, 'systemPrompt at messages.0.role'],
     [{ tools: [] }, 'tools at tools'],
     [{ tool_choice: { type: 'none' } }, 'tools at tool_choice'],
     [{ mcp_servers: [] }, 'hostedTools at mcp_servers'],

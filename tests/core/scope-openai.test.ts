@@ -128,7 +128,9 @@ describe('what this gateway does not know is named', () => {
   );
 
   test('a message cannot have its role from its prototype', () => {
-    const body = JSON.parse('{"model":"m","messages":[{"__proto__":{"role":"user"}}]}') as JsonObject;
+    const body = JSON.parse(
+      '{"model":"m","messages":[{"__proto__":{"role":"user"}}]}',
+    ) as JsonObject;
     expect(() => inspectOpenaiChat(body)).toThrow(MalformedBody);
   });
 });

@@ -73,10 +73,10 @@ describe('a budget of requests', () => {
     const { openai, anthropic, attempts } = retrying(token);
     await openai.chat.completions.create(HELLO);
     for (const call of [
-      openai.chat.completions.create(HELLO),
-      anthropic.messages.create(HELLO_ANTHROPIC),
+      () => openai.chat.completions.create(HELLO),
+      () => anthropic.messages.create(HELLO_ANTHROPIC),
     ]) {
-      const error = await errorOf(call);
+      const error = await errorOf(call());
       expect([error.status, codeOf(error)]).toEqual([403, 'quota_exhausted']);
       expect(error.headers?.get('x-should-retry')).toBe('false');
       expect(error.headers?.get('retry-after')).toBeNull();
@@ -160,10 +160,10 @@ describe('a limit per minute', () => {
     const { openai, anthropic } = await running.access({ limits: { requestsPerMinute: 1 } });
     await openai.chat.completions.create(HELLO);
     for (const call of [
-      openai.chat.completions.create(HELLO),
-      anthropic.messages.create(HELLO_ANTHROPIC),
+      () => openai.chat.completions.create(HELLO),
+      () => anthropic.messages.create(HELLO_ANTHROPIC),
     ]) {
-      const error = await errorOf(call);
+      const error = await errorOf(call());
       expect([error.status, codeOf(error)]).toEqual([429, 'request_rate_limited']);
       expect(error.headers?.get('x-should-retry')).toBe('true');
       const retryAfter = error.headers?.get('retry-after') ?? '';

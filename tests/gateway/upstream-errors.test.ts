@@ -84,11 +84,11 @@ describe("the upstream's own errors", () => {
         ),
       );
       for (const call of [
-        openai.chat.completions.create(HELLO),
-        openai.chat.completions.create({ ...HELLO, stream: true }),
-        anthropic.messages.create(HELLO_ANTHROPIC),
+        () => openai.chat.completions.create(HELLO),
+        () => openai.chat.completions.create({ ...HELLO, stream: true }),
+        () => anthropic.messages.create(HELLO_ANTHROPIC),
       ]) {
-        const error = await errorOf(call);
+        const error = await errorOf(call());
         expect([error.status, codeOf(error)]).toEqual([502, 'upstream_credential_refused']);
         expect(
           JSON.stringify([error.message, error.error, [...(error.headers ?? [])]]),
@@ -188,11 +188,11 @@ describe('an upstream that is not there', () => {
     try {
       const { openai, anthropic, grant } = await nowhere.access({ budgets: { requests: 1 } });
       for (const call of [
-        openai.chat.completions.create(HELLO),
-        openai.chat.completions.create({ ...HELLO, stream: true }),
-        anthropic.messages.create(HELLO_ANTHROPIC),
+        () => openai.chat.completions.create(HELLO),
+        () => openai.chat.completions.create({ ...HELLO, stream: true }),
+        () => anthropic.messages.create(HELLO_ANTHROPIC),
       ]) {
-        const error = await errorOf(call);
+        const error = await errorOf(call());
         expect([error.status, codeOf(error)]).toEqual([502, 'upstream_unreachable']);
         expect(error.headers?.get('x-should-retry')).toBe('true');
       }

@@ -173,14 +173,20 @@ export interface World {
 
 export const TERMS_DIGEST = 'd'.repeat(64);
 
-export const by = (actorId: string, at: number): { actorId: string; at: number; entryId: string } => ({
+export const by = (
+  actorId: string,
+  at: number,
+): { actorId: string; at: number; entryId: string } => ({
   actorId,
   at,
   entryId: mintId('ent', at),
 });
 
 export function newPerson(name: string, ...roles: Role[]): NewPerson {
-  const key = { kid: randomBytes(32).toString('base64url'), x: randomBytes(32).toString('base64url') };
+  const key = {
+    kid: randomBytes(32).toString('base64url'),
+    x: randomBytes(32).toString('base64url'),
+  };
   return { id: mintId('per', Date.now()), name, roles, attributes: {}, key };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { DenialCode } from '../denials.ts';
 
-export const ENTRY_SCHEMA_VERSION = 1;
+const ENTRY_SCHEMA_VERSION = 1;
 
 /** RFC 6962 as C2SP serves it: a bundle gives an entry's length 16 bits. */
 export const MAX_ENTRY_BYTES = 65_535;

@@ -10,7 +10,7 @@ export interface ReportedUsage {
 }
 
 /** What becomes of an event of a stream: passed on, kept back, or passed on as the last one. */
-export type Verdict = 'pass' | 'drop' | 'terminal' | 'error';
+type Verdict = 'pass' | 'drop' | 'terminal' | 'error';
 
 /** Looks at each event of one stream, and picks up what it needs. */
 export interface StreamScanner {
@@ -21,7 +21,7 @@ export interface StreamScanner {
   model(): string | undefined;
 }
 
-export interface DispatchOptions {
+interface DispatchOptions {
   /** Goes into the body where the request names no maximum. */
   maxOutputTokens: number;
   /** The endpoint's name for that field. */

@@ -62,7 +62,7 @@ export const OPERATIONS = {
   recordExport,
 } as const;
 
-export type Operations = typeof OPERATIONS;
+type Operations = typeof OPERATIONS;
 export type OperationName = keyof Operations;
 export type ArgsOf<N extends OperationName> =
   Operations[N] extends Operation<infer A, infer _R> ? A : never;

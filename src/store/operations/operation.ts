@@ -31,7 +31,7 @@ export interface Authorised {
 }
 
 /** Decides on the rows as they stand in this transaction whether the actor may do this at all. */
-export function authorise(context: WriterContext, by: By, action: Action): Authorised {
+function authorise(context: WriterContext, by: By, action: Action): Authorised {
   const member = readMember(context.db, by.actorId);
   if (!member) return refuse('not_found', 'There is no such person.');
   const reach = reachOf(member, action);

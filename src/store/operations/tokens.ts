@@ -6,7 +6,7 @@ import type { Purpose } from '../../core/vocabulary.ts';
 import { runs, tokens, usedAssertions } from '../schema.ts';
 import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
 
-export interface NewToken {
+interface NewToken {
   id: string;
   personId: string;
   labId: string;
