@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { docsAsset, docsPage } from '../docs.ts';
 import { mediaRoute, route } from '../route.ts';
-import { VERSION } from '../lib/version.ts';
+import { VERSION } from '../../lib/version.ts';
 
 const tag = 'System';
 
