@@ -1,11 +1,12 @@
 /** `sallyport serve`. */
 import type { Command } from 'commander';
-import { QuietExit, wrongUsage } from './cli/problems.ts';
+import { QuietExit, failed, wrongUsage } from './cli/problems.ts';
 import { defineCommand } from './cli/define.ts';
 import { ConfigError, loadConfig } from './config/load.ts';
+import { KeyFileError } from './lib/key-file.ts';
 import { createLogger } from './lib/log.ts';
-import { startServer } from './server.ts';
-import { untilStopped } from './stop.ts';
+import type { RunningServer, ServerOptions } from './server.ts';
+import { firstStopSignal, untilStopped } from './stop.ts';
 
 export function addServe(program: Command): void {
   defineCommand(program, 'serve', {
@@ -20,15 +21,28 @@ export function addServe(program: Command): void {
     .action(async ({ config: path }: { config?: string }) => {
       const config = readConfig(path ?? process.env['SALLYPORT_CONFIG']);
       const log = createLogger(config.logging);
-      const server = await startServer({ config, log });
+      const signalled = firstStopSignal();
+      const server = await start({ config, log });
       log.info(
         { url: server.url, dataDir: server.dataDir, endpoints: config.endpoints.length },
         'listening',
       );
-      const code = await untilStopped(server, log);
+      const code = await untilStopped(server, log, signalled);
       log.info('stopped');
       if (code !== 0) throw new QuietExit(code);
     });
+}
+
+async function start(options: ServerOptions): Promise<RunningServer> {
+  // Loaded only now: every other command starts faster without the server.
+  const { startServer } = await import('./server.ts');
+  try {
+    return await startServer(options);
+  } catch (error) {
+    // A key of the data directory: not what the user typed, as in other commands.
+    if (error instanceof KeyFileError) throw failed(error.message, error);
+    throw error;
+  }
 }
 
 function readConfig(path: string | undefined): ReturnType<typeof loadConfig> {

@@ -55,8 +55,8 @@ export interface RunningServer {
 /** @throws with a sentence that says what to do, and nothing left running */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
-  const directory = prepareDataDirectory(config.dataDir);
   const upstreams = openUpstreams(config);
+  const directory = prepareDataDirectory(config.dataDir);
   const settings = { dataDir: directory.path, origin: config.log.origin };
   const store = await Store.open(writerThread, settings, clock);
   let listener: Listener | undefined;
@@ -143,7 +143,8 @@ function serve(
   };
   const isReady = (): boolean => !closing && store.isWritable;
   const control = createControlApp(broker, { tokens, publicUrl: url, isReady });
-  listener.serve(dispatcher(createGatewayHandler(gateway), control));
+  const proxied = createGatewayHandler(gateway);
+  listener.serve(dispatcher(proxied.handle, control));
   const timers = [
     setInterval(() => tidy(broker), TIDY_EVERY_MS),
     setInterval(() => {
@@ -158,6 +159,8 @@ function serve(
       setTimeout(() => listener.hangUp(), HANG_UP_AFTER_MS).unref();
     }, config.server.shutdownSeconds * 1000);
     await listener.drain();
+    // A connection that was hung up on may leave a request behind that is still to be recorded.
+    await proxied.idle();
     await live.empty();
     clearTimeout(deadline);
     for (const timer of timers) clearInterval(timer);

@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createLogger } from '../lib/log.ts';
-import { untilStopped } from '../stop.ts';
+import { firstStopSignal, untilStopped } from '../stop.ts';
 import { HOST_LAB, PARTNER_LAB } from './cast.ts';
 import { demoGrant, withOverrides } from './grant.ts';
 import { startDemoModel, type DemoModel } from './model.ts';
@@ -39,6 +39,7 @@ async function serveWith(
   out: (text: string) => void,
 ): Promise<number> {
   const log = createLogger({ level: 'warn' });
+  const signalled = firstStopSignal();
   const names = [options.model ?? DEMO_MODEL];
   const world = await startDemoWorld({
     dataDir:
@@ -59,7 +60,7 @@ async function serveWith(
     await world.server.close();
     throw error;
   }
-  return untilStopped(world.server, log);
+  return untilStopped(world.server, log, signalled);
 }
 
 /** Makes sure that there is an active grant, and a token. */

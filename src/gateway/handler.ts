@@ -17,24 +17,44 @@ const DIALECTS = new Map<string, Dialect>(
   [openaiChat, anthropicMessages].map((dialect) => [dialect.path, dialect]),
 );
 
-export type GatewayHandler = (req: IncomingMessage, res: ServerResponse) => void;
+export interface GatewayHandler {
+  /** Answers a request, whatever happens. */
+  handle(this: void, req: IncomingMessage, res: ServerResponse): void;
+  /** Resolves when nothing is being handled: what had to go on record has gone there. */
+  idle(): Promise<void>;
+}
 
-/** Makes the handler. It answers every request that it is given, whatever happens. */
 export function createGatewayHandler(gateway: Gateway): GatewayHandler {
-  return (req, res) => {
-    const requestId = mintId('req', gateway.broker.clock());
-    res.setHeader('x-request-id', requestId);
-    res.setHeader('request-id', requestId);
-    // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
-    res.on('error', () => undefined);
-    handle(gateway, req, res, requestId).catch((error: unknown) => {
-      if (!(error instanceof RefusedError))
-        gateway.broker.log.error({ requestId, err: describe(error) }, 'request failed');
-      const why = error instanceof RefusedError ? error.refusal : refusal('unexpected');
-      if (res.headersSent) res.destroy();
-      else sendRefusal(res, why, requestId, challengeFor(gateway, why));
-    });
+  const underWay = new Set<Promise<void>>();
+  return {
+    handle(req, res) {
+      const requestId = mintId('req', gateway.broker.clock());
+      res.setHeader('x-request-id', requestId);
+      res.setHeader('request-id', requestId);
+      // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
+      res.on('error', () => undefined);
+      const handled = handle(gateway, req, res, requestId)
+        .catch((error: unknown) => answerError(gateway, res, requestId, error))
+        .finally(() => underWay.delete(handled));
+      underWay.add(handled);
+    },
+    async idle() {
+      while (underWay.size > 0) await Promise.all(underWay);
+    },
   };
+}
+
+function answerError(
+  gateway: Gateway,
+  res: ServerResponse,
+  requestId: string,
+  error: unknown,
+): void {
+  if (!(error instanceof RefusedError))
+    gateway.broker.log.error({ requestId, err: describe(error) }, 'request failed');
+  const why = error instanceof RefusedError ? error.refusal : refusal('unexpected');
+  if (res.headersSent) res.destroy();
+  else sendRefusal(res, why, requestId, challengeFor(gateway, why));
 }
 
 async function handle(

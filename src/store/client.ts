@@ -160,9 +160,10 @@ export class Store {
   }
 
   #apply({ answers, changes, epoch, wrote, fatal }: Committed): void {
-    if (wrote) this.#writable = true;
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);
+    // Last: a call that came too late to be begun does not show that the log cannot be written.
+    if (wrote) this.#writable = true;
     if (fatal !== undefined) this.#lose(fatal);
   }
 

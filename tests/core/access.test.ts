@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   decideAccess,
@@ -167,17 +167,15 @@ describe('a request is refused for', () => {
   });
 
   test('nothing that a token was not refused for, unless it is about the request', () => {
-    const ofRequest: DenialCode[] = [
+    const ofRequest = new Set<DenialCode>([
       'operation_not_granted',
       'model_not_granted',
       'network_not_allowed',
       'endpoint_suspended',
       'model_suspended',
-    ];
+    ]);
     for (const [, code, changes] of REFUSALS)
-      expect(codeOf(decideIssue(facts(changes), NOW))).toBe(
-        ofRequest.includes(code) ? 'allowed' : code,
-      );
+      expect(codeOf(decideIssue(facts(changes), NOW))).toBe(ofRequest.has(code) ? 'allowed' : code);
   });
 
   test('an order that names something else: not at all', () => {
@@ -279,19 +277,13 @@ describe('the status that is shown is the one that is enforced', () => {
         const standing = grantStanding(grant, inForce, now);
         expect(standing.refusal === null).toBe(standing.status === 'active');
         const input = facts({ grant, orders: inForce });
-        if (standing.refusal) {
-          for (const decide of [decideIssue, decideAccess] as const)
-            expect(decide(input, now)).toEqual({ allowed: false, refusal: standing.refusal });
-        } else {
-          // What stands is refused only for what concerns the person or the model.
-          expect(['allowed', 'person_suspended']).toContain(codeOf(decideIssue(input, now)));
-          expect([
-            'allowed',
-            'person_suspended',
-            'endpoint_suspended',
-            'model_suspended',
-          ]).toContain(codeOf(decideAccess(input, now)));
-        }
+        // What stands is refused only for what concerns the person or the model.
+        const issue = standing.refusal ? [standing.refusal.code] : ['allowed', 'person_suspended'];
+        const access = standing.refusal
+          ? issue
+          : [...issue, 'endpoint_suspended', 'model_suspended'];
+        expect(issue).toContain(codeOf(decideIssue(input, now)));
+        expect(access).toContain(codeOf(decideAccess(input, now)));
       }),
       { numRuns: 1_000 },
     );
@@ -305,7 +297,7 @@ describe('the status that is shown is the one that is enforced', () => {
           facts({ grant, orders: [...inForce, anOrder('more', selector)] }),
           NOW,
         );
-        if (!before.allowed) expect(after.allowed).toBe(false);
+        expect(before.allowed || !after.allowed).toBe(true);
       }),
     );
   });

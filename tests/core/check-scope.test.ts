@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkScope, mostOutputTokens, type Inspection } from '../../src/core/scope/inspection.ts';
 import { SWITCHES, featuresSchema, type Features, type Switch } from '../../src/core/vocabulary.ts';

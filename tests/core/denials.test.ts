@@ -5,9 +5,9 @@ const ALL = Object.entries(DENIALS) as [DenialCode, (typeof DENIALS)[DenialCode]
 
 describe('every denial', () => {
   test.each(ALL)('%s is told apart from an answer of the model', (code, { type, text }) => {
-    for (const word of ['content filtering', 'overloaded', 'internal server error'])
-      expect(text.toLowerCase()).not.toContain(word);
-    if (type === 'invalid_request_error') expect(text.toLowerCase()).not.toContain('blocked');
+    const words = ['content filtering', 'overloaded', 'internal server error'];
+    if (type === 'invalid_request_error') words.push('blocked');
+    for (const word of words) expect(text.toLowerCase()).not.toContain(word);
     // Harnesses score these as a refusal by the model.
     expect([
       'invalid_prompt',
@@ -42,9 +42,11 @@ describe('every denial', () => {
   });
 
   test.each(ALL)('%s may be retried only where a retry can succeed', (_code, denial) => {
-    if (denial.retry) expect([429, 502, 503]).toContain(denial.status);
     // What refills soon, and nothing else, is 429: SDKs would otherwise go on trying.
-    expect(denial.retry || denial.status !== 429).toBe(true);
+    const statuses = denial.retry
+      ? [429, 502, 503]
+      : [400, 401, 403, 404, 405, 409, 415, 431, 500, 502, 504];
+    expect(statuses).toContain(denial.status);
   });
 });
 

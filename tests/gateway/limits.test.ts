@@ -32,13 +32,13 @@ beforeAll(async () => {
   chat = `${running.url}/v1/chat/completions`;
 });
 afterEach(() => {
-  expect(running.upstream.failures).toEqual([]);
+  running.checkUpstream();
   running.upstream.respond(openaiJson());
 });
 afterAll(() => running.close());
 
 /** SDKs with their own ideas of retrying, and how often they tried. */
-function retrying(token: string): { openai: OpenAI; anthropic: Anthropic; attempts(): number } {
+function retrying(token: string): { openai: OpenAI; anthropic: Anthropic; attempts: () => number } {
   let attempts = 0;
   const counted: typeof fetch = (...args) => {
     attempts += 1;

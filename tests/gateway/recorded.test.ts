@@ -41,7 +41,7 @@ beforeAll(async () => {
 });
 afterEach(() => {
   for (const release of locks.splice(0)) release();
-  expect(running.upstream.failures).toEqual([]);
+  running.checkUpstream();
 });
 afterAll(() => running.close());
 

@@ -97,6 +97,8 @@ export interface RunningBroker {
   saltOf(requestId: string): Buffer;
   /** Takes the database's write lock, so that nothing can be recorded until the result is called. */
   lockLog(): () => void;
+  /** @throws when a handler of the upstream has failed, which no client may have noticed */
+  checkUpstream(): void;
   close(): Promise<void>;
 }
 
@@ -203,6 +205,10 @@ export async function startRunningBroker(
     saltOf: (requestId) =>
       database.prepare('SELECT salt FROM requests WHERE id = ?').pluck().get(requestId) as Buffer,
     lockLog: () => lock(join(test.dataDir, DATABASE_FILE)),
+    checkUpstream() {
+      if (upstream.failures.length > 0)
+        throw new AggregateError(upstream.failures, 'A handler of the upstream failed.');
+    },
     close: async () => {
       database.close();
       await upstream.close();
@@ -251,8 +257,8 @@ export async function drain<T>(stream: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** Waits until something does not throw any more. For what no event announces. */
-export function eventually<T>(look: () => T): Promise<T> {
-  return vi.waitFor(look, { timeout: 5_000, interval: 5 });
+export function eventually<T>(look: () => T, timeout = 5_000): Promise<T> {
+  return vi.waitFor(look, { timeout, interval: 5 });
 }
 
 export const say = (content: string): { role: 'user'; content: string } => ({

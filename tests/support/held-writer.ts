@@ -1,0 +1,64 @@
+/**
+ * The real writer thread on a disk that hangs: its COMMIT waits until the test lets it go on. What hangs
+ * is the thread itself, as it would be inside a sync that does not return.
+ */
+import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { vi } from 'vitest';
+import { WRITER_THREAD } from './store.ts';
+
+/** Places in the gate. */
+const HELD = 0;
+const WAITING = 1;
+
+export class HeldWriter {
+  readonly thread: URL;
+  readonly #gate = new Int32Array(new SharedArrayBuffer(8));
+
+  constructor(directory: string) {
+    const sqlite = createRequire(import.meta.url).resolve('better-sqlite3');
+    const path = join(directory, 'held-writer.mjs');
+    writeFileSync(
+      path,
+      `import { workerData } from 'node:worker_threads';
+       import Database from ${JSON.stringify(pathToFileURL(sqlite).href)};
+       const { gate } = workerData;
+       const { exec } = Database.prototype;
+       Database.prototype.exec = function (sql) {
+         if (sql === 'COMMIT' && Atomics.load(gate, ${HELD}) === 1) {
+           Atomics.store(gate, ${WAITING}, 1);
+           Atomics.wait(gate, ${HELD}, 1);
+           Atomics.store(gate, ${WAITING}, 0);
+         }
+         return exec.call(this, sql);
+       };
+       await import(${JSON.stringify(WRITER_THREAD.href)});`,
+    );
+    this.thread = pathToFileURL(path);
+  }
+
+  /** Goes to the thread with its settings. */
+  get settings(): object {
+    return { gate: this.#gate };
+  }
+
+  /** From now on, no commit returns. */
+  hold(): void {
+    Atomics.store(this.#gate, HELD, 1);
+  }
+
+  /** Resolves when the thread hangs in a commit. */
+  async isHanging(): Promise<void> {
+    await vi.waitUntil(() => Atomics.load(this.#gate, WAITING) === 1, {
+      interval: 1,
+      timeout: 10_000,
+    });
+  }
+
+  release(): void {
+    Atomics.store(this.#gate, HELD, 0);
+    Atomics.notify(this.#gate, HELD);
+  }
+}
