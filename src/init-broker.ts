@@ -1,6 +1,5 @@
 /** What `sallyport init` does. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { initialise } from './broker/manage-people.ts';
 import { printJson } from './cli/output.ts';
@@ -43,9 +42,12 @@ export async function initialiseBroker(options: InitOptions): Promise<void> {
   const now = systemClock();
   const origin =
     options.origin ??
-    `${hostname()
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9.-]/g, '-')}/sallyport-${mintId('lab', now).slice(-8)}`;
+    `${
+      options.lab
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9]+/g, '-')
+        .replaceAll(/^-|-$/g, '') || 'lab'
+    }/sallyport-${mintId('lab', now).slice(-8)}`;
   const text = configText(origin);
   // Checked before anything is made: an origin that the log could not have is refused here.
   parseConfig({ log: { origin } }, 'that init would write');

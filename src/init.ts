@@ -16,7 +16,7 @@ export function addInit(program: Command): void {
     .requiredOption('--admin <name>', 'name of the first admin')
     .option(
       '--origin <name>',
-      'name of the audit log, for ever (default: from the host name, and random)',
+      'name of the audit log, for ever (default: from the name of the lab, and random)',
     )
     .action(async (options: InitOptions) => {
       // Loaded only now: every other command starts faster without the server.

@@ -9,6 +9,7 @@ import { recordSystem, recoverFromCrash } from './broker/run-broker.ts';
 import { Settler } from './broker/settle-request.ts';
 import { UnauthenticatedTally } from './broker/unauthenticated-tally.ts';
 import type { Config } from './config/schema.ts';
+import type { Endpoint } from './core/endpoints.ts';
 import { clientAddress } from './gateway/client-address.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { createGatewayHandler } from './gateway/handler.ts';
@@ -54,7 +55,7 @@ export interface RunningServer {
 
 /** @throws with a sentence that says what to do, and nothing left running */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
+  const { config, log, clock = systemClock, writerThread = WRITER_THREAD } = options;
   const upstreams = openUpstreams(config);
   const directory = prepareDataDirectory(config.dataDir);
   const settings = { dataDir: directory.path, origin: config.log.origin };
@@ -70,6 +71,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
+    if (broker.readers.hostLabId() === undefined) {
+      log.warn(
+        { dataDir: directory.path },
+        'this data directory has no host lab yet, so nobody can log in; make one with "sallyport init"',
+      );
+    }
     return serve(config, broker, listener, upstreams, directory);
   } catch (error) {
     listener?.hangUp();
@@ -184,7 +191,15 @@ function openUpstreams(config: Config): Map<string, Upstream> {
     firstByteMs: firstByteSeconds * 1000,
     idleMs: idleSeconds * 1000,
   };
-  return new Map(config.endpoints.map((endpoint) => [endpoint.id, new Upstream(endpoint, times)]));
+  const open = (endpoint: Endpoint, i: number): [string, Upstream] => {
+    try {
+      return [endpoint.id, new Upstream(endpoint, times)];
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`"endpoints[${i}].credential" of "${endpoint.id}": ${why}`, { cause: error });
+    }
+  };
+  return new Map(config.endpoints.map(open));
 }
 
 /** The gateway stands ahead of Express: the proxied path needs none of it. */

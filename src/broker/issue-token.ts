@@ -38,9 +38,8 @@ export async function issueToken(broker: Broker, request: TokenRequest): Promise
   );
   if (request.clientId !== undefined && request.clientId !== client.person.id)
     refuse('invalid_client');
-  const member = broker.policy.member(client.person.id) ?? refuse('invalid_client');
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
-    const issued = await tryToIssue(broker, client, member, request.access);
+    const issued = await tryToIssue(broker, client, request.access);
     if (issued) return issued;
   }
   return refuse('log_unavailable');
@@ -49,11 +48,11 @@ export async function issueToken(broker: Broker, request: TokenRequest): Promise
 async function tryToIssue(
   broker: Broker,
   client: AuthenticatedClient,
-  member: Member,
   access: ModelAccess | undefined,
 ): Promise<IssuedToken | undefined> {
   const { policy, clock, store } = broker;
   const epoch = policy.epoch;
+  const member = policy.member(client.person.id) ?? refuse('invalid_client');
   // Of whole seconds, as a JWT tells time: what is stored and what is signed end at the same moment.
   const now = Math.floor(clock() / 1000) * 1000;
   const grant = access && policy.grant(access.grant);
@@ -78,7 +77,7 @@ async function tryToIssue(
       id,
       personId: member.person.id,
       labId: member.lab.id,
-      kid: client.kid,
+      kid: client.assertion.kid,
       issuedAt: now,
       expiresAt,
     },

@@ -36,7 +36,8 @@ export async function revokePresentedToken(
     refuse('invalid_client');
   await broker.store.write('consumeAssertion', { assertion: client.assertion });
   const token = await readOwnToken(broker, request.token);
-  if (token?.personId === client.person.id) await revokeToken(broker, client.person.id, token.id);
+  if (token?.personId !== client.person.id || !broker.policy.token(token.id)) return;
+  await revokeToken(broker, client.person.id, token.id);
 }
 
 async function readOwnToken(broker: Broker, jwt: string): Promise<AccessToken | undefined> {

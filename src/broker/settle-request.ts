@@ -114,7 +114,8 @@ export class Settler {
           { requestId, waiting: this.#unsettled.size, err: String(error) },
           'outcome still not recorded',
         );
-        break;
+        // Where the log is what failed, the others would fail the same way.
+        if (error instanceof RefusedError && error.refusal.code === 'log_unavailable') break;
       }
     }
     this.#retrying = false;

@@ -31,7 +31,16 @@ export function loadConfig(path: string | undefined): Config {
   const [broken] = document.errors;
   if (broken)
     throw new ConfigError(`The configuration ${path} is not valid YAML: ${broken.message}`);
-  const config = parseConfig(document.toJS() ?? {}, path);
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (error) {
+    // Aliases that unfold without end.
+    throw new ConfigError(
+      `The configuration ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
+    );
+  }
+  const config = parseConfig(value ?? {}, path);
   return withAbsolutePaths(config, dirname(resolve(path)));
 }
 
@@ -54,6 +63,9 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys') {
     const names = issue.keys.map((key) => `"${at ? `${at}.` : ''}${key}"`);
     return `${names.join(', ')}: no such option. Remove it or correct its name.`;
+  }
+  if (issue.code === 'invalid_type' && issue.message.includes('received undefined')) {
+    return `"${at || 'the file'}": is missing; it must be ${issue.expected === 'array' ? 'a list' : `of type ${issue.expected}`}.`;
   }
   return `"${at || 'the file'}": ${issue.message}.`;
 }

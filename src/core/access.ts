@@ -3,7 +3,7 @@
  * show as a grant's status, what a token is issued on and what a request passes on are all that function.
  */
 import { refusal, type Refusal } from './denials.ts';
-import type { Grant } from './grants.ts';
+import { grantedModels, type Grant } from './grants.ts';
 import { isInNetworks } from './networks.ts';
 import { refusalByOrders, type Order } from './orders.ts';
 import type { Lab, Person } from './people.ts';
@@ -43,11 +43,23 @@ export function grantStanding(grant: Grant, orders: readonly Order[], now: numbe
   }
   if (now >= Date.parse(grant.spec.window.until))
     return { status: 'expired', refusal: refusal('grant_expired') };
-  const stopped = refusalByOrders(orders, { grantId: grant.id, labId: grant.spec.lab });
+  const stopped = stoppedAsAWhole(grant, orders);
   if (stopped) return { status: 'suspended', refusal: stopped };
   if (now < Date.parse(grant.spec.window.from))
     return { status: 'scheduled', refusal: refusal('grant_not_started') };
   return { status: 'active', refusal: null };
+}
+
+/** An order on the grant stops it, and so do orders that between them stop every model it covers. */
+function stoppedAsAWhole(grant: Grant, orders: readonly Order[]): Refusal | null {
+  const subject = { grantId: grant.id, labId: grant.spec.lab };
+  const whole = refusalByOrders(orders, subject);
+  if (whole || orders.length === 0) return whole;
+  const each = grantedModels(grant.spec).map((model) =>
+    refusalByOrders(orders, { ...subject, ...model }),
+  );
+  const [first] = each;
+  return first && each.every((one) => one !== null) ? first : null;
 }
 
 /** Facts about who asks, under which grant, for what. */

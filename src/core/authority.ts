@@ -27,7 +27,16 @@ export const AUTHORITY = {
   'person.read': EVERYONE,
   'person.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
   'person.remove': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
-  'person.add_key': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  // Nobody adds a key to somebody else: they could then speak as them, and be two people.
+  'person.add_key': {
+    'host.admin': 'self',
+    'host.safety': 'self',
+    'host.auditor': 'self',
+    'auditor.auditor': 'self',
+    'partner.lead': 'self',
+    'partner.auditor': 'self',
+    'partner.researcher': 'self',
+  },
   'person.remove_key': {
     'host.admin': 'all',
     'host.safety': 'all',

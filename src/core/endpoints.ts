@@ -20,7 +20,11 @@ export const endpointSchema = z.strictObject({
   description: z.string().max(500).default(''),
   dialects: z.array(dialectSchema).min(1, 'must name at least one of: openai, anthropic'),
   upstream: z
-    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL', abort: true })
+    .refine((text) => {
+      const { username, password, search, hash } = new URL(text);
+      return `${username}${password}${search}${hash}` === '';
+    }, 'must have no user, password, query or fragment; a secret belongs into "credential"')
     .describe('Base URL of the upstream, with or without its final /v1'),
   credential: credentialSchema.optional(),
   models: z

@@ -122,7 +122,7 @@ export interface Grant {
   spec: GrantSpec;
   /** SHA-256 of the terms, hex: what acceptances refer to. */
   termsDigest: string;
-  /** Whoever wrote any version. None of them may decide on it. */
+  /** Whoever wrote any version. None of them may approve it. */
   authorIds: string[];
   /** Approvals of the current version. */
   approvals: Approval[];

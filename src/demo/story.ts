@@ -313,13 +313,19 @@ async function proveTheRecord({ world, narrator }: Scene, folder: string): Promi
   writeFileSync(forged, bytes);
   const tampered = await verifyBundle(forged, verifierKey);
   must(
-    tampered.status === 'tampered' && tampered.firstBadIndex !== undefined,
-    `the forgery verifies as ${tampered.status}`,
+    tampered.status === 'tampered' && tampered.firstBadIndex === entryAt(bytes, target),
+    `the forgery verifies as ${tampered.status}, at ${tampered.firstBadIndex}`,
   );
   narrator.proved(
     `One byte of the export changed: tampered, at entry ${tampered.firstBadIndex}`,
     'any change is found, and named',
   );
+}
+
+/** Index of the entry whose line spans this byte, by what the entry says itself. */
+function entryAt(bundle: Buffer, at: number): number {
+  const line = bundle.subarray(bundle.lastIndexOf('\n', at) + 1, bundle.indexOf('\n', at));
+  return z.object({ index: z.int() }).parse(JSON.parse(line.toString('utf8'))).index;
 }
 
 function grantFor(world: DemoWorld): GrantInput {

@@ -39,7 +39,7 @@ export function challengeFor(
   status: number,
   publicUrl: string,
 ): string | undefined {
-  const metadata = `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource"`;
+  const metadata = `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/api/v1"`;
   if (refusal.code === 'role_required') return `Bearer error="insufficient_scope", ${metadata}`;
   if (status !== 401) return undefined;
   // RFC 6750, section 3.1: without a credential, no error code.

@@ -54,7 +54,8 @@ async function answerToken({ broker }: Control, form: URLSearchParams): Promise<
   const request = parseTokenRequest(form);
   const { gateway, control } = broker.audiences;
   const audience = request.access ? gateway : control;
-  if (request.resource !== undefined && request.resource !== audience) {
+  // The origin as a whole stands for both.
+  if (request.resource !== undefined && ![audience, broker.issuer].includes(request.resource)) {
     throw new OAuthError(
       'invalid_target',
       `This request is for a token of ${audience}. Leave "resource" out, or name that.`,

@@ -30,9 +30,8 @@ const claimsSchema = z.object({
 
 export interface AuthenticatedClient {
   person: Person;
-  /** The key that signed. */
-  kid: string;
-  assertion: { issuer: string; jti: string; expiresAt: number };
+  /** What is used up with it: `kid` is the key that signed. */
+  assertion: { kid: string; issuer: string; jti: string; expiresAt: number };
 }
 
 /**
@@ -93,8 +92,12 @@ async function tryKey(
     // Remembered for as long as it would still be accepted.
     return {
       person,
-      kid: key.kid,
-      assertion: { issuer: person.id, jti, expiresAt: (exp + SKEW_SECONDS) * 1000 + 1 },
+      assertion: {
+        kid: key.kid,
+        issuer: person.id,
+        jti,
+        expiresAt: (exp + SKEW_SECONDS) * 1000 + 1,
+      },
     };
   } catch (error) {
     if (error instanceof errors.JWSSignatureVerificationFailed) return undefined;

@@ -171,7 +171,12 @@ export class Store {
     const unavailable = 'refused' in answer && answer.refused.code === 'log_unavailable';
     if (unavailable) this.#writable = false;
     const waiting = this.#waiting.get(answer.id);
-    if (!waiting) return;
+    if (!waiting) {
+      // Nobody waits for checkpoints. One that can never be signed means that the log is damaged.
+      if (answer.id === 0 && 'failed' in answer)
+        this.#lose(`No checkpoint can be signed: ${answer.failed}`);
+      return;
+    }
     this.#waiting.delete(answer.id);
     clearTimeout(waiting.timer);
     if (waiting.overdue) {

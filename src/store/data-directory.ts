@@ -3,6 +3,7 @@ import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DATABASE_FILE } from './database.ts';
 import { LOCK_FILE } from './lock.ts';
+import { refuseNewerDatabase } from './migrations.ts';
 
 export interface DataDirectory {
   path: string;
@@ -18,6 +19,8 @@ export interface DataDirectory {
  */
 export function prepareDataDirectory(path: string): DataDirectory {
   const keys = join(path, 'keys');
+  // First, so that what a newer version wrote is left exactly as it is.
+  refuseNewerDatabase(join(path, DATABASE_FILE));
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const status = statSync(path);
   if (!status.isDirectory()) throw new Error(`The data directory ${path} is not a directory.`);

@@ -55,6 +55,14 @@ describe('a trailing window', () => {
     expect(held(window, START + 70_250)).toEqual({ requests: 0, tokens: 0 });
   });
 
+  test('does not owe anything for what it forgot before the clock went back', () => {
+    const window = new TrailingWindow(1000, 100);
+    window.add(START, 1, 100);
+    expect(held(window, START + 2000)).toEqual({ requests: 0, tokens: 0 });
+    window.add(START, -1, -100);
+    expect(held(window, START + 500)).toEqual({ requests: 0, tokens: 0 });
+  });
+
   test('tells when enough will have left', () => {
     const window = new TrailingWindow(1000, 100);
     window.add(START, 1, 10);

@@ -48,8 +48,9 @@ const factsSchema = z.strictObject({
 
 test('the story ends well', async () => {
   const { code, stdout, stderr } = await runCommand(['demo']);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  // First what it tells: where it goes wrong, it says at which step.
   expect(stdout).toMatch(/All \d+ steps are as they should be/);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 });
 
 test('the curl line of "demo --serve" works when it is pasted', async () => {

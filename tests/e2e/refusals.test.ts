@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../src/config/load.ts';
 import {
   cleanUp,
+  demoArguments,
   newDirectory,
   runCommand,
   startDemo,
@@ -17,9 +18,14 @@ import {
 import { startScriptedUpstream, type ScriptedUpstream } from '../support/scripted-upstream.ts';
 
 let upstream: ScriptedUpstream;
+/** A data directory with everything in it, and nobody working on it: each test leaves it as it was. */
+let facts: DemoFacts;
 
 beforeAll(async () => {
   upstream = await startScriptedUpstream();
+  const demo = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
+  await demo.process.end('SIGTERM');
+  facts = demo.facts;
 });
 
 afterAll(async () => {
@@ -61,47 +67,27 @@ async function ask({ url, token, model }: DemoFacts): Promise<number> {
   return answer.status;
 }
 
-/** A data directory with everything in it, and nobody working on it. */
-async function stoppedDemo(): Promise<DemoFacts> {
-  const { process, facts } = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
-  await process.end('SIGTERM');
-  return facts;
-}
+const serve = (on: DemoFacts): Promise<Finished> =>
+  runCommand(['serve', '--config', writeServeConfig(on, { upstream: upstream.url })]);
 
-const serve = (facts: DemoFacts): Promise<Finished> =>
-  runCommand(['serve', '--config', writeServeConfig(facts, { upstream: upstream.url })]);
-
-test('a second broker on the same data directory refuses, and the first goes on', async () => {
-  const { process, facts } = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
-  expect(await ask(facts)).toBe(200);
-  expect(amiss(await serve(facts), 1, 'Another broker is running on the data directory')).toEqual(
-    [],
-  );
-  expect(
-    amiss(
-      await runCommand(['demo', '--serve', '--json', '--port', '0', '--data', facts.dataDir]),
-      1,
-      'Another broker is running on the data directory',
-    ),
-  ).toEqual([]);
-  expect(await ask(facts)).toBe(200);
-  expect(process.hasExited).toBe(false);
-  expect(await process.end('SIGTERM')).toEqual({ code: 0, signal: null });
-});
-
-test('a port that is taken is said, and the data directory is free again', async () => {
-  const { facts } = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
-  const other = await stoppedDemo();
-  const port = Number(new URL(facts.url).port);
-  const config = writeServeConfig(other, { upstream: upstream.url, port });
-  expect(
-    amiss(await runCommand(['serve', '--config', config]), 1, `Port ${port}`, 'in use'),
-  ).toEqual([]);
+test('a second broker on the same data directory or port refuses, and the first goes on', async () => {
+  const first = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
+  expect(await ask(first.facts)).toBe(200);
+  const why = 'Another broker is running on the data directory';
+  expect(amiss(await serve(first.facts), 1, why)).toEqual([]);
+  const again = demoArguments({ dataDir: first.facts.dataDir });
+  expect(amiss(await runCommand(again), 1, why)).toEqual([]);
+  const port = Number(new URL(first.facts.url).port);
+  const config = writeServeConfig(facts, { upstream: upstream.url, port });
+  const elsewhere = await runCommand(['serve', '--config', config]);
+  expect(amiss(elsewhere, 1, `Port ${port}`, 'in use')).toEqual([]);
+  expect(await ask(first.facts)).toBe(200);
+  expect(await first.process.end('SIGTERM')).toEqual({ code: 0, signal: null });
 });
 
 test('the data of a newer version is refused and left as it is', async () => {
-  const facts = await stoppedDemo();
   const database = new Database(join(facts.dataDir, 'sallyport.db'));
+  const version = Number(database.pragma('user_version', { simple: true }));
   database.pragma('user_version = 9999');
   database.close();
   const before = contentsOf(facts.dataDir);
@@ -114,10 +100,12 @@ test('the data of a newer version is refused and left as it is', async () => {
   } = contentsOf(facts.dataDir);
   expect(after).toEqual(before);
   expect(wal ?? EMPTY).toBe(EMPTY);
+  const restored = new Database(database.name);
+  restored.pragma(`user_version = ${version}`);
+  restored.close();
 });
 
 test('what others may look into is refused', async () => {
-  const facts = await stoppedDemo();
   chmodSync(facts.dataDir, 0o755);
   expect(amiss(await serve(facts), 1, 'is open to others', `chmod 700 ${facts.dataDir}`)).toEqual(
     [],
@@ -134,13 +122,14 @@ test('what others may look into is refused', async () => {
 });
 
 test('a log keeps its name and its key', async () => {
-  const facts = await stoppedDemo();
   const renamed = { ...facts, log: { ...facts.log, origin: 'other.example/log' } };
   expect(amiss(await serve(renamed), 1, 'keeps its name for ever', facts.log.origin)).toEqual([]);
   const key = join(facts.dataDir, 'keys', 'log.pem');
-  writeFileSync(key, 'not a key', { mode: 0o600 });
+  const pem = readFileSync(key, 'utf8');
+  writeFileSync(key, 'not a key');
   expect(amiss(await serve(facts), 1, key, 'not a private key')).toEqual([]);
   expect(readFileSync(key, 'utf8')).toBe('not a key');
+  writeFileSync(key, pem);
 });
 
 function writeConfig(config: object): string {
@@ -188,6 +177,7 @@ describe('a wrong configuration is refused by the name of the option, and nothin
       { server: { publicUrl: 'http://a.example' } },
       ['"server.publicUrl"', 'https'],
     ],
+    ['a public URL that is none', { server: { publicUrl: 'sallyport' } }, ['"server.publicUrl"']],
     [
       'a public URL with a path',
       { server: { publicUrl: 'https://a.example/b' } },

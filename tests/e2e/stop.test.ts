@@ -1,8 +1,9 @@
 /** SIGTERM: what is in flight ends in order, within a deadline, and on record. */
 import { connect } from 'node:net';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import {
   cleanUp,
+  killAll,
   newDirectory,
   startDemo,
   startServe,
@@ -24,20 +25,22 @@ let facts: DemoFacts;
 let broker: { process: Running; url: string };
 let token: string;
 
-beforeEach(async () => {
+beforeAll(async () => {
   upstream = await startScriptedUpstream();
   const demo = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
   await demo.process.end('SIGTERM');
   facts = demo.facts;
-  await restart(1);
 });
 
-afterEach(async () => {
+afterEach(killAll);
+
+afterAll(async () => {
   await cleanUp();
   await upstream.close();
 });
 
-async function restart(shutdownSeconds: number): Promise<void> {
+async function start(shutdownSeconds: number): Promise<void> {
+  upstream.requests.length = 0;
   broker = await startServe(writeServeConfig(facts, { upstream: upstream.url, shutdownSeconds }));
   token = await tokenFrom(facts, broker.url);
 }
@@ -95,8 +98,7 @@ const stored = () =>
   });
 
 test('a stream that ends within the deadline ends as if nothing were', async () => {
-  await broker.process.end('SIGTERM');
-  await restart(15);
+  await start(15);
   const answer = hold();
   upstream.respond(answer);
   const { id, rest } = await openStream();
@@ -121,12 +123,12 @@ test('a stream that ends within the deadline ends as if nothing were', async () 
 });
 
 test('what does not end within the deadline is cut with an explicit error, and on record', async () => {
+  await start(1);
   upstream.respond(hold());
   const { id, rest } = await openStream();
   upstream.respond(hang());
   const plain = call(false);
-  await upstream.nextRequest();
-  await upstream.nextRequest();
+  await vi.waitFor(() => expect(upstream.requests).toHaveLength(2));
   broker.process.signal('SIGTERM');
   const text = await rest;
   expect(text).not.toContain('[DONE]');
@@ -147,12 +149,13 @@ test('what does not end within the deadline is cut with an explicit error, and o
 });
 
 test('connections that say nothing do not keep it from ending', async () => {
+  await start(1);
   const { port } = new URL(broker.url);
   const silent = connect(Number(port), '127.0.0.1');
   const halfway = connect(Number(port), '127.0.0.1');
   const gone = Promise.all(
     [silent, halfway].map((socket) => {
-      socket.on('error', () => undefined);
+      socket.on('error', () => undefined).resume();
       return new Promise((resolve) => socket.once('close', resolve));
     }),
   );
@@ -172,8 +175,7 @@ test('connections that say nothing do not keep it from ending', async () => {
 });
 
 test('a second SIGTERM ends it at once; the next start closes what was open', async () => {
-  await broker.process.end('SIGTERM');
-  await restart(60);
+  await start(60);
   upstream.respond(hold());
   const { id, rest } = await openStream();
   broker.process.signal('SIGTERM');
@@ -185,6 +187,6 @@ test('a second SIGTERM ends it at once; the next start closes what was open', as
   expect(code).not.toBe(0);
   await expect(rest).rejects.toThrow('terminated');
   expect(stored().account.open).toEqual([id]);
-  await restart(1);
+  await start(1);
   expect(stored().account.outcomes.get(id)).toMatchObject({ end: 'unknown' });
 });

@@ -166,15 +166,27 @@ describe('a disk that hangs', () => {
     return { it: await openThreadStore(directory, disk.thread, disk.settings), disk };
   }
 
-  test('callers are told within a second', async () => {
-    const { it, disk } = await open();
-    disk.hold();
+  /** Holds a write in its commit until its caller has been told that it failed, a second later at most. */
+  async function untilRefused(disk: HeldWriter, write: () => Promise<unknown>): Promise<void> {
     // The test's own second: the machine's could be a slow one.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    onTestFinished(() => void vi.useRealTimers());
-    const write = record(it);
-    vi.advanceTimersByTime(1_000);
-    await expect(write).rejects.toMatchObject(UNAVAILABLE);
+    try {
+      disk.hold();
+      const result = write();
+      await disk.isHanging();
+      vi.advanceTimersByTime(1_000);
+      await expect(result).rejects.toMatchObject(UNAVAILABLE);
+    } finally {
+      vi.useRealTimers();
+    }
+  }
+
+  test('callers are told within a second, and may try again later', async () => {
+    const { it, disk } = await open();
+    await untilRefused(disk, () => record(it));
+    expect(it.store.isWritable).toBe(false);
+    disk.release();
+    await expect(record(it)).resolves.toEqual({ index: 1 });
   });
 
   test('what waited behind it is not begun after its callers were told that it failed', async () => {
@@ -200,10 +212,8 @@ describe('a disk that hangs', () => {
 
   test('what comes late is handed to whoever asked for that', async () => {
     const { it, disk } = await open();
-    disk.hold();
     const late = vi.fn<(value: { index: number }) => void>();
-    const write = it.store.write('recordEntry', anEntry(Date.now()), { late, deadlineMs: 20 });
-    await expect(write).rejects.toMatchObject(UNAVAILABLE);
+    await untilRefused(disk, () => it.store.write('recordEntry', anEntry(Date.now()), { late }));
     expect(late).not.toHaveBeenCalled();
     disk.release();
     await eventually(() => expect(late).toHaveBeenCalledWith({ index: 0 }));
@@ -213,19 +223,15 @@ describe('a disk that hangs', () => {
     const { it, disk } = await open();
     const { safety, grant } = await makeWorld(it.write, Date.now());
     it.changes.length = 0;
-    disk.hold();
     const at = Date.now();
     const id = `ord_${'0'.repeat(26)}`;
-    const order = it.store.write(
-      'issueOrder',
-      {
+    await untilRefused(disk, () =>
+      it.write('issueOrder', {
         by: { actorId: safety, at, entryId: `ent_${'0'.repeat(26)}` },
         id,
         spec: { level: 4, selector: { grant: grant.id }, grounds: 'x', authority: 'y' },
-      },
-      { deadlineMs: 20 },
+      }),
     );
-    await expect(order).rejects.toMatchObject(UNAVAILABLE);
     expect(it.changes).toEqual([]);
     disk.release();
     await eventually(() => expect(it.changes).toMatchObject([{ kind: 'order', value: { id } }]));
@@ -248,16 +254,16 @@ describe('a disk that hangs', () => {
     } as unknown as Broker;
     const { facts, amount, salt } = reserveArgs(world, { epoch: it.epoch(), at: clock() });
 
-    disk.hold();
-    const admitted = admitRequest(broker, {
-      facts,
-      amount,
-      salt,
-      address: '192.0.2.7',
-      data: {},
-      abort: new AbortController(),
-    });
-    await expect(admitted).rejects.toMatchObject(UNAVAILABLE);
+    await untilRefused(disk, () =>
+      admitRequest(broker, {
+        facts,
+        amount,
+        salt,
+        address: '192.0.2.7',
+        data: {},
+        abort: new AbortController(),
+      }),
+    );
     expect(live.count).toBe(0);
     disk.release();
     await eventually(() =>

@@ -104,6 +104,40 @@ describe('an operation', () => {
     expect(other.context.epoch).toBe(0);
   });
 
+  test('that fails half-way takes back the entries that it had written', async () => {
+    const { epoch } = writer.context;
+    for (let i = 0; i < 2; i += 1) await writer.write('reserve', reserveAt(epoch));
+    const { size } = writer.context;
+    const charged = writer.context.ledger.charged({ grantId: world.grant.id, personId: '' });
+    const same = mintId('ent', NOW);
+    const { answers } = writer.commit(
+      writer.call('recoverUnfinished', { at: NOW, entryIds: [same, same] }),
+      writer.call('recordEntry', anEntry(NOW)),
+    );
+    expect(answers).toMatchObject([
+      { failed: expect.stringContaining('UNIQUE') as string },
+      { value: { index: size } },
+    ]);
+    expect(writer.context.ledger.charged({ grantId: world.grant.id, personId: '' })).toEqual(
+      charged,
+    );
+  });
+
+  test('whose entry is too large changes no policy, and is recorded as refused', () => {
+    const person = { ...newPerson('Long', 'researcher'), attributes: { note: 'x'.repeat(70_000) } };
+    const { epoch } = writer.context;
+    const { answers, changes } = writer.commit(
+      writer.call('createPerson', { by: by(world.lead, NOW), labId: world.partner, person }),
+    );
+    expect(answers).toMatchObject([{ refused: { code: 'invalid_request' } }]);
+    expect(changes).toEqual([]);
+    expect(writer.context.epoch).toBe(epoch);
+    expect(writer.entries().at(-1)).toMatchObject({
+      kind: 'action.denied',
+      reason: 'invalid_request',
+    });
+  });
+
   test('changes policy only if it is committed', () => {
     const { changes, epoch } = writer.commit(
       writer.call('issueOrder', order(world.admin)),

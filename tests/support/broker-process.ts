@@ -122,9 +122,14 @@ export class Running {
 const running = new Set<Running>();
 const directories: string[] = [];
 
+/** Kills what a test left running. */
+export async function killAll(): Promise<void> {
+  await Promise.all([...running].map((one) => one.end('SIGKILL')));
+}
+
 /** Kills what a test left running and removes its directories. For `afterEach`. */
 export async function cleanUp(): Promise<void> {
-  await Promise.all([...running].map((one) => one.end('SIGKILL')));
+  await killAll();
   for (const path of directories.splice(0)) rmSync(path, { recursive: true, force: true });
 }
 

@@ -6,7 +6,6 @@ import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { vi } from 'vitest';
 import { WRITER_THREAD } from './store.ts';
 
 /** Places in the gate. */
@@ -51,10 +50,8 @@ export class HeldWriter {
 
   /** Resolves when the thread hangs in a commit. */
   async isHanging(): Promise<void> {
-    await vi.waitUntil(() => Atomics.load(this.#gate, WAITING) === 1, {
-      interval: 1,
-      timeout: 10_000,
-    });
+    while (Atomics.load(this.#gate, WAITING) !== 1)
+      await new Promise((resolve) => setImmediate(resolve));
   }
 
   release(): void {

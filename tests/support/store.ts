@@ -173,7 +173,7 @@ export interface World {
   grant: Grant;
 }
 
-export const TERMS_DIGEST = 'd'.repeat(64);
+const TERMS_DIGEST = 'd'.repeat(64);
 
 export const by = (
   actorId: string,

@@ -27,7 +27,7 @@ export function addTokenList(group: Command, around: Surroundings): void {
   command
     .option('--grant <id>', 'only under this grant', id('grt'))
     .option('--person <id>', 'only of this person', id('per'))
-    .option('--live', 'only those that work now')
+    .option('--live', 'only those that have neither expired nor been revoked')
     .action(async (options: TokenListOptions) => {
       const { grant, person, live } = options;
       const broker = await connect(around, callerOf(options), 'as');

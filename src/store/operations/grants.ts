@@ -1,5 +1,5 @@
 /** Grants: drafts and the steps between states. */
-import { eq } from 'drizzle-orm';
+import { and, eq } from 'drizzle-orm';
 import type { Action } from '../../core/authority.ts';
 import type { EntryKind, Json } from '../../core/audit/entry.ts';
 import { RefusedError, refuse } from '../../core/denials.ts';
@@ -71,7 +71,7 @@ export const amendGrant = controlOperation(
 interface StepArgs {
   by: By;
   grantId: string;
-  /** The version that the actor saw: a decision never lands on a text that its maker did not see. */
+  /** The version that the actor saw. Given, the decision cannot land on a later text. */
   version?: number | undefined;
   comment?: string | undefined;
   /** For `accept`: the digest of the terms that were read. */
@@ -118,6 +118,15 @@ function stepOperation(step: Exclude<GrantStep, 'amend'>): Operation<StepArgs, G
           })
           .run();
         data['as'] = outcome.approvesAs;
+      }
+      // A return objects to the text: what others approved before they knew of it counts no more.
+      if (step === 'return') {
+        context.db
+          .delete(grantApprovals)
+          .where(
+            and(eq(grantApprovals.grantId, grant.id), eq(grantApprovals.version, grant.version)),
+          )
+          .run();
       }
       if (step === 'accept') {
         if (args.termsDigest !== grant.termsDigest) {

@@ -67,6 +67,8 @@ export function controlOperation<A extends { by: By }, R>(
         at: by.at,
         actor: member ? actorOf(member) : { system: 'broker' },
         ref: target({ by, ...args } as unknown as A),
+        lab: member?.lab.id,
+        person: member?.person.id,
         decision: 'denied',
         reason: why.code,
         data: { action, message: why.message },

@@ -1,8 +1,10 @@
 /** Orders. */
 import { eq } from 'drizzle-orm';
+import type { EntryDraft } from '../../core/audit/entry.ts';
 import { RefusedError, refuse } from '../../core/denials.ts';
 import { decideLift, type Order, type OrderSpec } from '../../core/orders.ts';
-import { readOrder } from '../records.ts';
+import type { WriterContext } from '../context.ts';
+import { readGrant, readOrder, readPerson } from '../records.ts';
 import { orders } from '../schema.ts';
 import { controlOperation, type By } from './operation.ts';
 
@@ -31,6 +33,7 @@ export const issueOrder = controlOperation(
       actor: who.actor,
       ref: order.id,
       orders: [order.id],
+      ...concerned(context, order),
       data: args.spec,
     });
     return order;
@@ -58,9 +61,25 @@ export const liftOrder = controlOperation(
       actor: who.actor,
       ref: order.id,
       orders: [order.id],
+      ...concerned(context, order),
       data: { grounds: args.grounds },
     });
     return lifted;
   },
   (args) => args.orderId,
 );
+
+/** The lab, person and grant that an order is about, where it is about one: they may read its entries. */
+function concerned(
+  { db }: WriterContext,
+  { selector }: Order,
+): Pick<EntryDraft, 'lab' | 'person' | 'grant'> {
+  if ('lab' in selector) return { lab: selector.lab };
+  if ('grant' in selector) {
+    return { lab: readGrant(db, selector.grant)?.spec.lab, grant: selector.grant };
+  }
+  if ('person' in selector) {
+    return { lab: readPerson(db, selector.person)?.labId, person: selector.person };
+  }
+  return {};
+}

@@ -1,10 +1,10 @@
 /** Labs, people and their keys. */
-import { and, eq, isNull } from 'drizzle-orm';
+import { and, eq, inArray, isNull, type SQL } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
 import { ROLES_OF_LAB, type Lab, type LabKind, type Person, type Role } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
-import { readLab, readMeta, readPerson } from '../records.ts';
-import { labs, people, personKeys, tokens } from '../schema.ts';
+import { readGrant, readLab, readMeta, readPerson } from '../records.ts';
+import { grantApprovals, grants, labs, people, personKeys, tokens } from '../schema.ts';
 import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
 
 /** A person to be registered. The key is known by its thumbprint (RFC 7638). */
@@ -91,6 +91,10 @@ export const createPerson = controlOperation(
   },
 );
 
+/**
+ * Removes a person: their tokens end, and approvals that they gave to grants still under review count no
+ * more, in the same transaction.
+ */
 export const removePerson = controlOperation(
   'person.remove',
   (context, args: { by: By; personId: string }, who): Person => {
@@ -99,6 +103,8 @@ export const removePerson = controlOperation(
     if (person.removedAt !== null)
       refuse('already_decided', 'This person has been removed already.');
     context.db.update(people).set({ removedAt: args.by.at }).where(eq(people.id, person.id)).run();
+    const tokensEnded = endTokens(context, eq(tokens.personId, person.id), args.by.at);
+    const approvalsUndone = undoApprovals(context, person.id);
     const removed = mustFind(context, person.id);
     context.changed({ kind: 'person', value: removed });
     context.append({
@@ -109,6 +115,7 @@ export const removePerson = controlOperation(
       ref: person.id,
       lab: person.labId,
       person: person.id,
+      data: { tokensEnded, approvalsUndone },
     });
     return removed;
   },
@@ -119,7 +126,7 @@ export const addPersonKey = controlOperation(
   'person.add_key',
   (context, args: { by: By; personId: string; key: NewPerson['key'] }, who): Person => {
     const person = mustFind(context, args.personId);
-    mustReach(who, { labId: person.labId });
+    mustReach(who, { labId: person.labId, personId: person.id });
     if (person.removedAt !== null) refuse('person_removed');
     if (person.keys.length >= 8)
       refuse('invalid_request', 'A person has at most 8 keys. Remove one first.');
@@ -154,16 +161,8 @@ export const removePersonKey = controlOperation(
       .set({ removedAt: args.by.at })
       .where(eq(personKeys.kid, args.kid))
       .run();
-    const ended = context.db
-      .update(tokens)
-      .set({ revokedAt: args.by.at })
-      .where(
-        and(eq(tokens.personId, person.id), eq(tokens.kid, args.kid), isNull(tokens.revokedAt)),
-      )
-      .returning()
-      .all();
-    const live = ended.filter((token) => token.expiresAt > args.by.at);
-    for (const token of live) context.changed({ kind: 'token', value: token });
+    const ofKey = and(eq(tokens.personId, person.id), eq(tokens.kid, args.kid));
+    const tokensEnded = endTokens(context, ofKey, args.by.at);
     const changed = mustFind(context, person.id);
     context.changed({ kind: 'person', value: changed });
     context.append({
@@ -174,7 +173,7 @@ export const removePersonKey = controlOperation(
       ref: person.id,
       lab: person.labId,
       person: person.id,
-      data: { kid: args.kid, tokensEnded: live.length },
+      data: { kid: args.kid, tokensEnded },
     });
     return changed;
   },
@@ -231,6 +230,39 @@ function insertKey(
     refuse('already_exists', 'This key is or was registered. Make a new one.', {
       param: 'publicKey',
     });
+}
+
+/** Ends tokens. @returns how many of them were live */
+function endTokens(context: WriterContext, which: SQL | undefined, at: number): number {
+  const ended = context.db
+    .update(tokens)
+    .set({ revokedAt: at })
+    .where(and(which, isNull(tokens.revokedAt)))
+    .returning()
+    .all();
+  const live = ended.filter((token) => token.expiresAt > at);
+  for (const token of live) context.changed({ kind: 'token', value: token });
+  return live.length;
+}
+
+/** @returns ids of the grants under review that lost an approval */
+function undoApprovals(context: WriterContext, personId: string): string[] {
+  const { db } = context;
+  const underReview = db
+    .select({ id: grants.id })
+    .from(grants)
+    .where(eq(grants.state, 'submitted'));
+  const undone = db
+    .delete(grantApprovals)
+    .where(and(eq(grantApprovals.personId, personId), inArray(grantApprovals.grantId, underReview)))
+    .returning()
+    .all();
+  const ids = [...new Set(undone.map(({ grantId }) => grantId))];
+  for (const id of ids) {
+    const grant = readGrant(db, id);
+    if (grant) context.changed({ kind: 'grant', value: grant });
+  }
+  return ids;
 }
 
 function mustFind(context: WriterContext, personId: string): Person {

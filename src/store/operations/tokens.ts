@@ -3,6 +3,8 @@ import { and, eq, lt } from 'drizzle-orm';
 import type { EntryActor } from '../../core/audit/entry.ts';
 import { refuse, type DenialCode } from '../../core/denials.ts';
 import type { Purpose } from '../../core/vocabulary.ts';
+import type { WriterContext } from '../context.ts';
+import { readPerson } from '../records.ts';
 import { runs, tokens, usedAssertions } from '../schema.ts';
 import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
 
@@ -16,8 +18,9 @@ interface NewToken {
   expiresAt: number;
 }
 
-/** The client assertion that a token was asked with. */
+/** The client assertion that a token was asked with, and the key that it was checked with. */
 export interface UsedAssertion {
+  kid: string;
   issuer: string;
   jti: string;
   expiresAt: number;
@@ -49,13 +52,7 @@ export const issueToken: Operation<
 > = {
   run(context, { epoch, entryId, actor, token, assertion, access }) {
     if (epoch !== context.epoch) return { stale: true };
-    const [fresh] = context.db
-      .insert(usedAssertions)
-      .values(assertion)
-      .onConflictDoNothing()
-      .returning()
-      .all();
-    if (!fresh) refuse('assertion_replayed');
+    useUp(context, assertion);
     let runId: string | null = null;
     if (access) {
       const { grantId, purpose, run } = access;
@@ -130,13 +127,7 @@ export const denyToken: Operation<
   void
 > = {
   run(context, args) {
-    const [fresh] = context.db
-      .insert(usedAssertions)
-      .values(args.assertion)
-      .onConflictDoNothing()
-      .returning()
-      .all();
-    if (!fresh) refuse('assertion_replayed');
+    useUp(context, args.assertion);
     context.appendDenial({
       id: args.entryId,
       kind: 'token.denied',
@@ -155,15 +146,27 @@ export const denyToken: Operation<
 /** Uses up a client assertion that authenticated something other than a request for a token. */
 export const consumeAssertion: Operation<{ assertion: UsedAssertion }, void> = {
   run(context, { assertion }) {
-    const [fresh] = context.db
-      .insert(usedAssertions)
-      .values(assertion)
-      .onConflictDoNothing()
-      .returning()
-      .all();
-    if (!fresh) refuse('assertion_replayed');
+    useUp(context, assertion);
   },
 };
+
+/**
+ * Uses up an assertion, once; and only if its key is still the person's: the key may have been removed, or
+ * the person, after the assertion was checked.
+ */
+function useUp(context: WriterContext, { kid, ...assertion }: UsedAssertion): void {
+  const person = readPerson(context.db, assertion.issuer);
+  if (!person || person.removedAt !== null || !person.keys.some((key) => key.kid === kid)) {
+    refuse('invalid_client');
+  }
+  const [fresh] = context.db
+    .insert(usedAssertions)
+    .values(assertion)
+    .onConflictDoNothing()
+    .returning()
+    .all();
+  if (!fresh) refuse('assertion_replayed');
+}
 
 /** Ends a token. Ending one that has ended already succeeds and changes nothing. */
 export const revokeToken = controlOperation(
