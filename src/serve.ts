@@ -27,6 +27,12 @@ export function addServe(program: Command): void {
         { url: server.url, dataDir: server.dataDir, endpoints: config.endpoints.length },
         'listening',
       );
+      if (server.broker.readers.hostLabId() === undefined) {
+        log.warn(
+          { dataDir: server.dataDir },
+          'this data directory has no host lab yet, so nobody can log in; make one with "sallyport init"',
+        );
+      }
       const code = await untilStopped(server, log, signalled);
       log.info('stopped');
       if (code !== 0) throw new QuietExit(code);

@@ -55,7 +55,7 @@ export interface RunningServer {
 
 /** @throws with a sentence that says what to do, and nothing left running */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, log, clock = systemClock, writerThread = WRITER_THREAD } = options;
+  const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
   const upstreams = openUpstreams(config);
   const directory = prepareDataDirectory(config.dataDir);
   const settings = { dataDir: directory.path, origin: config.log.origin };
@@ -71,12 +71,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
-    if (broker.readers.hostLabId() === undefined) {
-      log.warn(
-        { dataDir: directory.path },
-        'this data directory has no host lab yet, so nobody can log in; make one with "sallyport init"',
-      );
-    }
     return serve(config, broker, listener, upstreams, directory);
   } catch (error) {
     listener?.hangUp();

@@ -10,7 +10,12 @@ const serverSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   port: z.int().min(0).max(65_535).default(8787),
   publicUrl: z
-    .url({ protocol: /^https?$/ })
+    .url({
+      protocol: /^https?$/,
+      error: 'must be an http:// or https:// URL',
+      // What is no URL at all is not looked at any further.
+      abort: true,
+    })
     .refine(
       (url) => new URL(url).pathname === '/' && !url.includes('?') && !url.includes('#'),
       'must be an origin such as https://sallyport.example, without a path',

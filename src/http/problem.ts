@@ -71,7 +71,7 @@ export function problemOf(error: RefusedError, requestId: string): Problem {
 export function retryAfterSeconds({ code, retryAfterMs }: Refusal): number | undefined {
   const { status } = DENIALS[code];
   if (status === 503) return 1;
-  if (status === 429) return Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000));
+  if (status === 429) return Math.min(60, Math.max(1, Math.ceil((retryAfterMs ?? 1000) / 1000)));
   return undefined;
 }
 

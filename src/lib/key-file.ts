@@ -66,7 +66,7 @@ export function loadKeyFile(path: string): KeyObject {
     const key = parseKey(path, readFileSync(file, 'utf8'));
     if (key.asymmetricKeyType !== 'ed25519') {
       throw new KeyFileError(
-        `The key ${path} is of type ${key.asymmetricKeyType ?? 'unknown'}; Ed25519 is needed.`,
+        `The key ${path} is not an Ed25519 key, but one of type ${key.asymmetricKeyType ?? 'unknown'}.`,
       );
     }
     return key;

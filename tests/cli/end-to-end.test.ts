@@ -207,7 +207,7 @@ describe('a grant, from key to evidence', () => {
     const researcher = ids['researcher'] ?? '';
     await cli.json('person', 'keygen', '--out', file('second.pem'));
     const { keys } = await jsonAs<{ keys: { kid: string }[] }>(
-      'lead',
+      'researcher',
       'person',
       'add-key',
       researcher,

@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => test.close());
 
-const METADATA = '/.well-known/oauth-protected-resource"';
+const METADATA = '/.well-known/oauth-protected-resource/api/v1"';
 
 describe('without a good token', () => {
   it.each(PROTECTED.map((route) => [`${route.method} ${route.path}`, route] as const))(

@@ -93,11 +93,19 @@ describe("another partner's lead", () => {
       `/tokens?person=${researcher.id}`,
       `/tokens?grant=${grant.id}`,
       '/orders',
-      `/log/entries?ref=${grant.id}`,
       `/log/entries?grant=${grant.id}`,
     ]) {
       const answer = await api.get(otherLead, path);
       expect([path, answer.status, answer.body.items]).toEqual([path, 200, []]);
+    }
+  });
+
+  it('sees in the log no more of the other lab than what it was itself refused', async () => {
+    const { otherLead, otherPartner } = people;
+    const { body } = await api.get(otherLead, `/log/entries?ref=${grant.id}`);
+    expect(body.items.length).toBeGreaterThan(0);
+    for (const { entry } of body.items) {
+      expect([entry.kind, entry.actor.lab]).toEqual(['action.denied', otherPartner.id]);
     }
   });
 
@@ -119,7 +127,13 @@ describe("another partner's lead", () => {
       '/endpoints',
       '/log/entries',
     ]) {
-      const text = JSON.stringify((await api.get(people.otherLead, path)).body);
+      const { body } = await api.get(people.otherLead, path);
+      // Refusals repeat the ids that the lead had tried.
+      const text = JSON.stringify(
+        body.items.filter(
+          ({ entry }: { entry?: { kind: string } }) => entry?.kind !== 'action.denied',
+        ),
+      );
       for (const id of [partner.id, partner.name, lead.id, researcher.id, grant.id])
         expect(text.includes(id) ? `${id} in ${path}` : '').toBe('');
     }

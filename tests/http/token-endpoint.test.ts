@@ -184,7 +184,7 @@ describe('client authentication', () => {
     await api.post(people.lead, `/people/${other.id}/remove`);
     expect((await post(await tokenForm(test, other))).body.error).toBe('invalid_client');
     const answer = await request(test.url).get('/api/v1/me').set('authorization', `Bearer ${held}`);
-    expect([answer.status, answer.body.code]).toEqual([403, 'person_removed']);
+    expect([answer.status, answer.body.code]).toEqual([401, 'token_revoked']);
   });
 
   it('what is refused is counted, and recorded in aggregate', async () => {

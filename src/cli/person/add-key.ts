@@ -15,10 +15,10 @@ interface AddKeyOptions extends BrokerOptions {
 
 export function addPersonAddKey(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'add-key', {
-    summary: 'Register another key of a person',
+    summary: 'Register another key of yours',
     examples: ['sallyport person add-key per_01… --public-key new.pem.pub.json'],
   })
-    .argument('<id>', 'the person', id('per'))
+    .argument('<id>', 'you: nobody adds a key to somebody else', id('per'))
     .requiredOption('--public-key <file>', 'the public key, as "person keygen" writes it')
     .action(async (personId: string, options: AddKeyOptions) => {
       const publicKey = readPublicKey(options.publicKey);
