@@ -20,6 +20,7 @@ import type { Logger } from './lib/log.ts';
 import { listen, type Listener } from './listener.ts';
 import { openSigningKey } from './oauth/signing-key.ts';
 import { Store } from './store/client.ts';
+import { canNarrow } from './store/context.ts';
 import { prepareDataDirectory, type DataDirectory } from './store/data-directory.ts';
 import { Readers } from './store/readers.ts';
 
@@ -89,7 +90,7 @@ async function assemble(
   const readers = new Readers(directory.database);
   const policy = new Policy(readers.readPolicy(clock()), 0);
   const live = new LiveRequests(clock);
-  const parts = { store, live, clock, log };
+  const parts = { store, clock, log };
   return {
     clock,
     log,
@@ -120,10 +121,7 @@ function serve(
   store.subscribe({
     onPolicyChanged(changes, epoch) {
       policy.apply(changes, epoch);
-      // A new token takes nothing from anyone.
-      if (changes.some(({ kind, value }) => kind !== 'token' || value.revokedAt !== null)) {
-        live.decideAgain();
-      }
+      if (changes.some(canNarrow)) live.decideAgain();
     },
     onFatal: (reason) => fail(reason),
   });
@@ -134,7 +132,11 @@ function serve(
     tokens,
     upstreams,
     settings: {
-      body: { maxBytes: config.gateway.maxBodyBytes, timeoutMs: config.gateway.bodySeconds * 1000 },
+      body: {
+        maxBytes: config.gateway.maxBodyBytes,
+        timeoutMs: config.gateway.bodySeconds * 1000,
+        memory: { used: 0, most: config.gateway.maxBufferedBytes },
+      },
       maxResponseBytes: config.gateway.maxResponseBytes,
       requestMs: config.gateway.requestSeconds * 1000,
     },
@@ -147,7 +149,7 @@ function serve(
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   const timers = [
-    setInterval(() => tidy(broker), TIDY_EVERY_MS),
+    setInterval(() => tidy(broker, gateway.settings.requestMs), TIDY_EVERY_MS),
     setInterval(() => {
       if (!store.isWritable) store.write('probe', { at: clock() }).catch(() => undefined);
     }, PROBE_EVERY_MS),
@@ -205,9 +207,9 @@ function isGatewayPath({ url = '' }: IncomingMessage): boolean {
   return url === '/v1' || url.startsWith('/v1/') || url.startsWith('/v1?');
 }
 
-function tidy({ policy, store, clock, log }: Broker): void {
+function tidy({ policy, store, clock, log }: Broker, longestRequestMs: number): void {
   const now = clock();
-  policy.forgetExpiredTokens(now);
+  policy.forgetTokensExpiredBefore(now - longestRequestMs);
   store
     .write('forgetExpiredAssertions', { now })
     .catch((error: unknown) =>

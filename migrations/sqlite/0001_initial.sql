@@ -140,7 +140,8 @@ CREATE TABLE requests (
   -- Salt of the commitments in the request's entries. Destroying it leaves every proof valid.
   salt                BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX requests_by_grant_time ON requests (grant_id, admitted_at);
+-- Covers what the trailing windows are loaded from.
+CREATE INDEX requests_by_grant_time ON requests (grant_id, admitted_at, person_id, requests, tokens_charged);
 CREATE INDEX requests_open ON requests (id) WHERE state = 'open';
 
 -- person_id '' is the grant as a whole.
@@ -169,6 +170,7 @@ CREATE TABLE entries (
   bytes     BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entries_by_ref ON entries (ref, idx) WHERE ref IS NOT NULL;
+CREATE INDEX entries_by_kind ON entries (kind, idx);
 CREATE INDEX entries_by_lab ON entries (lab_id, idx);
 CREATE INDEX entries_by_person ON entries (person_id, idx);
 CREATE INDEX entries_by_grant ON entries (grant_id, idx);

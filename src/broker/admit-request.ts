@@ -1,7 +1,7 @@
 /** Admitting a request to a protected endpoint: decide, reserve, record; in this order, or not at all. */
 import { decideAccess, type Decision } from '../core/access.ts';
 import type { EntryDraft, Json } from '../core/audit/entry.ts';
-import { RefusedError, refuse, type Refusal } from '../core/denials.ts';
+import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Amount, ScopeCaps } from '../core/limits.ts';
 import { requestEntryParts, type RequestFacts } from '../core/requests.ts';
@@ -37,7 +37,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<R
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
       const epoch = policy.epoch;
       const at = clock();
-      const decision = decide(at);
+      const decision = isExpired(broker, facts, at) ? EXPIRED : decide(at);
       if (!decision.allowed)
         return await denyRequest(broker, requestEntryParts(facts), decision.refusal, input.data);
       const { requestId, personId, grantId } = facts;
@@ -63,7 +63,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<R
       );
       if (!reserved.stale) return reserved;
     }
-    return refuse('log_unavailable');
+    return await denyRequest(broker, requestEntryParts(facts), refusal('too_busy'), input.data);
   } catch (error) {
     live.leave(facts.requestId);
     throw error;
@@ -93,6 +93,17 @@ export async function denyRequest(
   throw new RefusedError(why);
 }
 
+const EXPIRED: Decision = { allowed: false, refusal: refusal('token_expired') };
+
+/**
+ * A token authorises the beginning of a request: one that ran out while the body arrived begins nothing. A
+ * stream that has begun may outlive it, so that clients can renew tokens unnoticed.
+ */
+function isExpired({ policy }: Broker, { tokenId }: RequestFacts, now: number): boolean {
+  const token = policy.token(tokenId);
+  return token !== undefined && token.expiresAt <= now;
+}
+
 function decideRequest(
   broker: Broker,
   facts: RequestFacts,
@@ -107,12 +118,8 @@ function decideRequest(
       allowed: false,
       refusal: { code: 'invalid_token', message: 'The person is not known.' },
     };
-  if (token && token.revokedAt !== null) {
-    return {
-      allowed: false,
-      refusal: { code: 'token_revoked', message: 'The access token has been revoked.' },
-    };
-  }
+  if (!token) return { allowed: false, refusal: refusal('invalid_token') };
+  if (token.revokedAt !== null) return { allowed: false, refusal: refusal('token_revoked') };
   const { purpose, operation, endpoint, model } = facts;
   return decideAccess(
     {

@@ -42,7 +42,7 @@ export async function issueToken(broker: Broker, request: TokenRequest): Promise
     const issued = await tryToIssue(broker, client, request.access);
     if (issued) return issued;
   }
-  return refuse('log_unavailable');
+  return refuse('too_busy');
 }
 
 async function tryToIssue(

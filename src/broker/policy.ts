@@ -87,9 +87,9 @@ export class Policy {
     return this.#orders;
   }
 
-  /** Forgets tokens that have expired: they would be refused for that before they are looked up. */
-  forgetExpiredTokens(now: number): void {
+  /** Forgets tokens that expired before a moment: no stream that began with one can be running any more. */
+  forgetTokensExpiredBefore(moment: number): void {
     for (const token of this.#tokens.values())
-      if (token.expiresAt <= now) this.#tokens.delete(token.id);
+      if (token.expiresAt < moment) this.#tokens.delete(token.id);
   }
 }

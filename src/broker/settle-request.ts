@@ -5,7 +5,6 @@ import { mintId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Store } from '../store/client.ts';
 import type { SettleArgs } from '../store/operations/requests.ts';
-import type { LiveRequests } from './live-requests.ts';
 
 export type Settlement = Omit<SettleArgs, 'at' | 'entryId'>;
 
@@ -18,16 +17,14 @@ const RETRY_EVERY_MS = 250;
  */
 export class Settler {
   readonly #store: Store;
-  readonly #live: LiveRequests;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #unsettled = new Map<string, Settlement>();
   #timer: NodeJS.Timeout | undefined;
   #retrying = false;
 
-  constructor(parts: { store: Store; live: LiveRequests; clock: Clock; log: Logger }) {
+  constructor(parts: { store: Store; clock: Clock; log: Logger }) {
     this.#store = parts.store;
-    this.#live = parts.live;
     this.#clock = parts.clock;
     this.#log = parts.log;
   }
@@ -43,7 +40,6 @@ export class Settler {
    * @throws RefusedError `log_unavailable`; the settlement is then tried again by itself
    */
   async settle(settlement: Settlement): Promise<void> {
-    this.#live.leave(settlement.requestId);
     try {
       await this.#write(settlement);
     } catch (error) {

@@ -38,7 +38,8 @@ const logSchema = z.strictObject({
 });
 
 const gatewaySchema = z.strictObject({
-  maxBodyBytes: z.int().min(1024).max(268_435_456).default(16_777_216),
+  maxBodyBytes: z.int().min(1024).max(268_435_456).default(4_194_304),
+  maxBufferedBytes: z.int().min(1024).max(17_179_869_184).default(268_435_456),
   maxResponseBytes: z.int().min(1024).max(1_073_741_824).default(67_108_864),
   bodySeconds: seconds(1, 600, 30),
   connectSeconds: seconds(0.1, 60, 5),

@@ -210,6 +210,7 @@ export const DENIALS = {
     'api_error',
     'The audit log cannot be written, so nothing is forwarded. Try again soon.',
   ),
+  too_busy: later(503, 'api_error', 'The broker has more to do than it can take. Try again soon.'),
   shutting_down: later(503, 'api_error', 'The broker is shutting down. Try again soon.'),
   upstream_unreachable: later(
     502,
@@ -224,8 +225,8 @@ export const DENIALS = {
     'The model endpoint ended its answer before it was complete.',
   ),
   upstream_credential_refused: no(
-    502,
-    'api_error',
+    403,
+    'permission_error',
     'The model endpoint refused the credential of the host lab. Tell the host lab.',
   ),
   unexpected: no(

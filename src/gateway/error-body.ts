@@ -28,14 +28,20 @@ export function errorBody(
 /** SDKs ignore a longer Retry-After, or stop retrying. */
 const LONGEST_RETRY_AFTER_SECONDS = 60;
 
+interface RefusalOptions {
+  headers?: Record<string, string>;
+  /** Whether an SDK may try again, where that differs from what the code says. */
+  retry?: boolean;
+}
+
 /** Answers with an error. Whatever could be retried with success says so, and nothing else does. */
 export function sendRefusal(
   res: ServerResponse,
   why: Refusal,
   requestId: string,
-  headers: Record<string, string> = {},
+  { headers = {}, retry = DENIALS[why.code].retry }: RefusalOptions = {},
 ): void {
-  const { status, retry } = DENIALS[why.code];
+  const { status } = DENIALS[why.code];
   const body = JSON.stringify(errorBody(why, requestId));
   const retryAfter: Record<string, string> = retry
     ? { 'retry-after': String(retryAfterSeconds(why)) }

@@ -11,6 +11,7 @@ import type { RequestFacts, Usage } from '../core/requests.ts';
 import {
   MalformedBody,
   checkScope,
+  modelOf,
   mostOutputTokens,
   type Inspection,
   type JsonObject,
@@ -42,27 +43,67 @@ export async function forward(
   res: ServerResponse,
   passage: Passage,
 ): Promise<void> {
-  const asked = await readJsonBody(req, gateway.settings.body);
-  const checked = checkContent(gateway, req, passage, asked);
-  const abort = new AbortController();
-  const end = (ended: Ended): void => abort.abort(ended);
-  const timer = setTimeout(
-    () =>
-      end(
-        new Ended(
-          'deadline',
-          refusal('upstream_timeout', 'The request took longer than this broker allows.'),
-        ),
-      ),
-    gateway.settings.requestMs,
-  );
-  res.once('close', () => {
-    clearTimeout(timer);
-    if (!res.writableFinished)
-      end(new Ended('client_gone', refusal('invalid_request', 'The client went away.')));
+  const { memory } = gateway.settings.body;
+  const { value: asked, bytes } = await readJsonBody(req, gateway.settings.body);
+  try {
+    const checked = checkContent(gateway, req, passage, asked);
+    const abort = new AbortController();
+    const unwatch = watch(req, res, abort, gateway.settings.requestMs);
+    try {
+      const exchange = await admit(gateway, req, res, passage, checked, abort);
+      await dispatch(gateway, exchange, passage, checked, asked);
+      // Until its last byte has left, an order still finds it.
+      await left(req, res);
+    } finally {
+      unwatch();
+      gateway.broker.live.leave(passage.requestId);
+    }
+  } finally {
+    memory.used -= bytes;
+  }
+}
+
+/** Raises the signal when the client has gone or the time is up; and heeds it where an answer is on its way out. */
+function watch(
+  req: IncomingMessage,
+  res: ServerResponse,
+  abort: AbortController,
+  requestMs: number,
+): () => void {
+  const late = refusal('upstream_timeout', 'The request took longer than this broker allows.');
+  const timer = setTimeout(() => abort.abort(new Ended('deadline', late)), requestMs);
+  const gone = (): void => {
+    const why = refusal('invalid_request', 'The client went away.');
+    if (!res.writableFinished) abort.abort(new Ended('client_gone', why));
+  };
+  // Of the socket, too: a response that waits behind another in a pipeline does not hear of its end.
+  const { socket } = req;
+  res.once('close', gone);
+  socket.once('close', gone);
+  if (socket.destroyed) gone();
+  abort.signal.addEventListener('abort', () => {
+    // All of the answer is written, and the client has not taken it: what it has not got it does not get.
+    if (res.writableEnded && !res.writableFinished) res.destroy();
   });
-  const exchange = await admit(gateway, req, res, passage, checked, abort);
-  await dispatch(gateway, exchange, passage, checked, asked);
+  return () => {
+    clearTimeout(timer);
+    res.off('close', gone);
+    socket.off('close', gone);
+  };
+}
+
+/** Resolves when an answer has left, or nobody is there to take it. */
+async function left(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  if (res.writableFinished || res.destroyed || req.socket.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      res.off('finish', done).off('close', done);
+      req.socket.off('close', done);
+      resolve();
+    };
+    res.once('finish', done).once('close', done);
+    req.socket.once('close', done);
+  });
 }
 
 interface Checked {
@@ -83,15 +124,15 @@ function checkContent(
   asked: JsonObject,
 ): Checked {
   const grant = caller.grant ?? refuse('grant_unknown');
-  const first = inspect(dialect, asked);
-  const endpoint = findEndpoint(gateway, grant, dialect, first.model);
+  const model = orMalformed(() => modelOf(asked));
+  const endpoint = findEndpoint(gateway, grant, dialect, model);
   const most = mostOutputTokens(grant.spec.features, endpoint.features);
   const prepared = dialect.prepare(asked, {
     maxOutputTokens: most,
     maxOutputTokensField: endpoint.maxOutputTokensField,
   });
-  // Inspected again as it will be sent, so that what is authorised is what is dispatched.
-  const inspection = inspect(dialect, prepared);
+  // Inspected as it will be sent: what is authorised is what is dispatched.
+  const inspection = orMalformed(() => dialect.inspect(prepared));
   const why = checkScope(
     inspection,
     grant.spec.features,
@@ -121,9 +162,9 @@ function checkContent(
   };
 }
 
-function inspect(dialect: Dialect, body: JsonObject): Inspection {
+function orMalformed<T>(inspect: () => T): T {
   try {
-    return dialect.inspect(body);
+    return inspect();
   } catch (error) {
     if (error instanceof MalformedBody)
       return refuse('invalid_request', error.message, { param: error.field });
@@ -274,25 +315,31 @@ async function dispatch(
       stream: inspection.stream,
       signal,
     });
-    if (inspection.stream && isStream(answer)) await sendStream(exchange, answer, asked);
+    if (inspection.stream && isStream(answer)) await sendStream(exchange, answer, asked, upstream);
     else await sendWholeAnswer(exchange, answer, { streamAsked: inspection.stream, upstream });
-  } catch (error) {
-    if (res.headersSent || exchange.isSettled) {
-      if (!res.headersSent) sendRefusal(res, reasonOf(error, signal), requestId);
-      return;
+  } catch (thrown) {
+    let error = thrown;
+    if (!exchange.isSettled && !res.headersSent) {
+      const ended = endedBy(error, signal, forwarded);
+      const usage: Usage = ended.mayHaveArrived
+        ? usageFrom({}, body.length, exchange.receivedBytes)
+        : NO_USAGE;
+      const { end, why } = ended;
+      try {
+        await exchange.settle({
+          end,
+          why: end === 'client_gone' ? undefined : why,
+          usage,
+          forwarded: ended.mayHaveArrived,
+        });
+        if (!res.destroyed) sendRefusal(res, why, requestId);
+        return;
+      } catch (failure) {
+        error = failure;
+      }
     }
-    const ended = endedBy(error, signal, forwarded);
-    const { end, why } = ended;
-    const usage: Usage = ended.mayHaveArrived
-      ? usageFrom({}, body.length, exchange.receivedBytes)
-      : NO_USAGE;
-    await exchange.settle({
-      end,
-      why: end === 'client_gone' ? undefined : why,
-      usage,
-      forwarded: ended.mayHaveArrived,
-    });
-    if (!res.destroyed) sendRefusal(res, why, requestId);
+    // It may have reached the upstream, and been paid for: not to be tried again by itself.
+    if (!res.headersSent) sendRefusal(res, reasonOf(error, signal), requestId, { retry: false });
   }
 }
 

@@ -54,7 +54,7 @@ function answerError(
     gateway.broker.log.error({ requestId, err: describe(error) }, 'request failed');
   const why = error instanceof RefusedError ? error.refusal : refusal('unexpected');
   if (res.headersSent) res.destroy();
-  else sendRefusal(res, why, requestId, challengeFor(gateway, why));
+  else sendRefusal(res, why, requestId, { headers: challengeFor(gateway, why) });
 }
 
 async function handle(

@@ -7,6 +7,14 @@ export interface BodyBounds {
   maxBytes: number;
   /** Milliseconds from the first look at the body to its last byte. */
   timeoutMs: number;
+  /** Bytes of all bodies that are held at the moment, and how many there may be. */
+  memory: { used: number; most: number };
+}
+
+export interface JsonBody {
+  value: JsonObject;
+  /** Counted in `memory.used` until the request has ended; whoever reads a body takes them off again. */
+  bytes: number;
 }
 
 /**
@@ -14,12 +22,21 @@ export interface BodyBounds {
  *
  * @throws RefusedError for what is too large, too slow, compressed, not UTF-8 or not a JSON object
  */
-export async function readJsonBody(req: IncomingMessage, bounds: BodyBounds): Promise<JsonObject> {
+export async function readJsonBody(req: IncomingMessage, bounds: BodyBounds): Promise<JsonBody> {
   const type = (req.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json') refuse('unsupported_media_type');
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') refuse('unsupported_media_type');
   const bytes = await readBytes(req, bounds);
+  try {
+    return { value: parse(bytes), bytes: bytes.length };
+  } catch (error) {
+    bounds.memory.used -= bytes.length;
+    throw error;
+  }
+}
+
+function parse(bytes: Buffer): JsonObject {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -36,7 +53,10 @@ export async function readJsonBody(req: IncomingMessage, bounds: BodyBounds): Pr
   return isObject(value) ? value : refuse('invalid_json', 'The body must be a JSON object.');
 }
 
-function readBytes(req: IncomingMessage, { maxBytes, timeoutMs }: BodyBounds): Promise<Buffer> {
+function readBytes(
+  req: IncomingMessage,
+  { maxBytes, timeoutMs, memory }: BodyBounds,
+): Promise<Buffer> {
   const tooLarge = (): never =>
     refuse(
       'body_too_large',
@@ -59,6 +79,7 @@ function readBytes(req: IncomingMessage, { maxBytes, timeoutMs }: BodyBounds): P
     };
     const fail = (refuseIt: () => never): void => {
       done();
+      memory.used -= length;
       req.pause();
       try {
         refuseIt();
@@ -68,7 +89,9 @@ function readBytes(req: IncomingMessage, { maxBytes, timeoutMs }: BodyBounds): P
     };
     const onData = (chunk: Buffer): void => {
       length += chunk.length;
+      memory.used += chunk.length;
       if (length > maxBytes) fail(tooLarge);
+      else if (memory.used > memory.most) fail(() => refuse('too_busy'));
       else chunks.push(chunk);
     };
     const onEnd = (): void => {

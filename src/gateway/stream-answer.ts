@@ -6,10 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
-import type { StreamScanner } from './dialects/dialect.ts';
+import { parseObject, type StreamScanner } from './dialects/dialect.ts';
 import { Ended, endOf, usageFrom, type Exchange } from './exchange.ts';
-import { EventSplitter, EventTooLong } from './sse.ts';
-import { UpstreamFailure, failureOf } from './upstream.ts';
+import { EventSplitter, EventTooLong, dataOf } from './sse.ts';
+import { UpstreamFailure, failureOf, type Upstream } from './upstream.ts';
 
 /** Whoever was told the end, or told us, and does not hang up is hung up on after this long. */
 const LINGER_MS = 2_000;
@@ -30,8 +30,9 @@ export async function sendStream(
   exchange: Exchange,
   answer: Dispatcher.ResponseData,
   asked: JsonObject,
+  upstream: Upstream,
 ): Promise<void> {
-  const { dialect, res, headers, signal } = exchange.parts;
+  const { dialect, res, headers, requestId, signal } = exchange.parts;
   const scanner = dialect.scanner(asked);
   const meter = { bytes: 0 };
   res.writeHead(200, {
@@ -51,7 +52,9 @@ export async function sendStream(
       forwarded: true,
       modelAnswered: scanner.model(),
     });
-    res.end(last.event);
+    // An order can have come while the outcome was recorded.
+    signal.throwIfAborted();
+    res.end(isFit(last, upstream) ? last.event : dialect.errorEvent(UNFIT, requestId));
   } catch (error) {
     const ended = signal.aborted ? Ended.from(signal.reason) : endedBy(error);
     answer.body.on('error', () => undefined).destroy();
@@ -63,10 +66,9 @@ export async function sendStream(
       forwarded: true,
       modelAnswered: scanner.model(),
     });
-    await Promise.race([
-      settled.catch(() => undefined),
-      delay(LOG_PATIENCE_MS, undefined, { ref: false }),
-    ]);
+    const recorded = settled.catch(() => undefined);
+    const patience = delay(LOG_PATIENCE_MS, undefined, { ref: false });
+    await (ended.end === 'cut' ? Promise.race([recorded, patience]) : recorded);
     endWithError(exchange, ended.why);
     await settled;
   }
@@ -75,6 +77,15 @@ export async function sendStream(
 interface LastEvent {
   event: Buffer;
   isError: boolean;
+}
+
+const UNFIT = refusal('upstream_incomplete', 'The model endpoint ended its answer with an error.');
+
+/** Whether a last event may be passed on: an error that quotes the host's credential may not. */
+function isFit({ event, isError }: LastEvent, upstream: Upstream): boolean {
+  if (!isError) return true;
+  const resolved = JSON.stringify(parseObject(dataOf(event)) ?? event.toString('utf8'));
+  return !upstream.quotesCredential(resolved);
 }
 
 /** Passes events on until the terminal one, which it hands back. Undefined: the upstream ended without one. */
@@ -136,7 +147,7 @@ function letFinish(body: Readable): void {
 }
 
 const TEXT_FOLLOWS =
-  /"(?:content|text|thinking|reasoning_content|refusal|arguments|partial_json)"\s*:\s*"/g;
+  /"(?:content|text|thinking|reasoning|reasoning_content|refusal|arguments|partial_json)"\s*:\s*"/g;
 
 /** How much of an event is the model's text, roughly: for estimates where the upstream reports no usage. */
 function contentBytes(event: Buffer): number {

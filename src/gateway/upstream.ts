@@ -103,9 +103,9 @@ export class Upstream {
     }
   }
 
-  /** Whether bytes hold this endpoint's credential, so that nobody may see them. */
-  quotesCredential(bytes: Buffer): boolean {
-    return this.#credential !== undefined && bytes.includes(this.#credential);
+  /** Whether a text holds this endpoint's credential, so that nobody may see it. Escapes must be resolved. */
+  quotesCredential(text: string): boolean {
+    return this.#credential !== undefined && text.includes(this.#credential);
   }
 
   close(): Promise<void> {

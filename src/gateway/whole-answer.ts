@@ -20,12 +20,11 @@ export async function sendWholeAnswer(
   answer: Dispatcher.ResponseData,
   { streamAsked, upstream }: { streamAsked: boolean; upstream: Upstream },
 ): Promise<void> {
-  const { dialect, res, headers, requestBytes } = exchange.parts;
+  const { dialect, res, headers, requestBytes, signal } = exchange.parts;
   const bytes = await readAll(exchange, answer);
   const body = parseObject(bytes.toString('utf8'));
   const status = answer.statusCode;
-  if (status >= 400)
-    return sendUpstreamError(exchange, answer, upstream.quotesCredential(bytes) ? undefined : body);
+  if (status >= 400) return sendUpstreamError(exchange, answer, body, upstream);
   const usage = usageFrom((body && dialect.usageOf(body)) ?? {}, requestBytes, bytes.length);
   if (status !== 200 || !body || streamAsked) {
     const why = refusal(
@@ -48,6 +47,8 @@ export async function sendWholeAnswer(
     forwarded: true,
     modelAnswered: typeof body['model'] === 'string' ? body['model'] : undefined,
   });
+  // An order can have come while the outcome was recorded.
+  signal.throwIfAborted();
   res.writeHead(200, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': bytes.length,
@@ -81,8 +82,9 @@ async function sendUpstreamError(
   exchange: Exchange,
   answer: Dispatcher.ResponseData,
   body: JsonObject | undefined,
+  upstream: Upstream,
 ): Promise<void> {
-  const { res, requestId } = exchange.parts;
+  const { res, requestId, signal } = exchange.parts;
   const status = answer.statusCode;
   const ours = status === 401 || status === 403 || status === 407;
   const why = ours ? refusal('upstream_credential_refused') : undefined;
@@ -94,8 +96,10 @@ async function sendUpstreamError(
     forwarded: true,
   });
   if (why) throw new AnswerUnusable(why);
-  const error = body && 'error' in body ? body : wrapped(status, requestId);
-  const bytes = Buffer.from(JSON.stringify(error), 'utf8');
+  signal.throwIfAborted();
+  const passed = body && 'error' in body ? JSON.stringify(body) : undefined;
+  const isFit = passed !== undefined && !upstream.quotesCredential(passed);
+  const bytes = Buffer.from(isFit ? passed : JSON.stringify(wrapped(status, requestId)), 'utf8');
   const retryAfter = answer.headers['retry-after'];
   res.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
@@ -103,7 +107,7 @@ async function sendUpstreamError(
     'cache-control': 'no-store',
     [SOURCE_HEADER]: 'upstream',
     ...(typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter)
-      ? { 'retry-after': retryAfter }
+      ? { 'retry-after': String(Math.min(60, Number(retryAfter))) }
       : {}),
   });
   res.end(bytes);

@@ -10,6 +10,9 @@ import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts'
 /** A caller is told within this time that the log cannot be written, however the disk hangs. */
 const WRITE_DEADLINE_MS = 900;
 
+/** The writer may take this long to finish what is queued when the broker stops. */
+const STOP_DEADLINE_MS = 5_000;
+
 /** Most calls that wait for the writer: bounds memory when the disk is slow. */
 const MAX_WAITING = 20_000;
 
@@ -135,7 +138,10 @@ export class Store {
     if (this.#gone === undefined) {
       const stopped = new Promise<void>((resolve) => (this.#stopped = resolve));
       this.#send({ kind: 'stop' });
+      // A disk that hangs must not keep the process: what it did not take is closed at the next start.
+      const patience = setTimeout(() => this.#stopped?.(), STOP_DEADLINE_MS);
       await stopped;
+      clearTimeout(patience);
     }
     await this.#worker.terminate();
   }

@@ -34,6 +34,22 @@ export type PolicyChange =
   | { kind: 'order'; value: Order }
   | { kind: 'token'; value: LiveToken };
 
+/** Whether somebody who was allowed something before may be refused it now. */
+export function canNarrow(change: PolicyChange): boolean {
+  switch (change.kind) {
+    case 'order':
+      return true;
+    case 'grant':
+      return ['active', 'revoked', 'closed'].includes(change.value.state);
+    case 'person':
+      return change.value.removedAt !== null;
+    case 'token':
+      return change.value.revokedAt !== null;
+    case 'lab':
+      return false;
+  }
+}
+
 export interface LogIdentity {
   /** Origin of the log, as in its checkpoints. */
   origin: string;
@@ -86,7 +102,7 @@ export class WriterContext {
       .get()?.idx;
     this.#next = last === null || last === undefined ? 0 : last + 1;
     this.#host = readMeta(this.db, 'host_lab') ?? '';
-    this.ledger.forgetWindows();
+    this.ledger.undoCounts();
   }
 
   /** Number of entries in the log, those of the open transaction included. */
@@ -153,11 +169,11 @@ export class WriterContext {
 
   /**
    * Notes a change of policy. The epoch moves at once, not at the commit: the next call of the same batch
-   * must not pass on facts from before. A new token takes nothing from anyone, so it moves no epoch.
+   * must not pass on facts from before. What takes nothing from anyone moves no epoch.
    */
   changed(change: PolicyChange): void {
     this.changes.push(change);
-    if (change.kind !== 'token' || change.value.revokedAt !== null) this.epoch += 1;
+    if (canNarrow(change)) this.epoch += 1;
   }
 
   writeMeta(key: string, value: string): void {

@@ -44,13 +44,14 @@ export const MAX_BATCH = 512;
 export class GroupCommit {
   readonly #context: WriterContext;
   readonly #connection: Database.Database;
-  readonly #inode: bigint;
+  readonly #inodes = new Map<string, bigint>();
   readonly #totalChanges: Database.Statement<[]>;
 
   constructor(context: WriterContext) {
     this.#context = context;
     this.#connection = context.db.$client;
-    this.#inode = inodeOf(this.#connection.name);
+    const inode = inodeOf(this.#connection.name);
+    if (inode !== undefined) this.#inodes.set(this.#connection.name, inode);
     this.#totalChanges = this.#connection.prepare('SELECT total_changes()').pluck();
   }
 
@@ -60,16 +61,13 @@ export class GroupCommit {
     const epoch = context.epoch;
     context.changes = [];
     try {
-      this.#mustBeTheSameFile();
-    } catch (error) {
-      return { ...this.#allFailed(calls, epoch), fatal: String(error) };
-    }
-    try {
       this.#connection.exec('BEGIN IMMEDIATE');
       const before = this.#totalChanges.get();
       const answers = calls.map((call) => this.#runOne(call));
       // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
       this.#connection.exec('COMMIT');
+      this.#mustBeTheSameFiles();
+      context.ledger.keepCounts();
       const wrote = this.#totalChanges.get() !== before;
       return { answers, changes: context.changes, epoch: context.epoch, wrote };
     } catch (error) {
@@ -103,7 +101,7 @@ export class GroupCommit {
       if (!(error instanceof RefusedError)) {
         return {
           id,
-          failed: error instanceof Error ? (error.stack ?? error.message) : String(error),
+          failed: `${name}: ${describe(error)}`,
         };
       }
       const entry = operation.denied?.(context, args, error.refusal);
@@ -127,16 +125,26 @@ export class GroupCommit {
   }
 
   /**
-   * SQLite goes on writing to a file that has been deleted or replaced, and everything since would be
-   * lost at the next start. So the path must still lead to the file that was opened.
+   * SQLite goes on writing to files that have been deleted or replaced, and everything since would be lost
+   * at the next start. So after each commit, before anybody hears of it, the paths must still lead to the
+   * files that are open: the database, and its write-ahead log, which appears with the first write.
    */
-  #mustBeTheSameFile(): void {
-    if (inodeOf(this.#connection.name) !== this.#inode) {
-      throw new Error(
-        `The database ${this.#connection.name} was deleted or replaced while the broker was running.`,
-      );
+  #mustBeTheSameFiles(): void {
+    for (const path of [this.#connection.name, `${this.#connection.name}-wal`]) {
+      const inode = inodeOf(path);
+      const known = this.#inodes.get(path) ?? inode;
+      if (inode === undefined || inode !== known) {
+        throw new Error(`${path} was deleted or replaced while the broker was running.`);
+      }
+      this.#inodes.set(path, inode);
     }
   }
+}
+
+/** Without the values that drizzle puts into its messages: they go to the operational log. */
+function describe(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
 }
 
 function isLogFailure(error: unknown): boolean {
@@ -144,7 +152,6 @@ function isLogFailure(error: unknown): boolean {
   return error instanceof Error && error.cause !== undefined && isLogFailure(error.cause);
 }
 
-function inodeOf(path: string): bigint {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return found ? found.ino : -1n;
+function inodeOf(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }

@@ -13,8 +13,20 @@ interface Scope {
 
 interface Windows {
   minute: TrailingWindow;
-  day: TrailingWindow;
+  /** Loaded once a daily budget asks for it. */
+  day?: TrailingWindow;
 }
+
+/** What was counted by operations whose commit is not durable yet. */
+interface Counted {
+  grantId: string;
+  personId: string;
+  admittedAt: number;
+  requestCount: number;
+  tokens: number;
+}
+
+const NO_DAY = dayWindow();
 
 /** How a scope's sums change. */
 type Delta = { [K in keyof Charged]: number };
@@ -29,6 +41,7 @@ const DAY_MS = 86_400_000;
 export class Ledger {
   readonly #db: Db;
   readonly #windows = new Map<string, Windows>();
+  #uncommitted: Counted[] = [];
   readonly #read;
   readonly #add;
 
@@ -70,14 +83,19 @@ export class Ledger {
       .prepare();
   }
 
-  /** Windows live in memory and follow the ledger's rows; after an undone commit they are read anew. */
-  forgetWindows(): void {
-    this.#windows.clear();
-  }
-
-  use(scope: Scope, now: number): ScopeUse {
-    const { minute, day } = this.#windowsOf(scope, now);
-    return { charged: this.charged(scope), minute: minute.use(now), day: day.use(now) };
+  /**
+   * What a scope has used.
+   *
+   * @param needs.day whether the day counts: where no daily budget stands, its window is not kept
+   */
+  use(scope: Scope, now: number, needs: { day: boolean }): ScopeUse {
+    const windows = this.#windowsOf(scope, now);
+    if (needs.day) windows.day ??= this.#load(dayWindow(), 60_000, DAY_MS, scope, now);
+    return {
+      charged: this.charged(scope),
+      minute: windows.minute.use(now),
+      day: (windows.day ?? NO_DAY).use(now),
+    };
   }
 
   charged(scope: Scope): Charged {
@@ -109,19 +127,53 @@ export class Ledger {
     requestCount: number,
     tokens: number,
   ): void {
+    const counted = { grantId, personId, admittedAt, requestCount, tokens };
+    this.#uncommitted.push(counted);
+    this.#apply(counted);
+  }
+
+  /** The commit of what was counted is durable. */
+  keepCounts(): void {
+    this.#uncommitted = [];
+  }
+
+  /** The commit failed: what was counted did not happen. Reading the windows anew would take seconds. */
+  undoCounts(): void {
+    for (const { requestCount, tokens, ...rest } of this.#uncommitted) {
+      this.#apply({ ...rest, requestCount: -requestCount, tokens: -tokens });
+    }
+    this.#uncommitted = [];
+  }
+
+  #apply({ grantId, personId, admittedAt, requestCount, tokens }: Counted): void {
     for (const scope of scopesOf(grantId, personId)) {
       const windows = this.#windows.get(keyOf(scope));
       windows?.minute.add(admittedAt, requestCount, tokens);
-      windows?.day.add(admittedAt, requestCount, tokens);
+      windows?.day?.add(admittedAt, requestCount, tokens);
     }
   }
 
-  /** A restart refills nothing: the windows come from the ledger's rows of the last day. */
   #windowsOf(scope: Scope, now: number): Windows {
     const known = this.#windows.get(keyOf(scope));
     if (known) return known;
-    const windows = { minute: minuteWindow(), day: dayWindow() };
-    const slot = sql<number>`${requests.admittedAt} / 250`;
+    const windows: Windows = { minute: this.#load(minuteWindow(), 250, 60_000, scope, now) };
+    this.#windows.set(keyOf(scope), windows);
+    return windows;
+  }
+
+  /**
+   * Fills a window from the ledger's rows: a restart refills nothing.
+   *
+   * @param bucketMs at least as fine as the window's own buckets
+   */
+  #load(
+    window: TrailingWindow,
+    bucketMs: number,
+    spanMs: number,
+    scope: Scope,
+    now: number,
+  ): TrailingWindow {
+    const slot = sql<number>`${requests.admittedAt} / ${sql.raw(String(bucketMs))}`;
     const rows = this.#db
       .select({
         slot,
@@ -132,21 +184,15 @@ export class Ledger {
       .where(
         and(
           eq(requests.grantId, scope.grantId),
-          gt(requests.admittedAt, now - DAY_MS - 60_000),
+          gt(requests.admittedAt, now - spanMs - 2 * bucketMs),
           scope.personId === '' ? undefined : eq(requests.personId, scope.personId),
         ),
       )
       .groupBy(slot)
       .orderBy(slot)
       .all();
-    const minuteAgo = now - 2 * 60_000;
-    for (const { slot: at250, requests: count, tokens } of rows) {
-      const at = at250 * 250;
-      if (at > minuteAgo) windows.minute.add(at, count, tokens);
-      windows.day.add(at, count, tokens);
-    }
-    this.#windows.set(keyOf(scope), windows);
-    return windows;
+    for (const row of rows) window.add(row.slot * bucketMs, row.requests, row.tokens);
+    return window;
   }
 }
 

@@ -17,6 +17,7 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
     return committed;
   };
   let checkpointed = context.size;
+  let checkpointedAt = context.clock();
   const checkpoint = (): void => {
     if (context.size === checkpointed) return;
     const { size, clock } = context;
@@ -29,6 +30,7 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
       notAfter: now + CHECKPOINT_EVERY_MS,
     };
     const [answer] = commit([call]).answers;
+    checkpointedAt = now;
     if (answer && 'value' in answer) checkpointed = size;
   };
   const timer = setInterval(checkpoint, CHECKPOINT_EVERY_MS);
@@ -42,6 +44,8 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
         next = receiveMessageOnPort(port)?.message as ToWriter | undefined;
       }
       if (calls.length > 0) commit(calls);
+      // As long as messages wait, no timer fires.
+      if (context.clock() - checkpointedAt >= CHECKPOINT_EVERY_MS) checkpoint();
       if (next?.kind === 'stop') {
         clearInterval(timer);
         checkpoint();

@@ -209,7 +209,7 @@ const SCENES: Record<string, () => Promise<Scene>> = {
       hit: await running.tokenFor(person, grant),
       spared: await running.tokenFor(running.people.researcher, grant),
       act: () => control(running.people.admin, 'post', `/people/${person.id}/remove`),
-      code: 'person_removed',
+      code: 'token_revoked',
     };
   },
   'the removal of a key': async () => {
@@ -395,6 +395,44 @@ describe('an order', () => {
     unsubscribe('undici:client:sendHeaders', onSent);
     expect(refused).toBeGreaterThan(0);
     expect(sentAt.length).toBeGreaterThan(0);
+  });
+
+  it('stops requests that were recorded in the same commit, just before it', async () => {
+    running.upstream.respond(openaiJson());
+    await running.api.tokenOf(running.people.safety);
+    const { live } = running.test.broker;
+    let stopped = 0;
+    // On a slow machine the commit may have begun before the order came: then once more.
+    for (let round = 0; round < 5 && stopped < 25; round += 1) {
+      const hit = await running.access();
+      const [requests, alive] = [running.upstream.requests.length, live.count];
+      // While the log hangs, everything queues; then the rest goes into one commit, the order last.
+      const release = running.lockLog();
+      try {
+        const calls = Array.from({ length: 50 }, () =>
+          post(`${running.url}/v1/chat/completions`, hit.token, HELLO).then((answer) =>
+            answer.text(),
+          ),
+        );
+        await expect.poll(() => live.count, { interval: 1 }).toBeGreaterThan(alive + 40);
+        const issued = issue({ grant: hit.grant.id });
+        await delay(30);
+        release();
+        await issued;
+        await Promise.all(calls);
+      } finally {
+        release();
+      }
+      // Where the log answered too late, what it took down is given back afterwards.
+      await expect.poll(() => running.sums(hit.grant)?.requestsReserved ?? 0).toBe(0);
+      const outcomes = running.entries({ kind: 'request.outcome', grant: hit.grant.id });
+      const notForwarded = outcomes.filter(({ data }) => data?.end === 'not_forwarded');
+      stopped += notForwarded.filter(({ reason }) => reason === 'grant_suspended').length;
+      const forwarded = outcomes.length - notForwarded.length;
+      expect(running.upstream.requests.length - requests).toBe(forwarded);
+      expect(running.sums(hit.grant)?.requestsSettled ?? 0).toBe(forwarded);
+    }
+    expect(stopped).toBeGreaterThanOrEqual(25);
   });
 
   it('lifted, lets requests pass again', async () => {

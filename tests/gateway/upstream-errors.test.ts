@@ -127,7 +127,11 @@ describe('answers that cannot be used', () => {
     const { openai, grant } = await running.access();
     for (const code of [301, 302, 307, 308]) {
       running.upstream.respond(
-        status(code, '', { location: `http://127.0.0.1:${port}/v1/chat/completions` }),
+        status(
+          code,
+          { model: 'model-a-1' },
+          { location: `http://127.0.0.1:${port}/v1/chat/completions` },
+        ),
       );
       const error = await errorOf(openai.chat.completions.create(HELLO));
       expect([error.status, codeOf(error)]).toEqual([502, 'upstream_invalid']);

@@ -250,7 +250,7 @@ describe('a disk that hangs', () => {
       clock,
       log,
       policy: new Policy(readers.readPolicy(clock()), it.epoch()),
-      settler: new Settler({ store, live, clock, log }),
+      settler: new Settler({ store, clock, log }),
     } as unknown as Broker;
     const { facts, amount, salt } = reserveArgs(world, { epoch: it.epoch(), at: clock() });
 

@@ -249,6 +249,10 @@ describe('what was decided before a change of policy', () => {
 
   test('is not made stale by a new token, which takes nothing from anyone', async () => {
     const { epoch } = writer.context;
+    const kid = writer.context.db.$client
+      .prepare('SELECT kid FROM person_keys WHERE person_id = ?')
+      .pluck()
+      .get(world.lead) as string;
     const issue = (at: number): Parameters<typeof writer.call<'issueToken'>>[1] => ({
       epoch,
       entryId: mintId('ent', at),
@@ -257,11 +261,11 @@ describe('what was decided before a change of policy', () => {
         id: mintId('tok', at),
         personId: world.lead,
         labId: world.partner,
-        kid: 'kid',
+        kid,
         issuedAt: at,
         expiresAt: at + 1000,
       },
-      assertion: { issuer: world.lead, jti: mintId('tok', at), expiresAt: at + 1000 },
+      assertion: { kid, issuer: world.lead, jti: mintId('tok', at), expiresAt: at + 1000 },
     });
     await writer.write('issueToken', issue(NOW));
     await expect(writer.write('reserve', reserveAt(epoch))).resolves.toMatchObject({

@@ -126,7 +126,7 @@ describe('a restart refills nothing', () => {
         for (const personId of ['', world.researcher, world.secondResearcher]) {
           const scope = { grantId: world.grant.id, personId };
           const numbers = (ledger: Ledger): unknown => {
-            const { charged, minute, day } = ledger.use(scope, writer.now);
+            const { charged, minute, day } = ledger.use(scope, writer.now, { day: true });
             return {
               charged,
               minute: [minute.requests, minute.tokens, minute.msUntilTokensAtMost(0)],
@@ -155,7 +155,7 @@ describe('a restart refills nothing', () => {
         insert.run({ ...columns, id: `req_${i}`, admitted_at: writer.now - i * 250 });
     })();
     restart();
-    const { minute, day } = writer.context.ledger.use(ofGrant(), writer.now);
+    const { minute, day } = writer.context.ledger.use(ofGrant(), writer.now, { day: true });
     expect(day.requests).toBe(20_000);
     expect(minute.requests).toBe(241);
   });

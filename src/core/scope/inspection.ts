@@ -70,12 +70,16 @@ export function listAt(value: unknown, field: string): unknown[] {
   return value;
 }
 
+/** Objects and lists in a body: they are looked at one by one, while everybody else waits. */
+const MOST_PARTS = 50_000;
+
 /** Deeper than any request that means something; shallow enough for what reads or writes it by recursion. */
 const DEEPEST = 128;
 
 /** @throws MalformedBody for a body that is nested too deeply. Works without recursion itself. */
 export function mustBeShallow(body: JsonObject): void {
   let level: unknown[] = [body];
+  let parts = 0;
   for (let depth = 0; level.length > 0; depth += 1) {
     if (depth > DEEPEST) throw new MalformedBody('body', 'The body is nested too deeply.');
     const next: unknown[] = [];
@@ -84,6 +88,8 @@ export function mustBeShallow(body: JsonObject): void {
       for (const inner of Object.values(value))
         if (typeof inner === 'object' && inner !== null) next.push(inner);
     }
+    parts += next.length;
+    if (parts > MOST_PARTS) throw new MalformedBody('body', 'The body has too many parts.');
     level = next;
   }
 }

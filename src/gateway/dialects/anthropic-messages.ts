@@ -47,26 +47,31 @@ export const anthropicMessages: Dialect = {
   rateLimitHeaders,
 };
 
+const MAY_MATTER = ['message_start', 'message_delta', 'message_stop', 'error'];
+
 class AnthropicScanner implements StreamScanner {
   readonly #usage: Partial<ReportedUsage> = {};
   #model: string | undefined;
 
   see(event: Buffer): ReturnType<StreamScanner['see']> {
-    if (event.includes('message_stop')) {
-      if (typeOf(event) === 'message_stop') return 'terminal';
-    } else if (event.includes('message_start')) {
-      const start = parseObject(dataOf(event));
-      if (start?.['type'] === 'message_start' && isObject(start['message']))
-        this.#readStart(start['message']);
-    } else if (event.includes('message_delta')) {
-      // Cumulative: the last one counts. Some servers tell the input here, too.
-      const delta = parseObject(dataOf(event));
-      if (delta?.['type'] === 'message_delta' && isObject(delta['usage']))
-        this.#readUsage(delta['usage']);
-    } else if (event.includes('error')) {
-      if (typeOf(event) === 'error') return 'error';
+    // Most events are deltas of text. What a delta's text says is no type: only the parsed event tells.
+    if (!MAY_MATTER.some((word) => event.includes(word))) return 'pass';
+    const parsed = parseObject(dataOf(event));
+    switch (parsed?.['type']) {
+      case 'message_stop':
+        return 'terminal';
+      case 'error':
+        return 'error';
+      case 'message_start':
+        if (isObject(parsed['message'])) this.#readStart(parsed['message']);
+        return 'pass';
+      case 'message_delta':
+        // Cumulative: the last one counts. Some servers tell the input here, too.
+        if (isObject(parsed['usage'])) this.#readUsage(parsed['usage']);
+        return 'pass';
+      default:
+        return 'pass';
     }
-    return 'pass';
   }
 
   usage(): Partial<ReportedUsage> {
@@ -92,10 +97,6 @@ class AnthropicScanner implements StreamScanner {
     if (input !== undefined)
       this.#usage.inputTokens = Math.max(input, this.#usage.inputTokens ?? 0);
   }
-}
-
-function typeOf(event: Buffer): unknown {
-  return parseObject(dataOf(event))?.['type'];
 }
 
 /** All input that is paid for: `input_tokens` leaves out what came from the prompt cache or went into it. */

@@ -68,7 +68,12 @@ export function parseObject(text: string): JsonObject | undefined {
   }
 }
 
+/** No request uses more; a greater number is not a count, and could not be priced. */
+const MOST_TOKENS = 1_000_000_000;
+
 /** A count of tokens as an upstream reports it, or undefined for anything that is not one. */
 export function countOf(value: unknown): number | undefined {
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined;
+  if (!Number.isSafeInteger(value)) return undefined;
+  const count = value as number;
+  return count >= 0 && count <= MOST_TOKENS ? count : undefined;
 }

@@ -1,5 +1,5 @@
 /** Labs, people and their keys. */
-import { and, eq, inArray, isNull, type SQL } from 'drizzle-orm';
+import { and, eq, gt, inArray, isNull, type SQL } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
 import { ROLES_OF_LAB, type Lab, type LabKind, type Person, type Role } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
@@ -232,17 +232,20 @@ function insertKey(
     });
 }
 
+/** No stream outlives its token by more (the configuration's bound of a request's life). */
+const LONGEST_STREAM_MS = 86_400_000;
+
 /** Ends tokens. @returns how many of them were live */
 function endTokens(context: WriterContext, which: SQL | undefined, at: number): number {
   const ended = context.db
     .update(tokens)
     .set({ revokedAt: at })
-    .where(and(which, isNull(tokens.revokedAt)))
+    .where(and(which, isNull(tokens.revokedAt), gt(tokens.expiresAt, at - LONGEST_STREAM_MS)))
     .returning()
     .all();
-  const live = ended.filter((token) => token.expiresAt > at);
-  for (const token of live) context.changed({ kind: 'token', value: token });
-  return live.length;
+  // Expired ones, too: a stream that began with one may be running.
+  for (const token of ended) context.changed({ kind: 'token', value: token });
+  return ended.filter((token) => token.expiresAt > at).length;
 }
 
 /** @returns ids of the grants under review that lost an approval */

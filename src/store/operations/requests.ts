@@ -57,7 +57,11 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
       caps: caps[i] as ScopeCaps,
     }));
     const stand = (): { use: ScopeUse; caps: ScopeCaps }[] =>
-      scopes.map(({ scope, caps: scopeCaps }) => ({ use: ledger.use(scope, at), caps: scopeCaps }));
+      scopes.map(({ scope, caps: scopeCaps }) => {
+        const { requestsPerDay, tokensPerDay } = scopeCaps.budgets;
+        const day = requestsPerDay !== null || tokensPerDay !== null;
+        return { use: ledger.use(scope, at, { day }), caps: scopeCaps };
+      });
     const why = checkAllCaps(stand(), amount);
     if (why) throw new RefusedError(why);
     insertRequest(context, facts, amount, salt, at);
