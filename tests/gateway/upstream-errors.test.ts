@@ -89,7 +89,7 @@ describe("the upstream's own errors", () => {
         () => anthropic.messages.create(HELLO_ANTHROPIC),
       ]) {
         const error = await errorOf(call());
-        expect([error.status, codeOf(error)]).toEqual([502, 'upstream_credential_refused']);
+        expect([error.status, codeOf(error)]).toEqual([403, 'upstream_credential_refused']);
         expect(
           JSON.stringify([error.message, error.error, [...(error.headers ?? [])]]),
         ).not.toContain(HOST_CREDENTIAL);

@@ -253,6 +253,16 @@ describe('a disk that hangs', () => {
       settler: new Settler({ store, clock, log }),
     } as unknown as Broker;
     const { facts, amount, salt } = reserveArgs(world, { epoch: it.epoch(), at: clock() });
+    const token = {
+      id: facts.tokenId,
+      audience: 'gateway' as const,
+      personId: facts.personId,
+      kid: 'kid',
+      grantId: facts.grantId,
+      expiresAt: clock() + 60_000,
+      revokedAt: null,
+    };
+    broker.policy.apply([{ kind: 'token', value: token }], it.epoch());
 
     await untilRefused(disk, () =>
       admitRequest(broker, {
