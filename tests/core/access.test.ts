@@ -237,7 +237,7 @@ describe('labs are apart', () => {
   });
 });
 
-describe('the status that is shown is the one that is enforced', () => {
+describe('invariant 8: the status that is shown is the one that is enforced', () => {
   const state = fc.constantFrom<GrantState>(
     'draft',
     'submitted',

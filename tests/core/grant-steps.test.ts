@@ -97,7 +97,7 @@ describe('steps between states', () => {
   });
 });
 
-describe('two people', () => {
+describe('invariant 6: two people', () => {
   test('one admin and one safety officer approve, in either order', () => {
     for (const [[first, as], [second, then]] of [
       [

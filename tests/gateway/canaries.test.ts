@@ -123,7 +123,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-it('nothing that is secret is kept, printed or given out', async () => {
+it('invariant 7: nothing that is secret is kept, printed or given out', async () => {
   const secrets = new Map(Object.entries(SECRETS));
   const token = await getToken(secrets);
   const heard = await useAndAbuse(token, secrets);

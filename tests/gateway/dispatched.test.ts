@@ -40,7 +40,7 @@ afterAll(() => running.close());
 
 const dispatched = (): unknown => running.upstream.requests.at(-1)?.body;
 
-describe('the body that is dispatched', () => {
+describe('invariant 4: what is authorised is what is dispatched; the body', () => {
   it('is the checked object, field for field, and what the log commits to', async () => {
     const asked = {
       ...HELLO,

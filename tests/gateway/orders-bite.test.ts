@@ -16,6 +16,7 @@ import {
   post,
   say,
   startRunningBroker,
+  windowThatEnds,
   type Access,
   type ApiError,
   type RunningBroker,
@@ -225,7 +226,7 @@ const SCENES: Record<string, () => Promise<Scene>> = {
   },
 };
 
-describe('bites at once:', () => {
+describe('invariant 5: orders bite at once:', () => {
   it.each(Object.entries(SCENES))('%s', async (_, set) => {
     const scene = await set();
     const held = hold();
@@ -276,11 +277,7 @@ describe('bites at once:', () => {
   });
 
   it("the end of the grant's window, which nobody has to announce", async () => {
-    const until = Date.now() + 1_500;
-    const window = {
-      from: new Date(until - 60_000).toISOString(),
-      until: new Date(until).toISOString(),
-    };
+    const { until, window } = windowThatEnds();
     const hit = await running.access({ window });
     const spared = await running.access();
     const held = hold();
@@ -448,13 +445,7 @@ describe('an order', () => {
 
 describe('two grants of one person', () => {
   it('end each for itself', async () => {
-    const until = Date.now() + 1_000;
-    const short = await running.access({
-      window: {
-        from: new Date(until - 60_000).toISOString(),
-        until: new Date(until).toISOString(),
-      },
-    });
+    const short = await running.access({ window: windowThatEnds().window });
     const long = await running.access();
     const held = hold();
     running.upstream.respond(held);

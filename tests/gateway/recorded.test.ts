@@ -12,6 +12,7 @@ import {
   eventually,
   post,
   startRunningBroker,
+  windowThatEnds,
   type Access,
   type LogEntry,
   type RunningBroker,
@@ -60,7 +61,7 @@ const CALLS: [string, Handler, (access: Access) => Promise<unknown>][] = [
   ],
 ];
 
-describe('recorded first', () => {
+describe('invariant 1: recorded first', () => {
   it.each(CALLS)(
     'when %s reaches the upstream, its intent is in the log',
     async (_, handler, call) => {
@@ -118,7 +119,7 @@ describe('recorded first', () => {
   });
 });
 
-describe('recorded before done', () => {
+describe('invariant 2: recorded before done', () => {
   const STREAMS: [string, Handler, string, object, string][] = [
     ['[DONE]', openaiStream(), '/v1/chat/completions', HELLO, 'data: [DONE]'],
     ['message_stop', anthropicStream(), '/v1/messages', HELLO_ANTHROPIC, 'event: message_stop'],
@@ -186,13 +187,8 @@ describe('recorded before done', () => {
   );
 
   it('the error of a stream that is cut does not wait for a log that hangs', async () => {
-    const until = Date.now() + 1_200;
-    access = await running.access({
-      window: {
-        from: new Date(until - 60_000).toISOString(),
-        until: new Date(until).toISOString(),
-      },
-    });
+    const { until, window } = windowThatEnds();
+    access = await running.access({ window });
     const asked = running.onceAsked(hold());
     const stream = await access.openai.chat.completions.create({ ...HELLO, stream: true });
     const raised = errorOf(drain(stream)).then((error) => ({ error, at: Date.now() }));

@@ -16,7 +16,7 @@ import {
 
 const NOW = Date.now();
 
-describe('at once, through the writer thread', () => {
+describe('invariant 3: budgets hold, at once, through the writer thread', () => {
   let it: ThreadStore;
   let world: World;
 
@@ -107,7 +107,7 @@ describe('at once, through the writer thread', () => {
   });
 });
 
-describe('in one thread, step by step', () => {
+describe('invariant 3: budgets hold, step by step', () => {
   let writer: LocalWriter;
   let world: World;
 

@@ -23,7 +23,7 @@ interface Noted {
   note: string;
 }
 
-describe('checkpoints of a log that grows in batches of any size', () => {
+describe('invariant 9: append-only; checkpoints of a log that grows in batches of any size', () => {
   const batches = fc.array(
     fc.record({
       entries: fc.oneof(fc.nat(5), fc.nat(120), fc.constantFrom(255, 256, 257)),

@@ -16,7 +16,7 @@ import {
 
 const NOW = Date.now();
 
-describe('in one commit', () => {
+describe('invariant 6: two people, in one commit', () => {
   let writer: LocalWriter;
   let world: World;
   let grantId: string;

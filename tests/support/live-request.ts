@@ -26,6 +26,17 @@ export async function admitForTest(
   const id = mintId('req', now);
   const abort = new AbortController();
   const [first] = grant.spec.endpoints;
+  const tokenId = mintId('tok', now);
+  const token = {
+    id: tokenId,
+    audience: 'gateway' as const,
+    personId: person.id,
+    kid: person.kid,
+    grantId: grant.id,
+    expiresAt: now + 60_000,
+    revokedAt: null,
+  };
+  broker.policy.apply([{ kind: 'token', value: token }], broker.policy.epoch);
   await admitRequest(broker, {
     facts: {
       requestId: id,
@@ -34,7 +45,7 @@ export async function admitForTest(
       roles: person.roles,
       grantId: grant.id,
       grantVersion: grant.version,
-      tokenId: mintId('tok', now),
+      tokenId,
       purpose: 'scheming',
       runId: mintId('run', now),
       operation: 'chat.completions',
@@ -51,13 +62,15 @@ export async function admitForTest(
   return {
     id,
     signal: abort.signal,
-    end: () =>
-      broker.settler.settle({
+    end: async () => {
+      broker.live.leave(id);
+      await broker.settler.settle({
         requestId: id,
         end: 'not_forwarded',
         usage: { inputTokens: 0, outputTokens: 0, source: 'none' },
         charge: { requests: 0, tokens: 0, spendNanoUsd: 0 },
         data: {},
-      }),
+      });
+    },
   };
 }

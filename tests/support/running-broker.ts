@@ -67,7 +67,7 @@ export interface Access {
 }
 
 /** The sums of a grant as the ledger has them. */
-export interface Sums {
+interface Sums {
   requestsSettled: number;
   requestsReserved: number;
   tokensSettled: number;
@@ -268,6 +268,16 @@ export const say = (content: string): { role: 'user'; content: string } => ({
 
 export const HELLO = { model: MODEL, messages: [say('Hello!')] };
 export const HELLO_ANTHROPIC = { ...HELLO, max_tokens: 100 };
+
+/**
+ * A grant's window that ends in one to two seconds: at a full second, since tokens end with the second in
+ * which their grant does.
+ */
+export function windowThatEnds(): { until: number; window: GrantInput['window'] } {
+  const until = Math.ceil(Date.now() / 1000 + 1) * 1000;
+  const from = new Date(until - 60_000).toISOString();
+  return { until, window: { from, until: new Date(until).toISOString() } };
+}
 
 /** Sends a body as it is, without an SDK. */
 export function post(

@@ -40,7 +40,7 @@ export interface ScriptedUpstream {
   close(): Promise<void>;
 }
 
-export interface Usage {
+interface Usage {
   inputTokens: number;
   outputTokens: number;
 }
