@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Config } from './config/schema.ts';
 import { DENIALS, refusal, type DenialCode } from './core/denials.ts';
@@ -44,7 +44,17 @@ export async function listen(
   const server = createServer(config);
   let draining = false;
   let handle: RequestListener = (_req, res) => res.writeHead(503, { 'retry-after': '1' }).end();
+  // Without a request under way: what never sent one must not hold up the end, either.
+  const idle = new Set<Socket>();
+  server.on(config.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    idle.add(socket);
+    socket.once('close', () => idle.delete(socket));
+  });
   server.on('request', (req, res) => {
+    idle.delete(req.socket);
+    res.once('close', () => {
+      if (!req.socket.destroyed) idle.add(req.socket);
+    });
     if (draining) res.setHeader('connection', 'close');
     handle(req, res);
   });
@@ -59,7 +69,9 @@ export async function listen(
     serve: (listener) => (handle = listener),
     drain: () => {
       draining = true;
-      const timer = setInterval(() => server.closeIdleConnections(), DRAIN_EVERY_MS);
+      const timer = setInterval(() => {
+        for (const socket of idle) socket.destroy();
+      }, DRAIN_EVERY_MS);
       return new Promise((resolve) =>
         server.close(() => {
           clearInterval(timer);
@@ -83,7 +95,7 @@ function bind(server: Server, { host, port }: Config['server']): Promise<void> {
     const fail = (error: NodeJS.ErrnoException): void => {
       const sentence =
         error.code === 'EADDRINUSE'
-          ? `Port ${port} of ${host} is in use. Choose another.`
+          ? `Port ${port} of ${host} is in use. Stop what runs there, or choose another (server.port; for the demo: --port).`
           : `Cannot listen on ${host}:${port}: ${error.message}.`;
       reject(new Error(sentence, { cause: error }));
     };

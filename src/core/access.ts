@@ -3,7 +3,7 @@
  * show as a grant's status, what a token is issued on and what a request passes on are all that function.
  */
 import { refusal, type Refusal } from './denials.ts';
-import { grantedModels, type Grant } from './grants.ts';
+import { grantedModels, openApprovals, type Grant } from './grants.ts';
 import { isInNetworks } from './networks.ts';
 import { refusalByOrders, type Order } from './orders.ts';
 import type { Lab, Person } from './people.ts';
@@ -36,7 +36,7 @@ export function grantStanding(grant: Grant, orders: readonly Order[], now: numbe
     case 'rejected':
       return {
         status: grant.state,
-        refusal: refusal('grant_not_active', `The grant is ${grant.state}, not active.`),
+        refusal: refusal('grant_not_active', whyNotActive(grant, grant.state)),
       };
     case 'active':
       break;
@@ -48,6 +48,24 @@ export function grantStanding(grant: Grant, orders: readonly Order[], now: numbe
   if (now < Date.parse(grant.spec.window.from))
     return { status: 'scheduled', refusal: refusal('grant_not_started') };
   return { status: 'active', refusal: null };
+}
+
+function whyNotActive(
+  grant: Grant,
+  state: 'draft' | 'submitted' | 'returned' | 'approved' | 'rejected',
+): string {
+  switch (state) {
+    case 'draft':
+      return 'The grant is a draft. It begins with "sallyport grant submit".';
+    case 'submitted':
+      return `The grant waits for the approval of: ${openApprovals(grant).join(', ')}.`;
+    case 'returned':
+      return 'The grant was returned to its author, who amends it and submits it again.';
+    case 'approved':
+      return 'The grant is approved; the lead of the partner lab has not accepted its terms yet ("sallyport grant accept").';
+    case 'rejected':
+      return 'The grant was rejected.';
+  }
 }
 
 /** An order on the grant stops it, and so do orders that between them stop every model it covers. */

@@ -65,7 +65,7 @@ export const DENIALS = {
   invalid_client: no(
     401,
     'authentication_error',
-    'The client assertion does not identify a registered person. Check the key, the person id and the audience.',
+    'The broker knows no such person with this key. Check the person id and the key; a removed person or key gives the same answer.',
   ),
   assertion_replayed: no(
     401,

@@ -202,18 +202,29 @@ const PARTICIPLE: Record<GrantStep, string> = {
   close: 'closed',
 };
 
+/** The approvals that a grant under review still needs. */
+export function openApprovals(grant: Grant): Approval['as'][] {
+  return APPROVALS_NEEDED.filter(
+    (role) => !grant.approvals.some((approval) => approval.as === role),
+  );
+}
+
 function decideApproval(grant: Grant, actor: Member): StepOutcome | Refusal {
   if (actor.lab.kind !== 'host')
     return refusal('role_required', 'Only people of the host lab approve grants.');
   if (grant.authorIds.includes(actor.person.id)) return refusal('author_may_not_decide');
   if (grant.approvals.some((approval) => approval.personId === actor.person.id))
-    return refusal('already_decided');
-  const open = APPROVALS_NEEDED.filter(
-    (role) => !grant.approvals.some((approval) => approval.as === role),
-  );
+    return refusal(
+      'already_decided',
+      `You have decided on this version already; what is missing is the approval of: ${openApprovals(grant).join(', ')}.`,
+    );
+  const open = openApprovals(grant);
   const approvesAs = open.find((role) => actor.person.roles.includes(role));
   if (!approvesAs)
-    return refusal('approval_not_needed', `Still needed is the approval of: ${open.join(', ')}.`);
+    return refusal(
+      'approval_not_needed',
+      `What is missing is the approval of a person of the host lab with the role: ${open.join(', ')}.`,
+    );
   return { state: open.length === 1 ? 'approved' : 'submitted', approvesAs };
 }
 

@@ -1,7 +1,7 @@
 /** `sallyport demo --serve`: a broker that can be tried at once. */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { createLogger } from '../lib/log.ts';
 import { firstStopSignal, untilStopped } from '../stop.ts';
 import { HOST_LAB, PARTNER_LAB } from './cast.ts';
@@ -139,8 +139,8 @@ function introduction(facts: Facts, hasDemoModel: boolean): string {
   const { url, token, grant, model, dataDir, people, log } = facts;
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello!' }] });
   const rows = people.map(
-    ({ id, name, role, lab }) =>
-      `    ${role.padEnd(11)} ${name.padEnd(15)} ${id}  ${facts.labs.find((entry) => entry.id === lab)?.name}`,
+    ({ id, name, role, lab, keyFile }) =>
+      `    ${role.padEnd(11)} ${name.padEnd(15)} ${id}  ${basename(keyFile).padEnd(14)}  ${facts.labs.find((entry) => entry.id === lab)?.name}`,
   );
   return `
 Sallyport is running at ${url}  (API: ${url}/api/docs)
@@ -161,11 +161,11 @@ What is demo about it: ${hasDemoModel ? 'the model is a script that answers alwa
 all their keys lie together in ${join(dataDir, 'people')}:
 ${rows.join('\n')}
 The grants, limits, orders and the audit log are the real thing. Become one of the people with, for example:
-  npx sallyport login --url ${url} --person ${people.find(({ role }) => role === 'safety')?.id} --key ${join(dataDir, 'people', 'safety.pem')}
+  npx sallyport login --profile demo --url ${url} --person ${people.find(({ role }) => role === 'safety')?.id} --key ${join(dataDir, 'people', 'safety.pem')}
   npx sallyport order suspend --all --grounds "trying it out"
 The log's verifier key: ${log.verifierKey}
 
 To start for real: npx sallyport init --help
-Stop with Ctrl-C.
+Stop with Ctrl-C. The data and the keys stay in ${dataDir}.
 `;
 }

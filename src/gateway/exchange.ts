@@ -8,6 +8,7 @@ import { likelyTokens } from '../core/estimate.ts';
 import type { Charge, RequestEnd, Usage } from '../core/requests.ts';
 import type { Settler } from '../broker/settle-request.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
 import type { Dialect, ReportedUsage } from './dialects/dialect.ts';
 
 /** Why the signal of a request was raised. */
@@ -52,6 +53,7 @@ export interface ExchangeParts {
   headers: Record<string, string>;
   signal: AbortSignal;
   settler: Settler;
+  log: Logger;
   clock: Clock;
   salt: Buffer;
   /** Bytes of the body as dispatched, for estimates. */
@@ -107,7 +109,18 @@ export class Exchange {
     upstreamStatus,
     modelAnswered,
   }: Outcome): Promise<void> {
-    const { requestId, endpoint, model, clock, settler } = this.parts;
+    const { requestId, endpoint, model, clock, settler, log } = this.parts;
+    if (
+      end === 'upstream_error' ||
+      end === 'upstream_incomplete' ||
+      why?.code.startsWith('upstream_')
+    ) {
+      const { id } = endpoint;
+      log.warn(
+        { requestId, endpoint: id, end, code: why?.code, upstreamStatus },
+        'the upstream failed',
+      );
+    }
     const charge: Charge = {
       requests: forwarded ? 1 : 0,
       tokens: usage.inputTokens + usage.outputTokens,

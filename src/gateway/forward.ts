@@ -282,6 +282,7 @@ async function admit(
       headers: dialect.rateLimitHeaders(reserved.limits, broker.clock()),
       signal: abort.signal,
       settler: broker.settler,
+      log: broker.log,
       clock: broker.clock,
       salt,
       requestBytes: body.length,

@@ -17,6 +17,8 @@ const DIALECTS = new Map<string, Dialect>(
   [openaiChat, anthropicMessages].map((dialect) => [dialect.path, dialect]),
 );
 
+const UNKNOWN_PATH = `This broker does not offer that path. It offers ${[...DIALECTS.keys(), '/v1/models'].join(', ')}; an Anthropic base URL has no /v1.`;
+
 export interface GatewayHandler {
   /** Answers a request, whatever happens. */
   handle(this: void, req: IncomingMessage, res: ServerResponse): void;
@@ -100,7 +102,7 @@ function route(
     const only = path === '/v1/models' ? undefined : decodeName(path.slice('/v1/models/'.length));
     return listModels(gateway, req, res, caller, requestId, only);
   }
-  const dialect = DIALECTS.get(path) ?? refuse('unknown_path');
+  const dialect = DIALECTS.get(path) ?? refuse('unknown_path', UNKNOWN_PATH);
   mustBe(req, 'POST');
   const passed = checkQuery(query, dialect.query);
   return forward(gateway, req, res, { requestId, caller, dialect, query: passed });

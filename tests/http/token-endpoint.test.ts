@@ -144,7 +144,7 @@ describe('client authentication', () => {
       error: 'invalid_client',
       code: 'invalid_client',
       error_description:
-        'The client assertion does not identify a registered person. Check the key, the person id and the audience.',
+        'The broker knows no such person with this key. Check the person id and the key; a removed person or key gives the same answer.',
     });
     expect(answer.headers['cache-control']).toBe('no-store');
   });

@@ -56,7 +56,7 @@ const STEPS: Step[] = [
     next: ({ id: grant, status }) =>
       status === 'approved'
         ? `the lead of the partner lab runs: sallyport grant accept ${grant}`
-        : 'another person of the host lab must approve as well.',
+        : 'the other approval: it takes an admin and a safety officer of the host lab.',
   },
   {
     name: 'reject',

@@ -157,7 +157,7 @@ export function checkScope(
   if (inspection.maxOutputTokens !== null && inspection.maxOutputTokens > most) {
     return refusal(
       'feature_not_granted',
-      `At most ${most} output tokens to one answer are allowed.`,
+      `The ${granted.maxOutputTokens <= offered.maxOutputTokens ? 'grant' : 'endpoint'} allows at most ${most} output tokens to one answer; the request asks for ${inspection.maxOutputTokens}.`,
       { param: 'max_tokens' },
     );
   }

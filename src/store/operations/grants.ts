@@ -88,6 +88,9 @@ const ENTRY_OF: Record<Exclude<GrantStep, 'amend'>, EntryKind> = {
   close: 'grant.closed',
 };
 
+/** Steps towards a grant in force: of no use once its window is over. */
+const LEADS_ON: ReadonlySet<GrantStep> = new Set(['submit', 'approve', 'accept']);
+
 function stepOperation(step: Exclude<GrantStep, 'amend'>): Operation<StepArgs, Grant> {
   const action: Action = `grant.${step}`;
   return controlOperation(
@@ -100,8 +103,15 @@ function stepOperation(step: Exclude<GrantStep, 'amend'>): Operation<StepArgs, G
           `You name version ${args.version}; the grant stands at version ${grant.version}. Read it again.`,
         );
       }
-      const outcome = mustDecide(grant, step, who);
       const at = args.by.at;
+      const { until } = grant.spec.window;
+      if (LEADS_ON.has(step) && Date.parse(until) <= at) {
+        refuse(
+          'grant_expired',
+          `The window of this grant ended at ${until}. Return it, and set a later window.until with "sallyport grant amend".`,
+        );
+      }
+      const outcome = mustDecide(grant, step, who);
       const data: Record<string, Json | undefined> = {
         comment: args.comment,
         state: outcome.state,
