@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Api } from '../support/api.ts';
 import { grantInput, makeActiveGrant, type GrantInput } from '../support/grants.ts';
 import { admitForTest } from '../support/live-request.ts';
@@ -94,7 +94,7 @@ describe('the life of a grant', () => {
       window: { from: at(3_600_000), until: at(7_200_000) },
     });
     const over = await makeActiveGrant(test, people, {
-      window: { from: at(-7_200_000), until: at(-3_600_000) },
+      window: { from: at(-7_200_000), until: at(1_500) },
     });
     const stopped = await makeActiveGrant(test, people);
     const order = await api.post(people.safety, '/orders', {
@@ -108,10 +108,17 @@ describe('the life of a grant', () => {
       status: 'scheduled',
       statusReason: { code: 'grant_not_started' },
     });
-    expect(await show(over.id)).toMatchObject({
-      status: 'expired',
-      statusReason: { code: 'grant_expired' },
-    });
+    await vi.waitFor(
+      async () =>
+        expect(await show(over.id)).toMatchObject({
+          status: 'expired',
+          statusReason: { code: 'grant_expired' },
+        }),
+      { timeout: 10_000 },
+    );
+    const tooLate = await draft({ window: { from: at(-7_200_000), until: at(-3_600_000) } });
+    const answer = await api.post(people.lead, `/grants/${tooLate}/submit`);
+    expect([answer.status, answer.body.code]).toEqual([403, 'grant_expired']);
     expect(await show(stopped.id)).toMatchObject({
       status: 'suspended',
       statusReason: { code: 'grant_suspended', orders: [order.body.id] },
