@@ -3,11 +3,13 @@ import { decideIssue } from '../core/access.ts';
 import { RefusedError, refuse, type Refusal } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Member } from '../core/people.ts';
+import type { Features } from '../core/vocabulary.ts';
 import { mintId } from '../lib/ids.ts';
 import { signAccessToken } from '../oauth/access-token.ts';
-import { authenticateClient, type AuthenticatedClient } from '../oauth/client-assertion.ts';
+import type { AuthenticatedClient } from '../oauth/client-assertion.ts';
 import type { ModelAccess, TokenRequest } from '../oauth/token-request.ts';
 import { actorOf } from '../store/operations/operation.ts';
+import { authenticate } from './authenticate-client.ts';
 import type { Broker } from './broker.ts';
 
 export interface IssuedToken {
@@ -17,7 +19,12 @@ export interface IssuedToken {
   expiresAt: number;
   issuedAt: number;
   /** What was granted, for a token of the gateway (RFC 9396, section 7). */
-  access?: ModelAccess & { models: string[]; operations: string[]; runId: string };
+  access?: ModelAccess & {
+    models: string[];
+    operations: string[];
+    features: Features;
+    runId: string;
+  };
 }
 
 /** How often a decision is made again because policy changed under it, before we say "try again". */
@@ -30,14 +37,7 @@ export const MOST_ATTEMPTS = 10;
  *   every other refusal after it has been recorded
  */
 export async function issueToken(broker: Broker, request: TokenRequest): Promise<IssuedToken> {
-  const client = await authenticateClient(
-    request.assertion,
-    broker.issuer,
-    (id) => broker.policy.person(id),
-    broker.clock(),
-  );
-  if (request.clientId !== undefined && request.clientId !== client.person.id)
-    refuse('invalid_client');
+  const client = await authenticate(broker, request);
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
     const issued = await tryToIssue(broker, client, request.access);
     if (issued) return issued;
@@ -119,7 +119,13 @@ async function tryToIssue(
     id,
     issuedAt: now,
     expiresAt,
-    access: { ...access, models, operations: grant.spec.operations, runId: claims.run },
+    access: {
+      ...access,
+      models,
+      operations: grant.spec.operations,
+      features: grant.spec.features,
+      runId: claims.run,
+    },
   };
 }
 

@@ -1,8 +1,8 @@
 /** Ending and listing tokens. */
-import { RefusedError, refuse } from '../core/denials.ts';
+import { RefusedError } from '../core/denials.ts';
 import { verifyAccessToken, type AccessToken } from '../oauth/access-token.ts';
-import { authenticateClient } from '../oauth/client-assertion.ts';
 import type { PageRequest, TokenRow } from '../store/readers.ts';
+import { authenticate } from './authenticate-client.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { mayRead, within } from './reach.ts';
@@ -26,14 +26,7 @@ export async function revokePresentedToken(
   broker: Broker,
   request: { assertion: string; clientId: string | undefined; token: string },
 ): Promise<void> {
-  const client = await authenticateClient(
-    request.assertion,
-    broker.issuer,
-    (id) => broker.policy.person(id),
-    broker.clock(),
-  );
-  if (request.clientId !== undefined && request.clientId !== client.person.id)
-    refuse('invalid_client');
+  const client = await authenticate(broker, request);
   await broker.store.write('consumeAssertion', { assertion: client.assertion });
   const token = await readOwnToken(broker, request.token);
   if (token?.personId !== client.person.id || !broker.policy.token(token.id)) return;

@@ -20,6 +20,27 @@ const EVERYONE: Rule = {
   'partner.researcher': 'lab',
 };
 
+const ONESELF = {
+  'host.admin': 'self',
+  'host.safety': 'self',
+  'host.auditor': 'self',
+  'auditor.auditor': 'self',
+  'partner.lead': 'self',
+  'partner.auditor': 'self',
+  'partner.researcher': 'self',
+} as const;
+
+/** To end what is one's own; and what is others', for those who answer for them. */
+const THEIR_OWN = {
+  ...ONESELF,
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'partner.lead': 'lab',
+} as const;
+
+/** To see what happened: all of it, one's lab's, or one's own. */
+const RECORDS = { ...EVERYONE, 'partner.researcher': 'self' } as const;
+
 /** Each action of the control API, and how far each role's hand reaches in it. Absent means never. */
 export const AUTHORITY = {
   'lab.read': EVERYONE,
@@ -28,24 +49,8 @@ export const AUTHORITY = {
   'person.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
   'person.remove': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
   // Nobody adds a key to somebody else: they could then speak as them, and be two people.
-  'person.add_key': {
-    'host.admin': 'self',
-    'host.safety': 'self',
-    'host.auditor': 'self',
-    'auditor.auditor': 'self',
-    'partner.lead': 'self',
-    'partner.auditor': 'self',
-    'partner.researcher': 'self',
-  },
-  'person.remove_key': {
-    'host.admin': 'all',
-    'host.safety': 'all',
-    'host.auditor': 'self',
-    'auditor.auditor': 'self',
-    'partner.lead': 'lab',
-    'partner.auditor': 'self',
-    'partner.researcher': 'self',
-  },
+  'person.add_key': ONESELF,
+  'person.remove_key': THEIR_OWN,
   'endpoint.read': EVERYONE,
   'grant.read': EVERYONE,
   'grant.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
@@ -60,42 +65,10 @@ export const AUTHORITY = {
   'order.read': EVERYONE,
   'order.issue': { 'host.safety': 'all' },
   'order.lift': { 'host.safety': 'all', 'host.admin': 'all' },
-  'token.read': {
-    'host.admin': 'all',
-    'host.safety': 'all',
-    'host.auditor': 'all',
-    'auditor.auditor': 'all',
-    'partner.lead': 'lab',
-    'partner.auditor': 'lab',
-    'partner.researcher': 'self',
-  },
-  'token.revoke': {
-    'host.admin': 'all',
-    'host.safety': 'all',
-    'host.auditor': 'self',
-    'auditor.auditor': 'self',
-    'partner.lead': 'lab',
-    'partner.auditor': 'self',
-    'partner.researcher': 'self',
-  },
-  'usage.read': {
-    'host.admin': 'all',
-    'host.safety': 'all',
-    'host.auditor': 'all',
-    'auditor.auditor': 'all',
-    'partner.lead': 'lab',
-    'partner.auditor': 'lab',
-    'partner.researcher': 'self',
-  },
-  'log.read': {
-    'host.auditor': 'all',
-    'host.safety': 'all',
-    'host.admin': 'all',
-    'auditor.auditor': 'all',
-    'partner.lead': 'lab',
-    'partner.auditor': 'lab',
-    'partner.researcher': 'self',
-  },
+  'token.read': RECORDS,
+  'token.revoke': THEIR_OWN,
+  'usage.read': RECORDS,
+  'log.read': RECORDS,
   'export.create': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
 } as const satisfies Record<string, Rule>;
 

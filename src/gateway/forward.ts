@@ -1,29 +1,19 @@
-/** Checks a request's content, admits it, forwards it, and sees it through to its outcome. */
+/** Sees a request through: read, checked, admitted, forwarded, answered, settled. */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { admitRequest } from '../broker/admit-request.ts';
 import { RefusedError, refusal, refuse } from '../core/denials.ts';
-import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
-import { mostInputTokens } from '../core/estimate.ts';
-import type { Grant } from '../core/grants.ts';
 import type { RequestFacts, Usage } from '../core/requests.ts';
-import {
-  MalformedBody,
-  checkScope,
-  modelOf,
-  mostOutputTokens,
-  type Inspection,
-  type JsonObject,
-} from '../core/scope/inspection.ts';
-import { modelSchema } from '../core/vocabulary.ts';
-import { alreadyRecorded } from './recorded.ts';
+import type { JsonObject } from '../core/scope/inspection.ts';
 import type { Caller } from './caller.ts';
+import { checkContent, type Checked } from './check-content.ts';
 import type { Dialect } from './dialects/dialect.ts';
 import { sendRefusal } from './error-body.ts';
 import { Ended, Exchange, NO_USAGE, endOf, usageFrom } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
 import { readJsonBody } from './read-body.ts';
+import { alreadyRecorded } from './recorded.ts';
 import { sendStream } from './stream-answer.ts';
 import { UpstreamFailure, failureOf } from './upstream.ts';
 import { AnswerUnusable, sendWholeAnswer } from './whole-answer.ts';
@@ -104,131 +94,6 @@ async function left(req: IncomingMessage, res: ServerResponse): Promise<void> {
     res.once('finish', done).once('close', done);
     req.socket.once('close', done);
   });
-}
-
-interface Checked {
-  endpoint: Endpoint;
-  inspection: Inspection;
-  grant: Grant;
-  /** The object that was checked, serialised: what is recorded and what is dispatched. */
-  body: Buffer;
-  headers: Record<string, string>;
-  amount: { tokens: number; spendNanoUsd: number };
-}
-
-/** Everything that the content of a request can be refused for. Nothing in here waits. */
-function checkContent(
-  gateway: Gateway,
-  req: IncomingMessage,
-  { caller, dialect }: Passage,
-  asked: JsonObject,
-): Checked {
-  const grant = caller.grant ?? refuse('grant_unknown');
-  const model = orMalformed(() => modelOf(asked));
-  const endpoint = findEndpoint(gateway, grant, dialect, model);
-  const most = mostOutputTokens(grant.spec.features, endpoint.features);
-  const prepared = dialect.prepare(asked, {
-    maxOutputTokens: most,
-    maxOutputTokensField: endpoint.maxOutputTokensField,
-  });
-  // Inspected as it will be sent: what is authorised is what is dispatched.
-  const inspection = orMalformed(() => dialect.inspect(prepared));
-  const why = checkScope(
-    inspection,
-    grant.spec.features,
-    endpoint.features,
-    grant.spec.unknownFields,
-  );
-  if (why) throw new RefusedError(why);
-  const body = serialise(prepared);
-  const messages = Array.isArray(prepared['messages']) ? prepared['messages'].length : 0;
-  const inputTokens = mostInputTokens({
-    bytes: body.length,
-    messages,
-    tools: 'tools' in prepared,
-    mediaParts: inspection.mediaParts,
-  });
-  const outputTokens = (inspection.maxOutputTokens ?? most) * inspection.n;
-  return {
-    endpoint,
-    inspection,
-    grant,
-    body,
-    headers: { ...dialect.headers(req.headers), ...betaHeaders(req, dialect, grant, endpoint) },
-    amount: {
-      tokens: inputTokens + outputTokens,
-      spendNanoUsd: priceNanoUsd(endpoint, inputTokens, outputTokens),
-    },
-  };
-}
-
-function orMalformed<T>(inspect: () => T): T {
-  try {
-    return inspect();
-  } catch (error) {
-    if (error instanceof MalformedBody)
-      return refuse('invalid_request', error.message, { param: error.field });
-    throw error;
-  }
-}
-
-function serialise(body: JsonObject): Buffer {
-  try {
-    return Buffer.from(JSON.stringify(body), 'utf8');
-  } catch (error) {
-    // Parsed without recursion, serialised with it.
-    if (error instanceof RangeError)
-      return refuse('invalid_json', 'The body is nested too deeply.');
-    throw error;
-  }
-}
-
-/** The model decides the endpoint; only the body names a model. */
-function findEndpoint(gateway: Gateway, grant: Grant, dialect: Dialect, model: string): Endpoint {
-  for (const entry of grant.spec.endpoints) {
-    const endpoint = gateway.broker.endpoints.get(entry.endpoint);
-    if (!endpoint || !entry.models.includes(model) || !endpoint.models.includes(model)) continue;
-    if (endpoint.dialects.includes(dialect.name)) return endpoint;
-    refuse(
-      'operation_not_granted',
-      `The model "${model}" is not offered through ${dialect.path}.`,
-      { param: 'model' },
-    );
-  }
-  const name = modelSchema.safeParse(model).success ? `"${model}"` : 'with that name';
-  const covered = grant.spec.endpoints.flatMap((entry) => entry.models);
-  return refuse(
-    'model_not_granted',
-    `The grant does not cover a model ${name}. It covers: ${covered.join(', ')}.`,
-    { param: 'model' },
-  );
-}
-
-function betaHeaders(
-  req: IncomingMessage,
-  { betaHeader }: Dialect,
-  grant: Grant,
-  endpoint: Endpoint,
-): Record<string, string> {
-  const sent = req.headers[betaHeader];
-  if (sent === undefined) return {};
-  const values = String(sent)
-    .split(',')
-    .map((value) => value.trim())
-    .filter((value) => value !== '');
-  for (const value of values) {
-    if (
-      grant.spec.features.betaHeaders.includes(value) &&
-      endpoint.features.betaHeaders.includes(value)
-    )
-      continue;
-    refuse(
-      'feature_not_granted',
-      `The grant does not allow that value of the header "${betaHeader}".`,
-      { param: betaHeader },
-    );
-  }
-  return values.length === 0 ? {} : { [betaHeader]: values.join(',') };
 }
 
 /** From here on the request is on record as allowed, and must end with an outcome. */

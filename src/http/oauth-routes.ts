@@ -73,9 +73,11 @@ async function answerToken({ broker }: Control, form: URLSearchParams): Promise<
 /** What was granted, which may be less than what was asked for (RFC 9396, section 7). */
 function detailsOf({ access }: IssuedToken): object {
   if (!access) return {};
-  const { type, grant, purpose, run, runId, models, operations } = access;
+  const { type, grant, purpose, run, runId, models, operations, features } = access;
   return {
-    authorization_details: [{ type, grant, purpose, run, run_id: runId, models, operations }],
+    authorization_details: [
+      { type, grant, purpose, run, run_id: runId, models, operations, features },
+    ],
   };
 }
 
