@@ -44,17 +44,8 @@ export async function listen(
   const server = createServer(config);
   let draining = false;
   let handle: RequestListener = (_req, res) => res.writeHead(503, { 'retry-after': '1' }).end();
-  // Without a request under way: what never sent one must not hold up the end, either.
-  const idle = new Set<Socket>();
-  server.on(config.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
-    idle.add(socket);
-    socket.once('close', () => idle.delete(socket));
-  });
+  const sockets = trackSockets(server);
   server.on('request', (req, res) => {
-    idle.delete(req.socket);
-    res.once('close', () => {
-      if (!req.socket.destroyed) idle.add(req.socket);
-    });
     if (draining) res.setHeader('connection', 'close');
     handle(req, res);
   });
@@ -70,7 +61,8 @@ export async function listen(
     drain: () => {
       draining = true;
       const timer = setInterval(() => {
-        for (const socket of idle) socket.destroy();
+        sockets.destroyUnused();
+        server.closeIdleConnections();
       }, DRAIN_EVERY_MS);
       return new Promise((resolve) =>
         server.close(() => {
@@ -79,7 +71,43 @@ export async function listen(
         }),
       );
     },
-    hangUp: () => server.closeAllConnections(),
+    hangUp: () => {
+      sockets.destroyUnused();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/**
+ * Follows sockets until their first request: what never sends one, or never ends its TLS handshake, is not
+ * among the idle connections that Node closes, and must not hold up the end.
+ */
+function trackSockets(server: Server): { destroyUnused(): void } {
+  const unused = new Set<Socket>();
+  const follow = (socket: Socket): void => {
+    // A pipeline has a listener for each request that waits in it.
+    socket.setMaxListeners(0);
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  };
+  server.on('connection', follow);
+  // With TLS, a secure socket takes the place of the raw one, which is known by the same peer.
+  server.on('secureConnection', (secure: Socket) => {
+    for (const socket of unused) {
+      if (
+        socket.remotePort === secure.remotePort &&
+        socket.remoteAddress === secure.remoteAddress
+      ) {
+        unused.delete(socket);
+      }
+    }
+    follow(secure);
+  });
+  server.on('request', ({ socket }) => void unused.delete(socket));
+  return {
+    destroyUnused() {
+      for (const socket of unused) socket.destroy();
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /** Issuing access tokens, for the gateway and for the control API. */
 import { decideIssue } from '../core/access.ts';
-import { RefusedError, refuse, type Refusal } from '../core/denials.ts';
+import { RefusedError, refusal, refuse, type Refusal } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Member } from '../core/people.ts';
 import type { Features } from '../core/vocabulary.ts';
@@ -42,7 +42,8 @@ export async function issueToken(broker: Broker, request: TokenRequest): Promise
     const issued = await tryToIssue(broker, client, request.access);
     if (issued) return issued;
   }
-  return refuse('too_busy');
+  const member = broker.policy.member(client.person.id) ?? refuse('invalid_client');
+  return deny(broker, client, member, refusal('too_busy'), undefined);
 }
 
 async function tryToIssue(

@@ -88,6 +88,8 @@ export const configSchema = z
       );
     if (publicUrl?.startsWith('http:') && !isLoopback(new URL(publicUrl).hostname))
       fail(['server', 'publicUrl'], 'must be https: tokens would travel in the clear');
+    if (config.gateway.maxBufferedBytes < config.gateway.maxBodyBytes)
+      fail(['gateway', 'maxBufferedBytes'], 'must not be less than gateway.maxBodyBytes');
     const seen = new Set<string>();
     for (const [i, { id }] of config.endpoints.entries()) {
       if (seen.has(id)) fail(['endpoints', i, 'id'], `"${id}" is used twice`);

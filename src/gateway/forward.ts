@@ -35,6 +35,11 @@ export async function forward(
 ): Promise<void> {
   const { memory } = gateway.settings.body;
   const { value: asked, bytes } = await readJsonBody(req, gateway.settings.body);
+  let held = bytes;
+  const giveBack = (): void => {
+    memory.used -= held;
+    held = 0;
+  };
   try {
     const checked = checkContent(gateway, req, passage, asked);
     const abort = new AbortController();
@@ -42,6 +47,7 @@ export async function forward(
     try {
       const exchange = await admit(gateway, req, res, passage, checked, abort);
       await dispatch(gateway, exchange, passage, checked, asked);
+      giveBack();
       // Until its last byte has left, an order still finds it.
       await left(req, res);
     } finally {
@@ -49,7 +55,7 @@ export async function forward(
       gateway.broker.live.leave(passage.requestId);
     }
   } finally {
-    memory.used -= bytes;
+    giveBack();
   }
 }
 

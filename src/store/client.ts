@@ -1,4 +1,5 @@
 /** The main thread's side of the store: calls whole operations and applies what commits change. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { RefusedError, refusal } from '../core/denials.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -143,7 +144,10 @@ export class Store {
       await stopped;
       clearTimeout(patience);
     }
-    await this.#worker.terminate();
+    // A thread that hangs in a system call cannot be ended; the process does not wait for it.
+    const patience = delay(STOP_DEADLINE_MS, undefined, { ref: false });
+    await Promise.race([this.#worker.terminate(), patience]);
+    this.#worker.unref();
   }
 
   #send(message: ToWriter): void {

@@ -57,6 +57,7 @@ describe('a token of the gateway', () => {
           run_id: expect.stringMatching(/^run_/) as string,
           models: ['model-a-1', 'model-b-1'],
           operations: ['chat.completions', 'messages', 'models'],
+          features: grant.spec.features,
         },
       ],
     });

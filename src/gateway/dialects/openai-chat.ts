@@ -29,8 +29,9 @@ export const openaiChat: Dialect = {
       prepared[maxOutputTokensField] = maxOutputTokens;
     }
     if (prepared['stream'] === true) {
-      const options = isObject(prepared['stream_options']) ? prepared['stream_options'] : {};
-      prepared['stream_options'] = { ...options, include_usage: true };
+      const options = prepared['stream_options'] ?? {};
+      // What is no object is left for the inspection to refuse.
+      if (isObject(options)) prepared['stream_options'] = { ...options, include_usage: true };
     }
     return prepared;
   },

@@ -91,6 +91,19 @@ const ENTRY_OF: Record<Exclude<GrantStep, 'amend'>, EntryKind> = {
 /** Steps towards a grant in force: of no use once its window is over. */
 const LEADS_ON: ReadonlySet<GrantStep> = new Set(['submit', 'approve', 'accept']);
 
+const AMEND = 'Set a later window.until with "sallyport grant amend".';
+
+const REMEDY: Record<Grant['state'], string> = {
+  draft: AMEND,
+  returned: AMEND,
+  submitted: `Return it to its author. ${AMEND}`,
+  approved: 'Write a new grant.',
+  active: 'Write a new grant.',
+  rejected: 'Write a new grant.',
+  revoked: 'Write a new grant.',
+  closed: 'Write a new grant.',
+};
+
 function stepOperation(step: Exclude<GrantStep, 'amend'>): Operation<StepArgs, Grant> {
   const action: Action = `grant.${step}`;
   return controlOperation(
@@ -104,14 +117,14 @@ function stepOperation(step: Exclude<GrantStep, 'amend'>): Operation<StepArgs, G
         );
       }
       const at = args.by.at;
+      const outcome = mustDecide(grant, step, who);
       const { until } = grant.spec.window;
       if (LEADS_ON.has(step) && Date.parse(until) <= at) {
         refuse(
           'grant_expired',
-          `The window of this grant ended at ${until}. Return it, and set a later window.until with "sallyport grant amend".`,
+          `The window of this grant ended at ${until}. ${REMEDY[grant.state]}`,
         );
       }
-      const outcome = mustDecide(grant, step, who);
       const data: Record<string, Json | undefined> = {
         comment: args.comment,
         state: outcome.state,
