@@ -23,6 +23,8 @@ export function loadConfig(path: string | undefined): Config {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+      throw new ConfigError(`There is no configuration file ${path}.`);
     throw new ConfigError(
       `The configuration ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
     );

@@ -42,7 +42,7 @@ export const featuresSchema = z.strictObject({
     .min(1)
     .max(1_000_000)
     .default(4096)
-    .describe('Most output tokens of one answer'),
+    .describe('Most output tokens of one answer; the endpoint may offer less'),
   betaHeaders: z
     .array(z.string().regex(/^[a-z0-9._-]{1,80}$/i))
     .max(32)

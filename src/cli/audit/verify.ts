@@ -107,6 +107,9 @@ function verdict(report: BundleReport): string {
   const { origin, size = 0, root, entriesChecked, firstBadIndex } = report;
   if (report.status === 'sound')
     return `all ${counted(size, 'entry', 'entries')} of ${origin} up to the signed root ${root}. Whether others were shown the same log, only their checkpoints tell.`;
+  // Not one check passed: the key, the file or the checkpoint is not what was meant, or forged.
+  if (report.status === 'tampered' && report.checked.length === 0)
+    return 'nothing in it is proven. If the key is the right one, and this the right file, it is forged.';
   const where = firstBadIndex === undefined ? '' : ` The first bad index is ${firstBadIndex}.`;
   return `${counted(entriesChecked, 'entry', 'entries')} checked and found right.${where}`;
 }

@@ -58,13 +58,13 @@ export function addOrderSuspend(group: Command, around: Surroundings): void {
         ...(authority !== undefined && { authority }),
         ...(evidence !== undefined && { evidence }),
       });
-      if (issued.warning) note(around, issued.warning);
-      if (options.json) {
-        printJson(around, issued);
-        return;
+      if (options.json) printJson(around, issued);
+      else {
+        printOrder(around, issued);
+        say(around, `${counted(issued.cut.length, 'running request')} cut.`);
       }
-      printOrder(around, issued);
-      say(around, `${counted(issued.cut.length, 'running request')} cut.`);
+      // Last, so that nobody in a hurry takes a typing error for a stop.
+      if (issued.warning) note(around, `NOTHING WAS STOPPED. ${issued.warning}`);
     });
 }
 
