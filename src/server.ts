@@ -72,7 +72,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
-    return serve(config, broker, listener, upstreams, directory);
+    return serve(config, broker, listener, upstreams, directory, url);
   } catch (error) {
     listener?.hangUp();
     await listener?.drain();
@@ -94,7 +94,7 @@ async function assemble(
   return {
     clock,
     log,
-    issuer: url,
+    issuer: config.server.issuer ?? url,
     audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
     controlTokenLifetimeMs: config.tokens.controlLifetimeSeconds * 1000,
     signingKey: await openSigningKey(join(directory.keys, 'token.pem')),
@@ -114,8 +114,9 @@ function serve(
   listener: Listener,
   upstreams: ReadonlyMap<string, Upstream>,
   directory: DataDirectory,
+  url: string,
 ): RunningServer {
-  const { store, policy, live, log, clock, issuer: url } = broker;
+  const { store, policy, live, log, clock } = broker;
   let fail: (reason: string) => void = () => undefined;
   const failed = new Promise<string>((resolve) => (fail = resolve));
   store.subscribe({

@@ -22,6 +22,10 @@ const serverSchema = z.strictObject({
     )
     .transform((url) => new URL(url).origin)
     .optional(),
+  issuer: z
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' })
+    .refine((url) => !/[?#]|\/$/.test(url), 'must have no query, fragment or final slash')
+    .optional(),
   tls: z.strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1) }).optional(),
   behindProxy: z.strictObject({ trustedNetworks: z.array(networkSchema).min(1) }).optional(),
   shutdownSeconds: seconds(0, 600, 30),

@@ -50,12 +50,12 @@ export function serveOAuth(app: Express, control: Control): void {
   }
 }
 
-async function answerToken({ broker }: Control, form: URLSearchParams): Promise<object> {
+async function answerToken({ broker, publicUrl }: Control, form: URLSearchParams): Promise<object> {
   const request = parseTokenRequest(form);
   const { gateway, control } = broker.audiences;
   const audience = request.access ? gateway : control;
   // The origin as a whole stands for both.
-  if (request.resource !== undefined && ![audience, broker.issuer].includes(request.resource)) {
+  if (request.resource !== undefined && ![audience, publicUrl].includes(request.resource)) {
     throw new OAuthError(
       'invalid_target',
       `This request is for a token of ${audience}. Leave "resource" out, or name that.`,

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, jwtVerify } from 'jose';
+import { createLocalJWKSet, decodeJwt, jwtVerify } from 'jose';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { getToken, makePeople, type People } from '../support/people.ts';
@@ -51,6 +51,24 @@ describe('RFC 8414', () => {
       typ: 'at+jwt',
     });
     expect(payload.sub).toBe(people.lead.id);
+  });
+});
+
+describe('an issuer identifier of its own', () => {
+  it('stands in metadata and tokens, and is what assertions are addressed to', async () => {
+    const issuer = 'https://northwall.example/sallyport';
+    const other = await startTestBroker({ server: { issuer } });
+    try {
+      const { lead } = await makePeople(other);
+      const metadata = await request(other.url).get('/.well-known/oauth-authorization-server');
+      expect(metadata.body).toMatchObject({ issuer, token_endpoint: `${other.url}/oauth/token` });
+      const token = await getToken(other, lead);
+      expect(decodeJwt(token)).toMatchObject({ iss: issuer, aud: `${other.url}/api/v1` });
+      const me = await request(other.url).get('/api/v1/me').auth(token, { type: 'bearer' });
+      expect(me.status).toBe(200);
+    } finally {
+      await other.close();
+    }
   });
 });
 

@@ -22,6 +22,7 @@ export interface TestBroker {
 }
 
 export interface TestBrokerOptions {
+  server?: ConfigInput['server'];
   /** Without this: one endpoint `demo`, whose upstream nobody answers at. */
   endpoints?: ConfigInput['endpoints'];
   gateway?: ConfigInput['gateway'];
@@ -47,7 +48,7 @@ export const DEMO_ENDPOINT: NonNullable<ConfigInput['endpoints']>[number] = {
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   const dataDir = mkdtempSync(join(tmpdir(), 'sallyport-test-'));
   const config = configSchema.parse({
-    server: { host: '127.0.0.1', port: 0, shutdownSeconds: 1 },
+    server: { host: '127.0.0.1', port: 0, shutdownSeconds: 1, ...options.server },
     dataDir,
     log: { origin: 'test.example/log' },
     endpoints: options.endpoints ?? [DEMO_ENDPOINT],
