@@ -83,30 +83,24 @@ export async function listen(
  * among the idle connections that Node closes, and must not hold up the end.
  */
 function trackSockets(server: Server): { destroyUnused(): void } {
-  const unused = new Set<Socket>();
+  const unused = new Map<string, Socket>();
+  const peerOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`;
   const follow = (socket: Socket): void => {
+    const peer = peerOf(socket);
     // A pipeline has a listener for each request that waits in it.
     socket.setMaxListeners(0);
-    unused.add(socket);
-    socket.once('close', () => unused.delete(socket));
+    unused.set(peer, socket);
+    socket.once('close', () => {
+      if (unused.get(peer) === socket) unused.delete(peer);
+    });
   };
   server.on('connection', follow);
-  // With TLS, a secure socket takes the place of the raw one, which is known by the same peer.
-  server.on('secureConnection', (secure: Socket) => {
-    for (const socket of unused) {
-      if (
-        socket.remotePort === secure.remotePort &&
-        socket.remoteAddress === secure.remoteAddress
-      ) {
-        unused.delete(socket);
-      }
-    }
-    follow(secure);
-  });
-  server.on('request', ({ socket }) => void unused.delete(socket));
+  // With TLS, the secure socket takes the place of the raw one: it has the same peer.
+  server.on('secureConnection', follow);
+  server.on('request', ({ socket }) => void unused.delete(peerOf(socket)));
   return {
     destroyUnused() {
-      for (const socket of unused) socket.destroy();
+      for (const socket of unused.values()) socket.destroy();
     },
   };
 }

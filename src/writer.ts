@@ -41,7 +41,7 @@ function start(): void {
       );
     }
     runWriterLoop(port, context, close);
-    send({ kind: 'ready', origin, verifierKey: logKey.verifierKey, epoch: context.epoch });
+    send({ kind: 'ready', origin, verifierKey: logKey.verifierKey });
   } catch (error) {
     close();
     send({

@@ -29,11 +29,6 @@ export class Settler {
     this.#log = parts.log;
   }
 
-  /** Settlements that wait for the log. */
-  get waiting(): number {
-    return this.#unsettled.size;
-  }
-
   /**
    * Records the outcome. Only when this has returned may the last byte of the answer go out.
    *

@@ -1,5 +1,5 @@
 /** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
-import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte, type SQL } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, type SQL } from 'drizzle-orm';
 import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Grant } from '../core/grants.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
@@ -274,16 +274,6 @@ export class Readers {
 
   latestCheckpoint(): { size: number; note: string; at: number } | undefined {
     return this.#db.select().from(checkpoints).orderBy(desc(checkpoints.size)).limit(1).get();
-  }
-
-  /** Every checkpoint up to a size, oldest first. */
-  listCheckpoints(upTo: number): { size: number; note: string; at: number }[] {
-    return this.#db
-      .select()
-      .from(checkpoints)
-      .where(lte(checkpoints.size, upTo))
-      .orderBy(asc(checkpoints.size))
-      .all();
   }
 
   readonly readTile: ReadTile = (level, n) =>

@@ -11,7 +11,7 @@ export interface WriterSettings {
 export type ToWriter = { kind: 'call'; call: Call } | { kind: 'stop' };
 
 export type FromWriter =
-  | { kind: 'ready'; origin: string; verifierKey: string; epoch: number }
+  | { kind: 'ready'; origin: string; verifierKey: string }
   | { kind: 'refused_to_start'; reason: string }
   | ({ kind: 'committed' } & Committed)
   | { kind: 'stopped' };
