@@ -11,7 +11,6 @@ import { nameSchema } from './core/people.ts';
 import { systemClock } from './lib/clock.ts';
 import { mintId } from './lib/ids.ts';
 import { createKeyFile } from './lib/key-file.ts';
-import { openSigningKey } from './oauth/signing-key.ts';
 import { WRITER_THREAD } from './server.ts';
 import { Store } from './store/client.ts';
 import { prepareDataDirectory } from './store/data-directory.ts';
@@ -54,7 +53,6 @@ export async function initialiseBroker(options: InitOptions): Promise<void> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const directory = prepareDataDirectory(paths.dataDir);
   const key = createKeyFile(paths.key);
-  await openSigningKey(join(directory.keys, 'token.pem'));
   const store = await Store.open(WRITER_THREAD, { dataDir: directory.path, origin }, systemClock);
   try {
     const admin = {

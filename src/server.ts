@@ -3,10 +3,13 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { TokenChecker } from './broker/authenticate-token.ts';
 import type { Broker } from './broker/broker.ts';
+import { FailureBrake } from './broker/failure-brake.ts';
 import { LiveRequests } from './broker/live-requests.ts';
+import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-keys.ts';
 import { Policy } from './broker/policy.ts';
 import { recordSystem, recoverFromCrash } from './broker/run-broker.ts';
 import { Settler } from './broker/settle-request.ts';
+import { TokenUse } from './broker/token-use.ts';
 import { UnauthenticatedTally } from './broker/unauthenticated-tally.ts';
 import type { Config } from './config/schema.ts';
 import type { Endpoint } from './core/endpoints.ts';
@@ -18,7 +21,10 @@ import { createControlApp } from './http/app.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
 import type { Logger } from './lib/log.ts';
 import { listen, type Listener } from './listener.ts';
-import { openSigningKey } from './oauth/signing-key.ts';
+import { openSecretFile } from './lib/key-file.ts';
+import { DpopNonces } from './oauth/dpop-nonces.ts';
+import { KeyRing } from './oauth/key-ring.ts';
+import { LabKeys } from './oauth/lab-keys.ts';
 import { Store } from './store/client.ts';
 import { canNarrow } from './store/context.ts';
 import { prepareDataDirectory, type DataDirectory } from './store/data-directory.ts';
@@ -32,6 +38,9 @@ const PROBE_EVERY_MS = 500;
 
 /** Tokens and assertions that have expired are forgotten this often. */
 const TIDY_EVERY_MS = 60_000;
+
+/** Token keys whose time has come take over or retire this often. */
+const ADVANCE_KEYS_EVERY_MS = 5_000;
 
 /** After requests were cut at the deadline, what does not take its error is hung up on. */
 const HANG_UP_AFTER_MS = 1_000;
@@ -66,13 +75,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   try {
     listener = await listen(config.server, (code) => broken(code));
     const url = config.server.publicUrl ?? listener.url;
-    const broker = await assemble({ ...options, clock }, directory, store, url);
+    const broker = assemble({ ...options, clock }, directory, store, url);
+    const failed = follow(broker);
+    await openSigningKeys(broker);
     broken = (code) => broker.unauthenticated.count('gateway', code);
     await recoverFromCrash(broker);
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
-    return serve(config, broker, listener, upstreams, directory, url);
+    return serve(config, broker, listener, upstreams, directory, url, failed);
   } catch (error) {
     listener?.hangUp();
     await listener?.drain();
@@ -81,12 +92,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
-async function assemble(
+function assemble(
   { config, log, clock }: Required<Pick<ServerOptions, 'config' | 'log' | 'clock'>>,
   directory: DataDirectory,
   store: Store,
   url: string,
-): Promise<Broker> {
+): Broker {
   const readers = new Readers(directory.database);
   const policy = new Policy(readers.readPolicy(clock()), 0);
   const live = new LiveRequests(clock);
@@ -94,10 +105,19 @@ async function assemble(
   return {
     clock,
     log,
+    publicUrl: url,
     issuer: config.server.issuer ?? url,
     audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
     controlTokenLifetimeMs: config.tokens.controlLifetimeSeconds * 1000,
-    signingKey: await openSigningKey(join(directory.keys, 'token.pem')),
+    federation: {
+      allowInsecureLoopback: config.federation.allowInsecureLoopback,
+      audiences: config.federation.audiences.map((audience) => audience.issuer),
+      assertionLifetimeMs: config.federation.assertionLifetimeSeconds * 1000,
+    },
+    signingKeys: new KeyRing(directory.keys),
+    keyOverlapMs: config.tokens.keyOverlapSeconds * 1000,
+    nonces: new DpopNonces(openSecretFile(join(directory.keys, 'nonce.key'))),
+    labKeys: new LabKeys({ clock, log, allowInsecureLoopback: config.federation.allowInsecureLoopback }),
     endpoints: new Map(config.endpoints.map((endpoint) => [endpoint.id, endpoint])),
     store,
     readers,
@@ -105,7 +125,27 @@ async function assemble(
     live,
     settler: new Settler(parts),
     unauthenticated: new UnauthenticatedTally(parts),
+    brake: new FailureBrake(clock),
+    tokenUse: new TokenUse(parts),
   };
+}
+
+/**
+ * Keeps what is in memory in step with the store.
+ *
+ * @returns resolves with a reason when the broker has to stop
+ */
+function follow({ store, policy, signingKeys, live }: Broker): Promise<string> {
+  return new Promise((resolve) =>
+    store.subscribe({
+      onPolicyChanged(changes, epoch) {
+        policy.apply(changes, epoch);
+        for (const change of changes) if (change.kind === 'key') signingKeys.apply(change.value);
+        if (changes.some(canNarrow)) live.decideAgain();
+      },
+      onFatal: resolve,
+    }),
+  );
 }
 
 function serve(
@@ -115,17 +155,9 @@ function serve(
   upstreams: ReadonlyMap<string, Upstream>,
   directory: DataDirectory,
   url: string,
+  failed: Promise<string>,
 ): RunningServer {
-  const { store, policy, live, log, clock } = broker;
-  let fail: (reason: string) => void = () => undefined;
-  const failed = new Promise<string>((resolve) => (fail = resolve));
-  store.subscribe({
-    onPolicyChanged(changes, epoch) {
-      policy.apply(changes, epoch);
-      if (changes.some(canNarrow)) live.decideAgain();
-    },
-    onFatal: (reason) => fail(reason),
-  });
+  const { store, live, log, clock } = broker;
   let closing = false;
   const tokens = new TokenChecker(broker);
   const gateway: Gateway = {
@@ -146,7 +178,9 @@ function serve(
     isClosing: () => closing,
   };
   const isReady = (): boolean => !closing && store.isWritable;
-  const control = createControlApp(broker, { tokens, publicUrl: url, isReady });
+  const { addressOf } = gateway;
+  const jwksMaxAgeSeconds = Math.floor(config.tokens.keyOverlapSeconds / 2);
+  const control = createControlApp(broker, { tokens, jwksMaxAgeSeconds, addressOf, isReady });
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   const timers = [
@@ -154,6 +188,11 @@ function serve(
     setInterval(() => {
       if (!store.isWritable) store.write('probe', { at: clock() }).catch(() => undefined);
     }, PROBE_EVERY_MS),
+    setInterval(() => {
+      advanceSigningKeys(broker).catch((error: unknown) =>
+        log.warn({ err: String(error) }, 'token keys were not moved on'),
+      );
+    }, ADVANCE_KEYS_EVERY_MS),
   ];
 
   const close = async (): Promise<void> => {
@@ -170,10 +209,12 @@ function serve(
     for (const timer of timers) clearInterval(timer);
     await broker.settler.flush();
     await broker.unauthenticated.close();
+    await broker.tokenUse.close();
     await recordSystem(broker, 'system.stopped').catch((error: unknown) =>
       log.error({ err: String(error) }, 'the stop could not be recorded'),
     );
     await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
+    await broker.labKeys.close();
     broker.readers.close();
     await store.close();
   };
@@ -212,8 +253,8 @@ function tidy({ policy, store, clock, log }: Broker, longestRequestMs: number): 
   const now = clock();
   policy.forgetTokensExpiredBefore(now - longestRequestMs);
   store
-    .write('forgetExpiredAssertions', { now })
+    .write('forgetUsed', { now })
     .catch((error: unknown) =>
-      log.warn({ err: String(error) }, 'expired assertions were not forgotten'),
+      log.warn({ err: String(error) }, 'what was used up and has expired was not forgotten'),
     );
 }

@@ -40,8 +40,11 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<R
       const decision = isExpired(broker, facts, at) ? EXPIRED : decide(at);
       if (!decision.allowed)
         return await denyRequest(broker, requestEntryParts(facts), decision.refusal, input.data);
-      const { requestId, personId, grantId } = facts;
-      live.enter({ requestId, personId, grantId, startedAt: at, decide, abort }, decision.until);
+      const { requestId, personId, grantId, tokenId } = facts;
+      live.enter(
+        { requestId, personId, grantId, tokenId, startedAt: at, decide, abort },
+        decision.until,
+      );
       const grant = policy.grant(grantId) as Grant;
       const reserved = await broker.store.write(
         'reserve',
@@ -130,6 +133,8 @@ function decideRequest(
       endpoint,
       model,
       address,
+      narrowing: token.narrowing,
+      bound: token.jkt !== null,
       orders: policy.orders,
     },
     now,

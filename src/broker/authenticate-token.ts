@@ -1,13 +1,23 @@
-/** Whether a presented access token is good: signed by us, not expired, known to us and not revoked. */
+/** Whether a presented access token is good: signed by us, not expired, known to us, not revoked, its sender's own. */
 import { createHash } from 'node:crypto';
 import { refuse } from '../core/denials.ts';
-import { verifyAccessToken, type AccessToken } from '../oauth/access-token.ts';
+import { isSameText } from '../lib/same-text.ts';
+import { verifyAccessToken, type AccessToken, type VerifiedToken } from '../oauth/access-token.ts';
+import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
+import { checkPossession, type Possession } from './prove-possession.ts';
 
 /** Verified tokens remembered by hash: checking a signature costs about 200 µs, looking up a hash about 5. */
 const MOST_CACHED = 10_000;
 
 export type Audience = keyof Broker['audiences'];
+
+/** A token as it came in a request. */
+export interface PresentedToken extends Possession {
+  token: string;
+  /** RFC 6750 or RFC 9449, by the scheme of the Authorization header. */
+  scheme: 'Bearer' | 'DPoP';
+}
 
 /**
  * Checks tokens. A signature is checked once; expiry and revocation are looked at each time, in the policy
@@ -15,44 +25,80 @@ export type Audience = keyof Broker['audiences'];
  */
 export class TokenChecker {
   readonly #broker: Broker;
-  readonly #verified = new Map<string, AccessToken>();
+  readonly #verified = new Map<string, VerifiedToken>();
 
   constructor(broker: Broker) {
     this.#broker = broker;
   }
 
-  /** @throws RefusedError `invalid_token`, `token_expired` or `token_revoked` */
-  async check(token: string, audience: Audience): Promise<AccessToken> {
-    const { clock, policy, issuer, audiences, signingKey } = this.#broker;
-    const hash = createHash('sha256').update(audience).update(' ').update(token).digest('base64');
-    let verified = this.#verified.get(hash);
-    if (!verified) {
-      verified = await verifyAccessToken(
-        signingKey,
-        { issuer, audience: audiences[audience] },
-        token,
-        clock(),
-      );
-      this.#remember(hash, verified);
+  /**
+   * Checks a token and, where it is bound to a key, the proof that its sender holds that key; the proof is
+   * used up when this returns.
+   *
+   * @throws RefusedError with a code of status 401, or `log_unavailable`
+   */
+  async check(presented: PresentedToken, audience: Audience): Promise<AccessToken> {
+    const { token, scheme } = presented;
+    const verified = this.#cached(token, audience) ?? (await this.#verify(token, audience));
+    const known = this.#mustBeLive(verified, audience);
+    if (known.jkt !== null) {
+      await this.#mustBeHeld(presented, known.jkt);
+      // It may have been revoked while the proof was recorded.
+      this.#mustBeLive(verified, audience);
+    } else if (scheme === 'DPoP')
+      return refuse('invalid_token', 'This token is not bound to a key. Present it as "Bearer".');
+    this.#broker.tokenUse.note(verified.id, this.#broker.clock());
+    return verified;
+  }
+
+  #cached(token: string, audience: Audience): VerifiedToken | undefined {
+    return this.#verified.get(hashOf(token, audience));
+  }
+
+  async #verify(token: string, audience: Audience): Promise<VerifiedToken> {
+    const { clock, issuer, audiences, signingKeys } = this.#broker;
+    const expected = { issuer, audience: audiences[audience] };
+    const verified = await verifyAccessToken(signingKeys, expected, token, clock());
+    if (this.#verified.size >= MOST_CACHED) {
+      const oldest = this.#verified.keys().next();
+      if (!oldest.done) this.#verified.delete(oldest.value);
     }
-    if (verified.expiresAt <= clock()) {
-      this.#verified.delete(hash);
-      return refuse('token_expired');
-    }
+    this.#verified.set(hashOf(token, audience), verified);
+    return verified;
+  }
+
+  /** Of the policy as it is now, after whatever was waited for. */
+  #mustBeLive(verified: VerifiedToken, audience: Audience): LiveToken {
+    const { clock, policy, signingKeys } = this.#broker;
+    if (verified.expiresAt <= clock()) return refuse('token_expired');
     // A token that we signed but do not know was made with a stolen key, or belongs to a state of the
     // database that is gone.
     const known = policy.token(verified.id);
     if (known?.audience !== audience || known.personId !== verified.personId)
       return refuse('invalid_token');
     if (known.revokedAt !== null) return refuse('token_revoked');
-    return verified;
+    // Made with a key that had leaked, under the id of a token that another key signed.
+    if (!signingKeys.accepted(verified.signingKid)) return refuse('invalid_token');
+    return known;
   }
 
-  #remember(hash: string, token: AccessToken): void {
-    if (this.#verified.size >= MOST_CACHED) {
-      const oldest = this.#verified.keys().next();
-      if (!oldest.done) this.#verified.delete(oldest.value);
-    }
-    this.#verified.set(hash, token);
+  async #mustBeHeld(presented: PresentedToken, jkt: string): Promise<void> {
+    if (presented.scheme === 'Bearer')
+      return refuse(
+        'dpop_required',
+        'This token is bound to a key. Present it as "DPoP", with a proof of possession.',
+      );
+    const proof = await checkPossession(this.#broker, presented, presented.token);
+    if (!proof) return refuse('invalid_dpop_proof', 'The DPoP header with the proof is missing.');
+    if (!isSameText(proof.jkt, jkt))
+      return refuse(
+        'invalid_dpop_proof',
+        'The proof is by another key than the one that the token is bound to.',
+      );
+    await this.#broker.store.write('consume', { used: { assertions: [], proof } });
   }
+}
+
+function hashOf(token: string, audience: Audience): string {
+  return createHash('sha256').update(audience).update(' ').update(token).digest('base64');
 }

@@ -2,24 +2,45 @@
 import type { Endpoint } from '../core/endpoints.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import type { SigningKey } from '../oauth/signing-key.ts';
+import type { DpopNonces } from '../oauth/dpop-nonces.ts';
+import type { KeyRing } from '../oauth/key-ring.ts';
+import type { LabKeys } from '../oauth/lab-keys.ts';
 import type { Store } from '../store/client.ts';
 import type { Readers } from '../store/readers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { Policy } from './policy.ts';
 import type { Settler } from './settle-request.ts';
+import type { FailureBrake } from './failure-brake.ts';
+import type { TokenUse } from './token-use.ts';
 import type { UnauthenticatedTally } from './unauthenticated-tally.ts';
 
 export interface Broker {
   clock: Clock;
   log: Logger;
-  /** Issuer identifier of the tokens: the broker's public URL. */
+  /** The broker's origin as clients see it, without a slash at its end. */
+  publicUrl: string;
+  /** Issuer identifier of the tokens: the public URL, unless configured otherwise. */
   issuer: string;
   /** Where tokens are good: the gateway and the control API. */
   audiences: { gateway: string; control: string };
   /** Lifetime of tokens of the control API, milliseconds. */
   controlTokenLifetimeMs: number;
-  signingKey: SigningKey;
+  signingKeys: KeyRing;
+  /** How long a new key is published before it signs, milliseconds. */
+  keyOverlapMs: number;
+  /** Nonces for proofs of possession. */
+  nonces: DpopNonces;
+  /** Keys of partner labs that vouch for their people. */
+  labKeys: LabKeys;
+  /** What this lab does with the brokers of other labs. */
+  federation: {
+    /** Whether identities of labs may be at http:// addresses of the loopback interface. */
+    allowInsecureLoopback: boolean;
+    /** Issuers of the brokers at which this lab vouches for its people. */
+    audiences: readonly string[];
+    /** Lifetime of an assertion, milliseconds, whole seconds. */
+    assertionLifetimeMs: number;
+  };
   endpoints: ReadonlyMap<string, Endpoint>;
   store: Store;
   readers: Readers;
@@ -28,4 +49,8 @@ export interface Broker {
   settler: Settler;
   /** Refusals of callers who did not show who they are. */
   unauthenticated: UnauthenticatedTally;
+  /** Slows those who fail again and again. */
+  brake: FailureBrake;
+  /** When each token was last presented. */
+  tokenUse: TokenUse;
 }

@@ -1,16 +1,18 @@
 /** Issuing access tokens, for the gateway and for the control API. */
-import { decideIssue } from '../core/access.ts';
+import { decideIssue, type Decision } from '../core/access.ts';
 import { RefusedError, refusal, refuse, type Refusal } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
+import { refusalOfNarrowing, scopeOf, type Narrowing } from '../core/narrowing.ts';
 import type { Member } from '../core/people.ts';
 import type { Features } from '../core/vocabulary.ts';
 import { mintId } from '../lib/ids.ts';
 import { signAccessToken } from '../oauth/access-token.ts';
-import type { AuthenticatedClient } from '../oauth/client-assertion.ts';
 import type { ModelAccess, TokenRequest } from '../oauth/token-request.ts';
 import { actorOf } from '../store/operations/operation.ts';
-import { authenticate } from './authenticate-client.ts';
+import type { UsedProof, UsedUp } from '../store/operations/tokens.ts';
+import { authenticate, type Claimant } from './authenticate-client.ts';
 import type { Broker } from './broker.ts';
+import { checkPossession, type Possession } from './prove-possession.ts';
 
 export interface IssuedToken {
   token: string;
@@ -18,69 +20,90 @@ export interface IssuedToken {
   /** Epoch milliseconds. */
   expiresAt: number;
   issuedAt: number;
+  /** Whether it is bound to a key that the client proved to hold. */
+  bound: boolean;
   /** What was granted, for a token of the gateway (RFC 9396, section 7). */
-  access?: ModelAccess & {
-    models: string[];
-    operations: string[];
-    features: Features;
-    runId: string;
-  };
+  access?: GrantedAccess;
+}
+
+/** What a token gives access to: all that the grant gives now, less what the token gave up. */
+export interface GrantedAccess {
+  grant: string;
+  purpose: ModelAccess['purpose'];
+  run: string;
+  runId: string;
+  models: string[];
+  operations: string[];
+  features: Features;
 }
 
 /** How often a decision is made again because policy changed under it, before we say "try again". */
 export const MOST_ATTEMPTS = 10;
 
+/** Somebody who showed who they are, and what that used up. */
+interface Asker {
+  claimant: Claimant;
+  proof: UsedProof | undefined;
+}
+
 /**
- * Authenticates the client, decides, stores and records, then signs.
+ * Authenticates whoever asks, decides, stores and records, then signs.
  *
- * @throws RefusedError `invalid_client` unrecorded (anybody can cause it; the caller counts those), and
- *   every other refusal after it has been recorded
+ * @throws RefusedError unrecorded as long as anybody can cause it (the caller counts those), and every
+ *   other refusal after it has been recorded
  */
-export async function issueToken(broker: Broker, request: TokenRequest): Promise<IssuedToken> {
-  const client = await authenticate(broker, request);
+export async function issueToken(
+  broker: Broker,
+  request: TokenRequest,
+  possession: Possession,
+): Promise<IssuedToken> {
+  // First: a client that has yet to learn the nonce keeps its assertion for the second attempt.
+  const proof = await checkPossession(broker, possession);
+  const asker = { claimant: await authenticate(broker, request), proof };
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
-    const issued = await tryToIssue(broker, client, request.access);
+    const issued = await tryToIssue(broker, asker, request.access);
     if (issued) return issued;
   }
-  const member = broker.policy.member(client.person.id) ?? refuse('invalid_client');
-  return deny(broker, client, member, refusal('too_busy'), undefined);
+  return deny(broker, asker, mustKnow(broker, asker), refusal('too_busy'), undefined);
 }
 
 async function tryToIssue(
   broker: Broker,
-  client: AuthenticatedClient,
+  asker: Asker,
   access: ModelAccess | undefined,
 ): Promise<IssuedToken | undefined> {
-  const { policy, clock, store } = broker;
-  const epoch = policy.epoch;
-  const member = policy.member(client.person.id) ?? refuse('invalid_client');
-  // Of whole seconds, as a JWT tells time: what is stored and what is signed end at the same moment.
-  const now = Math.floor(clock() / 1000) * 1000;
+  const { policy, clock, store, audiences } = broker;
+  const { claimant, proof } = asker;
+  const { epoch } = policy;
+  const signingKey = broker.signingKeys.active;
+  const member = mustKnow(broker, asker);
   const grant = access && policy.grant(access.grant);
-  let expiresAt = now + broker.controlTokenLifetimeMs;
-  if (access) {
-    const decision = decideIssue(
-      { grant, ...member, purpose: access.purpose, orders: policy.orders },
-      clock(),
-    );
-    if (!decision.allowed) return deny(broker, client, member, decision.refusal, grant);
-    const lifetime = (grant as Grant).spec.tokenLifetimeSeconds * 1000;
-    expiresAt = Math.floor(Math.min(now + lifetime, decision.until) / 1000) * 1000;
-  }
-  const id = mintId('tok', clock());
+  const narrowing = access ? narrowingOf(access) : null;
+  const decision = decide(broker, member, access, grant, proof !== undefined);
+  if (!decision.allowed) return deny(broker, asker, member, decision.refusal, grant);
+  // Of whole seconds, as a JWT tells time: what is stored and what is signed end at the same moment.
+  const issuedAt = wholeSeconds(clock());
+  const lifetime = grant ? grant.spec.tokenLifetimeSeconds * 1000 : broker.controlTokenLifetimeMs;
+  const expiresAt = wholeSeconds(Math.min(issuedAt + lifetime, decision.until, claimant.endsAt));
+  const token = {
+    id: mintId('tok', clock()),
+    personId: member.person.id,
+    jkt: proof?.jkt ?? null,
+    issuedAt,
+    expiresAt,
+  };
   const runId = mintId('run', clock());
   const result = await store.write('issueToken', {
     epoch,
-    entryId: mintId('ent', now),
+    entryId: mintId('ent', issuedAt),
     actor: actorOf(member),
-    assertion: client.assertion,
+    used: usedBy(asker),
     token: {
-      id,
-      personId: member.person.id,
+      ...token,
       labId: member.lab.id,
-      kid: client.assertion.kid,
-      issuedAt: now,
-      expiresAt,
+      kid: claimant.kid,
+      vouchedBy: claimant.vouchedBy,
+      signingKid: signingKey.kid,
     },
     ...(access && grant
       ? {
@@ -89,50 +112,84 @@ async function tryToIssue(
             grantVersion: grant.version,
             purpose: access.purpose,
             run: { id: runId, name: access.run },
+            narrowing,
           },
         }
       : {}),
   });
-  if (result.stale) return undefined;
-  const audience = access ? broker.audiences.gateway : broker.audiences.control;
-  const claims =
-    access && grant
-      ? {
-          grant: grant.id,
-          grant_version: grant.version,
-          epoch,
-          purpose: access.purpose,
-          run: result.runId ?? runId,
-        }
-      : undefined;
-  const token = await signAccessToken(broker.signingKey, broker.issuer, {
-    id,
-    personId: member.person.id,
-    audience,
-    issuedAt: now,
-    expiresAt,
-    access: claims,
-  });
-  if (!access || !grant || !claims) return { token, id, issuedAt: now, expiresAt };
-  const models = grant.spec.endpoints.flatMap((entry) => entry.models);
-  return {
-    token,
-    id,
-    issuedAt: now,
-    expiresAt,
-    access: {
-      ...access,
-      models,
-      operations: grant.spec.operations,
-      features: grant.spec.features,
-      runId: claims.run,
+  if (result.kind === 'stale') return undefined;
+  if (result.kind === 'run_ended') return deny(broker, asker, member, refusal('run_ended'), grant);
+  const granted =
+    access && grant ? grantedAccess(grant, narrowing, access, result.runId ?? runId) : undefined;
+  const signed = await signAccessToken(signingKey, broker.issuer, {
+    ...token,
+    audience: access ? audiences.gateway : audiences.control,
+    access: granted && {
+      grant: granted.grant,
+      grant_version: (grant as Grant).version,
+      epoch,
+      purpose: granted.purpose,
+      run: granted.runId,
     },
+  });
+  return {
+    token: signed,
+    id: token.id,
+    issuedAt,
+    expiresAt,
+    bound: token.jkt !== null,
+    ...(granted ? { access: granted } : {}),
   };
 }
 
+function decide(
+  { policy, clock }: Broker,
+  member: Member,
+  access: ModelAccess | undefined,
+  grant: Grant | undefined,
+  bound: boolean,
+): Decision {
+  if (!access) return { allowed: true, until: Infinity };
+  const { purpose } = access;
+  const facts = { grant, ...member, purpose, bound, orders: policy.orders };
+  const decision = decideIssue(facts, clock());
+  const tooMuch =
+    decision.allowed && refusalOfNarrowing((grant as Grant).spec, narrowingOf(access) ?? {});
+  return tooMuch ? { allowed: false, refusal: tooMuch } : decision;
+}
+
+/** What is asked for of a grant, where it is less than all. */
+function narrowingOf({ models, operations, features }: ModelAccess): Narrowing | null {
+  if (models === undefined && operations === undefined && features === undefined) return null;
+  return { models, operations, features };
+}
+
+/** What a token gives access to at this moment. */
+export function grantedAccess(
+  grant: Grant,
+  narrowing: Narrowing | null,
+  { purpose, run }: { purpose: ModelAccess['purpose']; run: string },
+  runId: string,
+): GrantedAccess {
+  const { endpoints, operations, features } = scopeOf(grant.spec, narrowing);
+  const models = endpoints.flatMap((entry) => entry.models);
+  return { grant: grant.id, purpose, run, runId, models, operations, features };
+}
+
+const wholeSeconds = (ms: number): number => Math.floor(ms / 1000) * 1000;
+
+function mustKnow({ policy }: Broker, { claimant }: Asker): Member {
+  return policy.member(claimant.person.id) ?? refuse('invalid_client');
+}
+
+const usedBy = ({ claimant, proof }: Asker): UsedUp => ({
+  assertions: claimant.assertions,
+  proof,
+});
+
 async function deny(
   broker: Broker,
-  client: AuthenticatedClient,
+  asker: Asker,
   member: Member,
   why: Refusal,
   grant: Grant | undefined,
@@ -142,13 +199,14 @@ async function deny(
     entryId: mintId('ent', at),
     at,
     actor: actorOf(member),
-    assertion: client.assertion,
+    used: usedBy(asker),
     personId: member.person.id,
     labId: member.lab.id,
     // Of another lab's grant, nothing is said that would tie it to this one.
     ...(grant && grant.spec.lab === member.lab.id ? { grantId: grant.id } : {}),
     reason: why.code,
     message: why.message,
+    orders: why.orders,
   });
   throw new RefusedError(why);
 }

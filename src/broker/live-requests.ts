@@ -3,11 +3,12 @@ import type { Decision } from '../core/access.ts';
 import { refusal, type Refusal } from '../core/denials.ts';
 import type { Clock } from '../lib/clock.ts';
 
-/** A request that was cut, for the acknowledgement of the order that cut it. */
+/** A request that was cut, for the acknowledgement of what cut it. */
 export interface Cut {
   requestId: string;
   personId: string;
   grantId: string;
+  tokenId: string;
   at: number;
   refusal: Refusal;
 }
@@ -16,6 +17,7 @@ export interface LiveRequest {
   requestId: string;
   personId: string;
   grantId: string;
+  tokenId: string;
   startedAt: number;
   /** Decides the request once more, on the policy as it is now. */
   decide(now: number): Decision;
@@ -78,8 +80,9 @@ export class LiveRequests {
         next = Math.min(next, decision.until);
         continue;
       }
-      const { requestId, personId, grantId } = request;
-      this.#cuts.push({ requestId, personId, grantId, at: now, refusal: decision.refusal });
+      const { requestId, personId, grantId, tokenId } = request;
+      const { refusal: why } = decision;
+      this.#cuts.push({ requestId, personId, grantId, tokenId, at: now, refusal: why });
       request.abort.abort(decision.refusal);
     }
     if (this.#cuts.length > REMEMBERED_CUTS) this.#cuts = this.#cuts.slice(-REMEMBERED_CUTS);
@@ -93,6 +96,14 @@ export class LiveRequests {
 
   cutsBy(orderId: string): Cut[] {
     return this.#cuts.filter((cut) => cut.refusal.orders?.includes(orderId));
+  }
+
+  /** What was cut because these tokens ended. */
+  cutsWith(tokenIds: readonly string[]): Cut[] {
+    const ended = new Set(tokenIds);
+    return this.#cuts.filter(
+      (cut) => cut.refusal.code === 'token_revoked' && ended.has(cut.tokenId),
+    );
   }
 
   /** A grant that ends by its window has no commit to announce it. */

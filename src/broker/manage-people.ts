@@ -10,7 +10,10 @@ export interface PersonInput {
   name: string;
   roles: Role[];
   attributes: Record<string, string>;
-  publicKey: PublicKey;
+  /** What their lab calls them in its assertions. */
+  subject?: string | undefined;
+  /** Absent for those whose lab signs for them. */
+  publicKey?: PublicKey | undefined;
 }
 
 export function createLab(
@@ -78,10 +81,12 @@ export async function initialise(
   });
 }
 
-async function newPerson({ publicKey, ...rest }: PersonInput, now: number): Promise<NewPerson> {
+async function newPerson(input: PersonInput, now: number): Promise<NewPerson> {
+  const { publicKey, subject = null, ...rest } = input;
   return {
     ...rest,
     id: mintId('per', now),
-    key: { kid: await thumbprintOf(publicKey), x: publicKey.x },
+    subject,
+    key: publicKey && { kid: await thumbprintOf(publicKey), x: publicKey.x },
   };
 }

@@ -15,11 +15,15 @@ export class Policy {
   /** In force, oldest first. Replaced at every change, so that whoever holds it has a whole state. */
   #orders: readonly Order[];
   readonly #tokens = new Map<string, LiveToken>();
+  /** Lab ids by the issuer that a lab is registered with. */
+  readonly #issuers = new Map<string, string>();
+  /** Person ids by what their lab calls them. */
+  readonly #subjects = new Map<string, string>();
   #epoch: number;
 
   constructor(records: PolicyRecords, epoch: number) {
-    for (const lab of records.labs) this.#labs.set(lab.id, lab);
-    for (const person of records.people) this.#people.set(person.id, person);
+    for (const lab of records.labs) this.#setLab(lab);
+    for (const person of records.people) this.#setPerson(person);
     for (const grant of records.grants) this.#grants.set(grant.id, grant);
     this.#orders = records.ordersInForce;
     for (const token of records.liveTokens) this.#tokens.set(token.id, token);
@@ -35,10 +39,10 @@ export class Policy {
     for (const change of changes) {
       switch (change.kind) {
         case 'lab':
-          this.#labs.set(change.value.id, change.value);
+          this.#setLab(change.value);
           break;
         case 'person':
-          this.#people.set(change.value.id, change.value);
+          this.#setPerson(change.value);
           break;
         case 'grant':
           this.#grants.set(change.value.id, change.value);
@@ -50,6 +54,9 @@ export class Policy {
         case 'token':
           this.#tokens.set(change.value.id, change.value);
           break;
+        case 'key':
+          // The key ring's.
+          break;
       }
     }
     this.#epoch = epoch;
@@ -59,8 +66,18 @@ export class Policy {
     return this.#labs.get(id);
   }
 
+  /** The lab that is registered with an issuer. */
+  labByIssuer(issuer: string): Lab | undefined {
+    return this.#labs.get(this.#issuers.get(issuer) ?? '');
+  }
+
   person(id: string): Person | undefined {
     return this.#people.get(id);
+  }
+
+  /** Whom a lab means by a subject: who is registered with it, or has no other than their id. Nobody removed. */
+  personBySubject(labId: string, subject: string): Person | undefined {
+    return this.#people.get(this.#subjects.get(subjectKey(labId, subject)) ?? '');
   }
 
   member(personId: string): Member | undefined {
@@ -87,9 +104,26 @@ export class Policy {
     return this.#orders;
   }
 
+  #setLab(lab: Lab): void {
+    const before = this.#labs.get(lab.id)?.identity?.issuer;
+    if (before !== undefined && this.#issuers.get(before) === lab.id) this.#issuers.delete(before);
+    if (lab.identity) this.#issuers.set(lab.identity.issuer, lab.id);
+    this.#labs.set(lab.id, lab);
+  }
+
+  #setPerson(person: Person): void {
+    const key = subjectKey(person.labId, person.subject ?? person.id);
+    if (person.removedAt === null) this.#subjects.set(key, person.id);
+    // Somebody new may have the subject by now.
+    else if (this.#subjects.get(key) === person.id) this.#subjects.delete(key);
+    this.#people.set(person.id, person);
+  }
+
   /** Forgets tokens that expired before a moment: no stream that began with one can be running any more. */
   forgetTokensExpiredBefore(moment: number): void {
     for (const token of this.#tokens.values())
       if (token.expiresAt < moment) this.#tokens.delete(token.id);
   }
 }
+
+const subjectKey = (labId: string, subject: string): string => `${labId} ${subject}`;

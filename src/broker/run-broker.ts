@@ -38,7 +38,7 @@ export function recordSystem(
     broker,
     kind,
     kind === 'system.started'
-      ? { issuer: broker.issuer, tokenKey: broker.signingKey.kid, endpoints }
+      ? { issuer: broker.issuer, tokenKey: broker.signingKeys.active.kid, endpoints }
       : {},
   );
 }

@@ -2,10 +2,10 @@
 import { grantStanding, type Standing } from '../core/access.ts';
 import { budgetsLeft } from '../core/budgets-left.ts';
 import { refuse } from '../core/denials.ts';
-import type { Grant } from '../core/grants.ts';
+import { rosterOf, type Grant } from '../core/grants.ts';
 import { isWithin } from '../core/authority.ts';
 import { NOTHING_CHARGED, type Budgets, type Charged } from '../core/limits.ts';
-import type { PageRequest } from '../store/readers.ts';
+import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
 import { mayRead, within } from './reach.ts';
 
@@ -67,7 +67,7 @@ export function showUsage(broker: Broker, actorId: string, grantId: string): Sho
     return { charged, lastDay, left: budgetsLeft(budgets, charged, lastDay) };
   };
   const { spec } = grant;
-  const people = new Set([...spec.people.map((entry) => entry.person), ...charges.keys()]);
+  const people = new Set([...rosterOf(grant).map((place) => place.personId), ...charges.keys()]);
   people.delete('');
   return {
     grant,

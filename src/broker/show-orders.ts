@@ -1,7 +1,7 @@
 /** Reading orders. A partner's people see those that touch their lab, and not what these rest on. */
 import { refuse } from '../core/denials.ts';
 import type { Order } from '../core/orders.ts';
-import type { PageRequest } from '../store/readers.ts';
+import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
 import { mayRead } from './reach.ts';
 

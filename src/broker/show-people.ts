@@ -2,7 +2,7 @@
 import { isWithin } from '../core/authority.ts';
 import { refuse } from '../core/denials.ts';
 import type { Lab, Person } from '../core/people.ts';
-import type { PageRequest } from '../store/readers.ts';
+import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
 import { mayRead, within } from './reach.ts';
 

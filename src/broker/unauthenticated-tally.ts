@@ -11,7 +11,7 @@ import type { Store } from '../store/client.ts';
 const FLUSH_EVERY_MS = 60_000;
 
 /** Where it was refused. */
-export type Door = 'gateway' | 'control' | 'token_endpoint';
+export type Door = 'gateway' | 'control' | 'token_endpoint' | 'join';
 
 export class UnauthenticatedTally {
   readonly #store: Store;

@@ -1,6 +1,7 @@
 /** Parsers of arguments and options: what is wrong is said before anything is sent. */
 import { InvalidArgumentError } from 'commander';
 import { idSchema } from '../core/ids.ts';
+import { subjectSchema } from '../core/people.ts';
 
 type IdPrefix = Parameters<typeof idSchema>[0];
 
@@ -12,6 +13,13 @@ export function id(prefix: IdPrefix): (text: string) => string {
     if (parsed.success) return parsed.data;
     throw new InvalidArgumentError(`It ${parsed.error.issues[0]?.message ?? 'is not valid'}.`);
   };
+}
+
+/** What a lab calls one of its people. */
+export function subject(text: string): string {
+  const parsed = subjectSchema.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(`It ${parsed.error.issues[0]?.message ?? 'is not valid'}.`);
 }
 
 /** A whole number from `least` on. */

@@ -1,17 +1,19 @@
 /** A client of the broker's HTTP API: proves who calls, gets a token of the control API, and calls. */
 import type { KeyObject } from 'node:crypto';
+import { decodeJwt } from 'jose';
 import { z } from 'zod';
-import { ASSERTION_TYPE, signClientAssertion } from './client-assertion.ts';
-import { call, jsonOf } from './http.ts';
+import type { DpopProofs } from './connect/dpop.ts';
+import { ownKey, type Credential } from './credential.ts';
+import { errorOf, jsonOf, send } from './http.ts';
+import { RefusedByBroker } from './problems.ts';
 import type { Surroundings } from './surroundings.ts';
 
-export interface Connection {
+export type Connection = {
   /** Base URL, without a slash at its end. */
   url: string;
   issuer: string;
   person: string;
-  key: KeyObject;
-}
+} & ({ key: KeyObject } | { credential: Credential });
 
 /** Things in a list that are asked for at a time. */
 const PAGE = 200;
@@ -40,16 +42,29 @@ export class BrokerClient {
   readonly url: string;
   readonly issuer: string;
   readonly person: string;
-  readonly #key: KeyObject;
+  readonly #credential: Credential;
   readonly #around: Surroundings;
-  #controlToken: Promise<string> | undefined;
+  readonly #signal: AbortSignal | undefined;
+  #controlToken: { text: Promise<string>; renewAt: number } | undefined;
 
-  constructor(around: Surroundings, connection: Connection) {
+  /** @param signal ends calls that are under way, and lets no later ones begin */
+  constructor(around: Surroundings, connection: Connection, signal?: AbortSignal) {
     this.url = connection.url;
     this.issuer = connection.issuer;
     this.person = connection.person;
-    this.#key = connection.key;
+    this.#credential =
+      'credential' in connection
+        ? connection.credential
+        : ownKey(connection.key, connection.person, connection.issuer);
     this.#around = around;
+    this.#signal = signal;
+  }
+
+  /** The same client, whose calls end with a signal. */
+  until(signal: AbortSignal): BrokerClient {
+    const { url, issuer, person } = this;
+    const credential = this.#credential;
+    return new BrokerClient(this.#around, { url, issuer, person, credential }, signal);
   }
 
   /** @throws CliError, as do all calls here */
@@ -83,35 +98,83 @@ export class BrokerClient {
 
   /** A call of the control API. The answer is a good one, its body unread. */
   async request(method: string, path: string, body?: object): Promise<Response> {
-    this.#controlToken ??= this.requestToken().then((answer) => answer.access_token);
     const headers: Record<string, string> = {
       accept: 'application/json, */*;q=0.1',
-      authorization: `Bearer ${await this.#controlToken}`,
+      authorization: `Bearer ${await this.#tokenOfControlApi()}`,
     };
     const init: RequestInit = { method, headers };
     if (body !== undefined) {
       headers['content-type'] = 'application/json';
       init.body = JSON.stringify(body);
     }
-    return call(`${this.url}/api/v1${path}`, init);
+    const url = `${this.url}/api/v1${path}`;
+    const response = await this.#send(url, init);
+    if (response.ok) return response;
+    // It may have been ended: the next call gets another.
+    if (response.status === 401) this.#controlToken = undefined;
+    throw await errorOf(url, response);
   }
 
-  /** Gets a token: of the gateway for the access that is named, or of the control API. */
-  async requestToken(access?: object): Promise<TokenAnswer> {
-    const assertion = await signClientAssertion(
-      this.#key,
-      this.person,
-      this.issuer,
-      this.#around.clock(),
-    );
-    const form = new URLSearchParams({
-      grant_type: 'client_credentials',
-      client_assertion_type: ASSERTION_TYPE,
-      client_assertion: assertion,
-    });
+  /**
+   * Gets a token: of the gateway for the access that is named, or of the control API.
+   *
+   * @param proofs binds the token to their key (RFC 9449)
+   */
+  async requestToken(access?: object, proofs?: DpopProofs): Promise<TokenAnswer> {
+    try {
+      return await this.#askForToken(access, proofs);
+    } catch (error) {
+      const wantsNonce = error instanceof RefusedByBroker && error.code === 'use_dpop_nonce';
+      if (!wantsNonce || !proofs) throw error;
+      return this.#askForToken(access, proofs);
+    }
+  }
+
+  /** Hands a token back (RFC 7009): it is good for nothing when this returns. */
+  async revokeToken(token: string): Promise<void> {
+    const client = await this.#credential.clientForm(this.#around.clock);
+    if (client === undefined) {
+      const { jti = '' } = decodeJwt(token);
+      await this.request('POST', `/tokens/${encodeURIComponent(jti)}/revoke`);
+      return;
+    }
+    const body = new URLSearchParams({ ...client, token });
+    const url = `${this.url}/oauth/revoke`;
+    const response = await this.#send(url, { method: 'POST', body });
+    if (!response.ok) throw await errorOf(url, response);
+  }
+
+  async #askForToken(access: object | undefined, proofs?: DpopProofs): Promise<TokenAnswer> {
+    const url = `${this.url}/oauth/token`;
+    const form = new URLSearchParams(await this.#credential.tokenForm(this.#around.clock));
     if (access !== undefined) form.set('authorization_details', JSON.stringify([access]));
-    const response = await call(`${this.url}/oauth/token`, { method: 'POST', body: form });
+    const init: RequestInit = { method: 'POST', body: form };
+    if (proofs) init.headers = { dpop: await proofs.prove('token endpoint', 'POST', url) };
+    const response = await this.#send(url, init);
+    proofs?.heard('token endpoint', response.headers.get('dpop-nonce'));
+    if (!response.ok) throw await errorOf(url, response);
     return jsonOf(response, tokenAnswerSchema);
+  }
+
+  #send(url: string, init: RequestInit): Promise<Response> {
+    return send(url, this.#signal ? { ...init, signal: this.#signal } : init);
+  }
+
+  /** One for all calls, until four fifths of its life are over. */
+  #tokenOfControlApi(): Promise<string> {
+    const now = this.#around.clock();
+    const held = this.#controlToken;
+    if (held && now < held.renewAt) return held.text;
+    const asked = this.requestToken();
+    const next = { text: asked.then((answer) => answer.access_token), renewAt: Infinity };
+    this.#controlToken = next;
+    asked.then(
+      (answer) => (next.renewAt = now + answer.expires_in * 800),
+      () => {
+        if (this.#controlToken === next) this.#controlToken = undefined;
+      },
+    );
+    return next.text;
   }
 }
 

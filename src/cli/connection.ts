@@ -1,11 +1,14 @@
 /** Finds out which broker to talk to and as whom: from options, a profile or the environment. */
 import { loadKeyFile } from '../lib/key-file.ts';
 import { idSchema } from '../core/ids.ts';
+import { isLoopback } from '../core/loopback.ts';
 import { BrokerClient } from './broker-client.ts';
+import { vouchedFor } from './credential.ts';
 import { fetchIssuer } from './issuer.ts';
 import { wrongUsage } from './problems.ts';
 import { profileName, profileNamed, readProfiles, type Profile } from './profiles.ts';
 import type { Surroundings } from './surroundings.ts';
+import { assertionSchema } from './wire.ts';
 
 /** Options of every command that talks to a broker. */
 export interface ConnectionOptions {
@@ -33,9 +36,34 @@ export async function connect(
 ): Promise<BrokerClient> {
   const flags = { url: '--url', person: `--${personFlag}`, key: '--key' };
   const known = fromProfile(around, options, flags) ?? fromParts(around, options, flags);
+  if ('via' in known) return connectVia(around, known, known.via);
   const key = loadKeyFile(known.key);
   const issuer = known.issuer ?? (await fetchIssuer(known.url));
   return new BrokerClient(around, { ...known, issuer, key });
+}
+
+/**
+ * Opens a connection as somebody whom their own lab vouches for.
+ *
+ * @param via the profile at the broker of that lab
+ * @throws CliError
+ */
+export function connectVia(
+  around: Surroundings,
+  broker: { url: string; issuer: string; person: string },
+  via: string,
+): BrokerClient {
+  const own = profileNamed(readProfiles(around.env), via);
+  if (!('key' in own))
+    throw wrongUsage(
+      `The profile "${via}" goes by the word of another broker itself. Name one with a key, at the broker of your own lab.`,
+    );
+  const home = new BrokerClient(around, { ...own, key: loadKeyFile(own.key) });
+  const credential = vouchedFor(async () => {
+    const body = { audience: broker.issuer };
+    return (await home.post('/assertions', assertionSchema, body)).assertion;
+  });
+  return new BrokerClient(around, { ...broker, credential });
 }
 
 /** The broker's URL alone, for what anybody may ask. @throws CliError */
@@ -51,7 +79,13 @@ export function urlOf(
 /** What the options are called in this command. */
 type Flags = Record<(typeof PARTS)[number]['name'], string>;
 
-type Known = Omit<Profile, 'issuer'> & Partial<Pick<Profile, 'issuer'>>;
+interface Parts {
+  url: string;
+  /** Absent where nobody has asked the broker for it yet. */
+  issuer?: string;
+  person: string;
+  key: string;
+}
 
 function fromProfile(
   { env }: Surroundings,
@@ -87,7 +121,7 @@ const PARTS = [
   { name: 'key', variable: 'SALLYPORT_KEY' },
 ] as const;
 
-function fromParts(around: Surroundings, options: ConnectionOptions, flags: Flags): Known {
+function fromParts(around: Surroundings, options: ConnectionOptions, flags: Flags): Parts {
   const value = ({ name, variable }: (typeof PARTS)[number]): string | undefined =>
     options[name] ?? (around.env[variable] || undefined);
   const missing = PARTS.filter((part) => value(part) === undefined);
@@ -127,6 +161,3 @@ function personId(text: string): string {
   if (parsed.success) return parsed.data;
   throw wrongUsage(`The person "${text}" ${parsed.error.issues[0]?.message ?? 'is not valid'}.`);
 }
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);

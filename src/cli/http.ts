@@ -1,6 +1,6 @@
 /** Calls to the broker: every way in which one can fail becomes one sentence and an exit code. */
 import { z } from 'zod';
-import { failed, unreachable, type CliError } from './problems.ts';
+import { RefusedByBroker, failed, unreachable, type CliError } from './problems.ts';
 import { oneLine } from './printable.ts';
 
 /** Milliseconds until the broker must have begun to answer. */
@@ -29,12 +29,23 @@ const oauthErrorSchema = z.object({
  * @throws CliError when the broker is out of reach or refuses
  */
 export async function call(url: string, init: RequestInit = {}): Promise<Response> {
+  const response = await send(url, init);
+  if (response.ok) return response;
+  throw await errorOf(url, response);
+}
+
+/**
+ * Calls the broker and returns whatever it answers, its body unread.
+ *
+ * @throws CliError when the broker is out of reach
+ */
+export async function send(url: string, init: RequestInit = {}): Promise<Response> {
   const begun = new AbortController();
   const timer = setTimeout(() => begun.abort(), PATIENCE);
-  let response: Response;
+  const signal = init.signal ? AbortSignal.any([init.signal, begun.signal]) : begun.signal;
   try {
     // Redirects are not followed: a proof of who we are is meant for one address only.
-    response = await fetch(url, { ...init, redirect: 'manual', signal: begun.signal });
+    return await fetch(url, { ...init, redirect: 'manual', signal });
   } catch (error) {
     const { origin } = new URL(url);
     throw unreachable(
@@ -46,8 +57,6 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
   } finally {
     clearTimeout(timer);
   }
-  if (response.ok) return response;
-  throw await asError(url, response);
 }
 
 /** The body as text. @throws CliError when it breaks off */
@@ -78,7 +87,8 @@ export async function jsonOf<T>(response: Response, schema: z.ZodType<T>): Promi
   );
 }
 
-async function asError(url: string, response: Response): Promise<CliError> {
+/** What an answer that is not a good one says, as an error. */
+export async function errorOf(url: string, response: Response): Promise<CliError> {
   const { status } = response;
   if (status >= 300 && status < 400) {
     const target = response.headers.get('location') ?? 'another address';
@@ -91,12 +101,12 @@ async function asError(url: string, response: Response): Promise<CliError> {
     // The detail speaks of the first wrong field already.
     const others = errors.slice(1).map(({ path, message }) => `"${path}" ${message}`);
     const more = others.length === 0 ? '' : `; also: ${others.join('; ')}`;
-    return failed(sentence(`${withoutStop(detail)}${more}.`, code));
+    return refused(`${withoutStop(detail)}${more}.`, code);
   }
   const oauth = oauthErrorSchema.safeParse(body);
   if (oauth.success) {
     const { error, error_description: description, code } = oauth.data;
-    return failed(sentence(description ?? 'The broker issued no token.', code ?? error));
+    return refused(description ?? 'The broker issued no token.', code ?? error);
   }
   const { origin } = new URL(url);
   return NOT_THERE.has(status)
@@ -107,9 +117,10 @@ async function asError(url: string, response: Response): Promise<CliError> {
 }
 
 /** The broker's own sentence, with the code that stands in the audit log. */
-function sentence(detail: string, code: string | undefined): string {
-  if (code === undefined) return oneLine(detail);
-  return `${oneLine(withoutStop(detail))} (${oneLine(code)}).`;
+function refused(detail: string, code: string | undefined): CliError {
+  if (code === undefined) return failed(oneLine(detail));
+  const sentence = `${oneLine(withoutStop(detail))} (${oneLine(code)}).`;
+  return new RefusedByBroker(code, oneLine(detail), sentence);
 }
 
 const withoutStop = (text: string): string => text.replace(/\.$/, '');

@@ -12,6 +12,20 @@ export class CliError extends Error {
   }
 }
 
+/** The broker refused and gave a reason from its closed list. */
+export class RefusedByBroker extends CliError {
+  /** For programs, as in the audit log. */
+  readonly code: string;
+  /** The broker's own sentence, without the code. */
+  readonly detail: string;
+
+  constructor(code: string, detail: string, message: string) {
+    super(message, EXIT.failed);
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
 /** Ends a command that has said everything already. */
 export class QuietExit extends Error {
   override readonly name = 'QuietExit';

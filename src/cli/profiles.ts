@@ -18,14 +18,25 @@ const OTHERS_WRITE = 0o022;
 
 const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/);
 
-const profileSchema = z.strictObject({
+const brokerShape = {
   url: z.url({ protocol: /^https?$/ }),
-  /** What client assertions are addressed to: the broker's issuer, as it was at login. */
+  /** What assertions are addressed to: the broker's issuer, as it was at login. */
   issuer: z.url({ protocol: /^https?$/ }),
   person: idSchema('per'),
-  /** Absolute path of the key file. */
-  key: z.string().min(1),
-});
+};
+
+const profileSchema = z.union([
+  z.strictObject({
+    ...brokerShape,
+    /** Absolute path of the key file. */
+    key: z.string().min(1),
+  }),
+  z.strictObject({
+    ...brokerShape,
+    /** The profile at the broker of the person's own lab, which vouches for them. */
+    via: nameSchema,
+  }),
+]);
 
 const profilesSchema = z.strictObject({
   /** The profile of the last login. */
@@ -73,6 +84,12 @@ export function readProfiles(env: Env): Profiles {
 export function saveProfile(env: Env, name: string, profile: Profile): void {
   const { profiles } = readProfiles(env);
   writeProfiles(env, { default: name, profiles: { ...profiles, [name]: profile } });
+}
+
+/** Puts another one in place of a profile. Which one is the default stays. @throws CliError */
+export function replaceProfile(env: Env, name: string, profile: Profile): void {
+  const known = readProfiles(env);
+  writeProfiles(env, { ...known, profiles: { ...known.profiles, [name]: profile } });
 }
 
 /** Forgets a profile; when it was the default, there is none until the next login. @throws CliError */

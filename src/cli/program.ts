@@ -2,16 +2,19 @@
 import { Command, CommanderError } from 'commander';
 import { KeyFileError } from '../lib/key-file.ts';
 import { addAuditCommands } from './audit/commands.ts';
+import { addConnect } from './connect/command.ts';
 import { usageExitCodeOf } from './define.ts';
 import { addEndpointCommands } from './endpoint/commands.ts';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
 import { addGrantCommands } from './grant/commands.ts';
+import { addKeysCommands } from './keys/commands.ts';
 import { addLabCommands } from './lab/commands.ts';
 import { addLogin } from './login.ts';
 import { addOrderCommands } from './order/commands.ts';
 import { addPersonCommands } from './person/commands.ts';
 import { manyLines } from './printable.ts';
 import { CliError, QuietExit } from './problems.ts';
+import { addRunCommands } from './run/commands.ts';
 import { processSurroundings, type Surroundings } from './surroundings.ts';
 import { addTokenCommands } from './token/commands.ts';
 import { addWhoami } from './whoami.ts';
@@ -38,6 +41,9 @@ export function buildProgram(around: Surroundings = processSurroundings()): Comm
   addGrantCommands(program, around);
   addOrderCommands(program, around);
   addTokenCommands(program, around);
+  addRunCommands(program, around);
+  addConnect(program, around);
+  addKeysCommands(program, around);
   addAuditCommands(program, around);
   return program;
 }

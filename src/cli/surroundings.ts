@@ -12,6 +12,10 @@ export interface Surroundings {
   interactive: boolean;
   /** Asks a question that is answered with yes or no. Only when `interactive`. */
   confirm: (question: string) => Promise<boolean>;
+  /** How wide the terminal is that standard error goes to; undefined where it goes to none. */
+  columns: () => number | undefined;
+  /** Listens for a signal, which then does not end the process by itself. Returns how to stop listening. */
+  onSignal: (signal: NodeJS.Signals, listener: () => void) => () => void;
 }
 
 /** The surroundings of this process. */
@@ -28,6 +32,11 @@ export function processSurroundings(): Surroundings {
     err: (text) => void process.stderr.write(text),
     interactive: process.stdin.isTTY && process.stderr.isTTY,
     confirm: askOnTerminal,
+    columns: () => (process.stderr.isTTY ? process.stderr.columns : undefined),
+    onSignal: (signal, listener) => {
+      process.on(signal, listener);
+      return () => void process.off(signal, listener);
+    },
   };
 }
 

@@ -14,7 +14,16 @@ export const labSchema = z.looseObject({
   kind: z.string(),
   name: z.string(),
   createdAt: time,
+  identity: z
+    .looseObject({
+      issuer: z.string(),
+      jwksUrl: z.string().nullable(),
+      kids: names.nullable(),
+      setAt: time,
+    })
+    .nullable(),
 });
+export type Lab = z.infer<typeof labSchema>;
 
 export const personSchema = z.looseObject({
   id: z.string(),
@@ -22,6 +31,7 @@ export const personSchema = z.looseObject({
   name: z.string(),
   roles: names,
   attributes: z.record(z.string(), z.string()),
+  subject: z.string().nullable(),
   keys: z.array(z.looseObject({ kid: z.string(), addedAt: time })),
   createdAt: time,
   removedAt: maybeTime,
@@ -29,6 +39,7 @@ export const personSchema = z.looseObject({
 export type Person = z.infer<typeof personSchema>;
 
 export const meSchema = z.looseObject({ person: personSchema, lab: labSchema });
+export type Me = z.infer<typeof meSchema>;
 
 export const endpointSchema = z.looseObject({
   id: z.string(),
@@ -55,10 +66,12 @@ const grantSpecSchema = z.looseObject({
   features: z.record(z.string(), z.unknown()),
   purposes: z.looseObject({ allowed: names, excluded: names }),
   people: z.array(z.looseObject({ person: z.string(), until: maybeTime })),
+  maxPeople: z.number().optional(),
   limits: capsSchema,
   budgets: capsSchema,
   perPerson: z.looseObject({ limits: capsSchema, budgets: capsSchema }),
   networks: names.nullable(),
+  binding: z.string(),
   transcripts: z.string(),
   unknownFields: z.string(),
   window: z.looseObject({ from: time, until: time }),
@@ -80,6 +93,8 @@ export const grantSchema = z.looseObject({
   approvals: z.array(z.looseObject({ personId: z.string(), as: z.string(), at: time })),
   acceptedBy: names,
   acceptedForLabBy: z.string().nullish(),
+  joiners: z.array(z.looseObject({ personId: z.string(), until: maybeTime })),
+  leavers: names,
   createdAt: time,
   updatedAt: time,
 });
@@ -149,6 +164,51 @@ export const tokenSchema = z.looseObject({
   issuedAt: time,
   expiresAt: time,
   revokedAt: maybeTime,
+  lastUsedAt: maybeTime,
+  /** Thumbprint of the key that it is bound to. */
+  bound: z.string().nullable(),
+});
+
+export const runSchema = z.looseObject({
+  id: z.string(),
+  grantId: z.string(),
+  purpose: z.string(),
+  name: z.string(),
+  personId: z.string(),
+  createdAt: time,
+  endedAt: maybeTime,
+  liveTokens: z.number(),
+  lastUsedAt: maybeTime,
+});
+
+/** How many live tokens ended, and how many running requests were cut. */
+export const endedSchema = z.looseObject({ ended: z.number(), cut: z.number() });
+
+/** Null: the run goes on, and only the caller's own tokens of it ended. */
+export const runEndedSchema = endedSchema.extend({ endedAt: time.nullable() });
+
+export const handedBackSchema = endedSchema.extend({ grants: names });
+
+/** This lab's word for the caller, for the broker of another lab. */
+export const assertionSchema = z.looseObject({ assertion: z.string(), expiresAt: time });
+
+export const signingKeySchema = z.looseObject({
+  kid: z.string(),
+  state: z.string(),
+  createdAt: time,
+  activatesAt: maybeTime,
+  activatedAt: maybeTime,
+  replacedAt: maybeTime,
+  retiredAt: maybeTime,
+});
+
+export const listedKeySchema = signingKeySchema.extend({ liveTokens: z.number().nullish() });
+
+/** A key just retired, with what that ended. */
+export const retiredKeySchema = z.looseObject({
+  key: signingKeySchema,
+  activeKid: z.string(),
+  tokensEnded: z.number(),
 });
 
 export const revokedSchema = z.looseObject({ revokedAt: time });

@@ -1,6 +1,8 @@
 /** The configuration file: every option, its default and its consequence. */
 import { z } from 'zod';
 import { endpointSchema } from '../core/endpoints.ts';
+import { isSameUrl, isTrustworthyUrl, issuerSchema } from '../core/lab-identity.ts';
+import { isLoopback } from '../core/loopback.ts';
 import { networkSchema } from '../core/networks.ts';
 
 const seconds = (min: number, max: number, fallback: number): z.ZodDefault<z.ZodNumber> =>
@@ -54,6 +56,16 @@ const gatewaySchema = z.strictObject({
 
 const tokensSchema = z.strictObject({
   controlLifetimeSeconds: z.int().min(60).max(3600).default(600),
+  keyOverlapSeconds: z.int().min(120).max(604_800).default(600),
+});
+
+const federationSchema = z.strictObject({
+  allowInsecureLoopback: z.boolean().default(false),
+  audiences: z
+    .array(z.strictObject({ issuer: issuerSchema }))
+    .max(64)
+    .default([]),
+  assertionLifetimeSeconds: z.int().min(30).max(300).default(300),
 });
 
 const loggingSchema = z.strictObject({
@@ -68,6 +80,7 @@ export const configSchema = z
     endpoints: z.array(endpointSchema).max(64).default([]),
     gateway: gatewaySchema.prefault({}),
     tokens: tokensSchema.prefault({}),
+    federation: federationSchema.prefault({}),
     logging: loggingSchema.prefault({}),
   })
   .superRefine((config, context) => {
@@ -94,6 +107,18 @@ export const configSchema = z
       fail(['server', 'publicUrl'], 'must be https: tokens would travel in the clear');
     if (config.gateway.maxBufferedBytes < config.gateway.maxBodyBytes)
       fail(['gateway', 'maxBufferedBytes'], 'must not be less than gateway.maxBodyBytes');
+    for (const [i, { issuer }] of config.federation.audiences.entries()) {
+      const path = ['federation', 'audiences', i, 'issuer'];
+      if (!isTrustworthyUrl(issuer, config.federation.allowInsecureLoopback)) {
+        fail(
+          path,
+          'must be https: assertions would travel in the clear. http is only for brokers on this machine, with federation.allowInsecureLoopback',
+        );
+      }
+      const own = config.server.issuer ?? publicUrl;
+      if (own !== undefined && isSameUrl(own, issuer))
+        fail(path, 'is this broker: here, people are known by their own keys');
+    }
     const seen = new Set<string>();
     for (const [i, { id }] of config.endpoints.entries()) {
       if (seen.has(id)) fail(['endpoints', i, 'id'], `"${id}" is used twice`);
@@ -102,10 +127,3 @@ export const configSchema = z
   });
 
 export type Config = z.infer<typeof configSchema>;
-
-/** Whether only this machine can reach an address. */
-function isLoopback(host: string): boolean {
-  return (
-    host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
-  );
-}

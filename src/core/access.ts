@@ -3,7 +3,8 @@
  * show as a grant's status, what a token is issued on and what a request passes on are all that function.
  */
 import { refusal, type Refusal } from './denials.ts';
-import { grantedModels, openApprovals, type Grant } from './grants.ts';
+import { grantedModels, openApprovals, rosterOf, type Grant } from './grants.ts';
+import { scopeOf, type Narrowing } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
 import { refusalByOrders, type Order } from './orders.ts';
 import type { Lab, Person } from './people.ts';
@@ -86,6 +87,8 @@ export interface IssueFacts {
   lab: Lab;
   person: Person;
   purpose: Purpose;
+  /** Whether the token is, or is to be, bound to a key that the client proves to hold. */
+  bound: boolean;
   /** Those in force. A list, not an iterator: a decision looks through it more than once. */
   orders: readonly Order[];
 }
@@ -93,6 +96,8 @@ export interface IssueFacts {
 /** Facts about one request. `model` and `endpoint` are absent for operations that name none. */
 export interface AccessFacts extends IssueFacts {
   operation: Operation;
+  /** What the token gave up of the grant. */
+  narrowing: Narrowing | null;
   endpoint?: string | undefined;
   model?: string | undefined;
   /** The address the request came from. */
@@ -114,12 +119,12 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
   // A grant of another lab looks like one that does not exist.
   if (!grant || grant.spec.lab !== lab.id || lab.kind !== 'partner')
     return denied(refusal('grant_unknown'));
-  const onRoster = grant.spec.people.find((entry) => entry.person === person.id);
-  if (!onRoster) return denied(refusal('person_not_on_grant'));
+  if (grant.leavers.includes(person.id)) return denied(refusal('access_handed_back'));
+  const place = rosterOf(grant).find(({ personId }) => personId === person.id);
+  if (!place) return denied(refusal('person_not_on_grant'));
   const standing = grantStanding(grant, orders, now);
   if (standing.refusal) return denied(standing.refusal);
-  const rosterEnd = onRoster.until === undefined ? Infinity : Date.parse(onRoster.until);
-  if (now >= rosterEnd)
+  if (now >= place.until)
     return denied(
       refusal('person_not_on_grant', 'Your place on the roster of this grant has ended.'),
     );
@@ -141,7 +146,8 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
     personId: person.id,
   });
   if (stopped) return denied(stopped);
-  return { allowed: true, until: Math.min(Date.parse(grant.spec.window.until), rosterEnd) };
+  if (grant.spec.binding === 'dpop' && !facts.bound) return denied(refusal('dpop_required'));
+  return { allowed: true, until: Math.min(Date.parse(grant.spec.window.until), place.until) };
 }
 
 /**
@@ -157,18 +163,20 @@ export function decideAccess(facts: AccessFacts, now: number): Decision {
   const { spec } = facts.grant as Grant;
   if (spec.networks && !isInNetworks(facts.address, spec.networks))
     return denied(refusal('network_not_allowed'));
-  if (!spec.operations.includes(facts.operation)) {
+  const scope = scopeOf(spec, facts.narrowing);
+  if (!scope.operations.includes(facts.operation)) {
+    const who = spec.operations.includes(facts.operation) ? 'token' : 'grant';
     return denied(
       refusal(
         'operation_not_granted',
-        `The grant does not allow "${facts.operation}". It allows: ${spec.operations.join(', ')}.`,
+        `The ${who} does not allow "${facts.operation}". It allows: ${scope.operations.join(', ')}.`,
       ),
     );
   }
   if (facts.model !== undefined) {
     const { endpoint, model } = facts;
     if (
-      !spec.endpoints.some((entry) => entry.endpoint === endpoint && entry.models.includes(model))
+      !scope.endpoints.some((entry) => entry.endpoint === endpoint && entry.models.includes(model))
     ) {
       return denied(refusal('model_not_granted'));
     }

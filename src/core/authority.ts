@@ -14,6 +14,7 @@ const EVERYONE: Rule = {
   'host.admin': 'all',
   'host.safety': 'all',
   'host.auditor': 'all',
+  'host.researcher': 'lab',
   'auditor.auditor': 'all',
   'partner.lead': 'lab',
   'partner.auditor': 'lab',
@@ -24,6 +25,7 @@ const ONESELF = {
   'host.admin': 'self',
   'host.safety': 'self',
   'host.auditor': 'self',
+  'host.researcher': 'self',
   'auditor.auditor': 'self',
   'partner.lead': 'self',
   'partner.auditor': 'self',
@@ -39,14 +41,18 @@ const THEIR_OWN = {
 } as const;
 
 /** To see what happened: all of it, one's lab's, or one's own. */
-const RECORDS = { ...EVERYONE, 'partner.researcher': 'self' } as const;
+const RECORDS = { ...EVERYONE, 'host.researcher': 'self', 'partner.researcher': 'self' } as const;
 
 /** Each action of the control API, and how far each role's hand reaches in it. Absent means never. */
 export const AUTHORITY = {
   'lab.read': EVERYONE,
   'lab.create': { 'host.admin': 'all' },
+  // Whom a lab's assertions are believed from: for the host to decide, for the lab to end.
+  'lab.set_identity': { 'host.admin': 'all' },
+  'lab.remove_identity': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
   'person.read': EVERYONE,
   'person.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'person.invite': { 'host.admin': 'all', 'partner.lead': 'lab' },
   'person.remove': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
   // Nobody adds a key to somebody else: they could then speak as them, and be two people.
   'person.add_key': ONESELF,
@@ -67,6 +73,17 @@ export const AUTHORITY = {
   'order.lift': { 'host.safety': 'all', 'host.admin': 'all' },
   'token.read': RECORDS,
   'token.revoke': THEIR_OWN,
+  'run.read': RECORDS,
+  'run.end': THEIR_OWN,
+  'access.hand_back': {
+    'partner.lead': 'lab',
+    'partner.auditor': 'self',
+    'partner.researcher': 'self',
+  },
+  'assertion.issue': { 'host.researcher': 'self' },
+  'key.read': EVERYONE,
+  'key.rotate': { 'host.admin': 'all' },
+  'key.retire': { 'host.admin': 'all', 'host.safety': 'all' },
   'usage.read': RECORDS,
   'log.read': RECORDS,
   'export.create': { 'host.auditor': 'all', 'auditor.auditor': 'all' },

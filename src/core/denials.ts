@@ -72,6 +72,41 @@ export const DENIALS = {
     'authentication_error',
     'This client assertion was used before. Make a new one, with a new jti.',
   ),
+  invalid_assertion: no(
+    400,
+    'invalid_request_error',
+    'The assertion is not one that this broker accepts for anybody. Check its issuer, audience, key and times.',
+  ),
+  lab_keys_unavailable: later(
+    503,
+    'api_error',
+    "The lab's public keys cannot be fetched, so nothing that it signed is trusted. Try again soon.",
+  ),
+  invalid_dpop_proof: no(
+    401,
+    'authentication_error',
+    'The proof of possession (DPoP) is missing or not valid.',
+  ),
+  use_dpop_nonce: no(
+    401,
+    'authentication_error',
+    'The proof of possession needs the nonce of the DPoP-Nonce header. Make a new proof with it.',
+  ),
+  dpop_required: no(
+    401,
+    'authentication_error',
+    'This access is bound to a key. Prove possession with DPoP: "sallyport connect" does it for any SDK.',
+  ),
+  too_many_failures: later(
+    429,
+    'rate_limit_error',
+    'Too many attempts from this address have failed. Wait as Retry-After says.',
+  ),
+  invitation_not_valid: no(
+    403,
+    'permission_error',
+    'This invitation does not exist, was used, was withdrawn or has expired. Ask whoever sent it for a new one.',
+  ),
   person_removed: no(
     403,
     'permission_error',
@@ -113,6 +148,22 @@ export const DENIALS = {
     403,
     'permission_error',
     'The grant does not allow requests from this network address.',
+  ),
+
+  access_handed_back: no(
+    403,
+    'permission_error',
+    'You handed your access under this grant back. To have it again, ask your lead for a new grant.',
+  ),
+  run_ended: no(
+    403,
+    'permission_error',
+    'This run was handed back. Give further work a run name of its own.',
+  ),
+  roster_full: no(
+    409,
+    'invalid_request_error',
+    "The grant's cap on people is reached, open invitations counted. Withdraw one, or ask for a new grant.",
   ),
 
   // Orders in force

@@ -44,9 +44,16 @@ export const grantSpecSchema = z
           until: instantSchema.optional().describe('The person leaves the roster at this moment'),
         }),
       )
-      .min(1)
       .max(200)
       .describe('The roster: the named people who may use the grant'),
+    maxPeople: z
+      .int()
+      .min(1)
+      .max(200)
+      .optional()
+      .describe(
+        'Most people on the roster: up to it, the lead invites more without a new approval. Without it, only those named above',
+      ),
     limits: limitsSchema.default(NO_LIMITS),
     budgets: budgetsSchema.default(NO_BUDGETS),
     perPerson: z
@@ -63,7 +70,12 @@ export const grantSpecSchema = z
       .nullable()
       .default(null)
       .describe('Addresses (CIDR) that requests may come from; null: from anywhere'),
-    binding: z.literal('none', 'only "none" is supported so far').default('none'),
+    binding: z
+      .enum(['none', 'dpop'])
+      .default('none')
+      .describe(
+        'dpop: tokens are bound to a key of the client and useless to whoever copies them; SDKs then go through "sallyport connect"',
+      ),
     transcripts: z
       .literal('digest', 'only "digest" is supported so far; "sealed" and "full" are not')
       .default('digest')
@@ -98,6 +110,10 @@ export const grantSpecSchema = z
     repeated(spec.people.map((entry) => entry.person)).forEach((id) =>
       fail(['people'], `names "${id}" twice`),
     );
+    if (spec.people.length === 0 && spec.maxPeople === undefined)
+      fail(['people'], 'must name somebody, or "maxPeople" let the lead invite people');
+    if (spec.maxPeople !== undefined && spec.people.length > spec.maxPeople)
+      fail(['maxPeople'], `is less than the ${spec.people.length} people named`);
   });
 
 const repeated = (list: string[]): string[] => list.filter((item, i) => list.indexOf(item) !== i);
@@ -128,10 +144,31 @@ export interface Grant {
   approvals: Approval[];
   /** People who accepted the current terms. */
   acceptedBy: string[];
+  /** People whom the lead invited within the cap, beside those that the text names. */
+  joiners: { personId: string; until: number | null }[];
+  /** People who handed their place back: they have none, whoever names them. */
+  leavers: string[];
   /** The lead who accepted for the partner lab, which made the grant active. */
   acceptedForLabBy: string | null;
   createdAt: number;
   updatedAt: number;
+}
+
+/** Somebody who may use a grant, and until when; epoch milliseconds, Infinity where no end is set. */
+export interface RosterPlace {
+  personId: string;
+  until: number;
+}
+
+/** Everybody who may use a grant: those its text names and those who joined, less those who left. */
+export function rosterOf(grant: Pick<Grant, 'spec' | 'joiners' | 'leavers'>): RosterPlace[] {
+  return [
+    ...grant.spec.people.map(({ person, until }) => ({
+      personId: person,
+      until: until === undefined ? Infinity : Date.parse(until),
+    })),
+    ...grant.joiners.map(({ personId, until }) => ({ personId, until: until ?? Infinity })),
+  ].filter(({ personId }) => !grant.leavers.includes(personId));
 }
 
 /** The approvals that a grant needs: one of each, by two different people. */
@@ -231,7 +268,7 @@ function decideApproval(grant: Grant, actor: Member): StepOutcome | Refusal {
 function decideAcceptance(grant: Grant, actor: Member): StepOutcome | Refusal {
   if (actor.lab.id !== grant.spec.lab) return refusal('not_found');
   const forLab = grant.state === 'approved' && actor.person.roles.includes('lead');
-  const onRoster = grant.spec.people.some((entry) => entry.person === actor.person.id);
+  const onRoster = rosterOf(grant).some((place) => place.personId === actor.person.id);
   if (grant.state === 'approved' && !forLab) {
     return refusal(
       'illegal_transition',

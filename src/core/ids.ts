@@ -8,6 +8,8 @@ const NAMES = {
   ord: 'an order',
   tok: 'a token',
   req: 'a request',
+  run: 'a run',
+  inv: 'an invitation',
 } as const;
 
 /** A schema for the id of one kind of thing. Whatever else a client sends as an id never reaches the store. */

@@ -34,18 +34,17 @@ const switchShape = Object.fromEntries(
   Object.entries(SWITCHES).map(([name, text]) => [name, z.boolean().default(false).describe(text)]),
 ) as Record<Switch, z.ZodDefault<z.ZodBoolean>>;
 
+export const mostAnswersSchema = z.int().min(1).max(128);
+export const maxOutputTokensSchema = z.int().min(1).max(1_000_000);
+export const betaHeadersSchema = z.array(z.string().regex(/^[a-z0-9._-]{1,80}$/i)).max(32);
+
 export const featuresSchema = z.strictObject({
   ...switchShape,
-  n: z.int().min(1).max(128).default(1).describe('Most answers to one request'),
-  maxOutputTokens: z
-    .int()
-    .min(1)
-    .max(1_000_000)
+  n: mostAnswersSchema.default(1).describe('Most answers to one request'),
+  maxOutputTokens: maxOutputTokensSchema
     .default(4096)
     .describe('Most output tokens of one answer; the endpoint may offer less'),
-  betaHeaders: z
-    .array(z.string().regex(/^[a-z0-9._-]{1,80}$/i))
-    .max(32)
+  betaHeaders: betaHeadersSchema
     .default([])
     .describe('Values of anthropic-beta and openai-beta that are passed on'),
 });

@@ -1,5 +1,5 @@
 /** `sallyport demo`. */
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { defineCommand } from '../cli/define.ts';
 import { QuietExit } from '../cli/problems.ts';
 import type { DemoServeOptions } from './serve.ts';
@@ -8,22 +8,26 @@ export function addDemo(program: Command): void {
   defineCommand(program, 'demo', {
     summary: 'Tell the story of a grant, or serve a broker to try things on',
     details:
-      'Without --serve: goes through the whole story step by step with real SDKs and says what each step proves; exits 1 as soon as one is not as it should be. With --serve: a broker with a built-in demo model, two labs, people with their keys, one active grant and one token, until SIGTERM.',
+      'Without --serve: goes through the whole story step by step with real SDKs and says what each step proves; exits 1 as soon as one is not as it should be. With --serve: a broker with a built-in demo model, two labs, people with their keys, one active grant and one token, until SIGTERM. With --model-only: the demo model alone, as an upstream for brokers of your own, until SIGTERM.',
     examples: [
       'sallyport demo',
       'sallyport demo --serve --port 9000',
+      'sallyport demo --model-only --port 9100',
       'sallyport demo --serve --upstream http://127.0.0.1:11434 --model llama3.2:3b',
     ],
     exitCodes:
-      'Exit codes:\n  0  the whole story is as it should be; with --serve: stopped by a signal\n  1  a step is not as it should be, or it could not start',
+      'Exit codes:\n  0  the whole story is as it should be; with --serve or --model-only: stopped by a signal\n  1  a step is not as it should be, or it could not start',
   })
     .option('--serve', 'serve instead of telling the story')
+    .addOption(
+      new Option('--model-only', 'serve the demo model, without a broker').conflicts('serve'),
+    )
     .option(
       '--port <number>',
-      'with --serve: port to listen on (default 8787; 0 takes a free one)',
+      'when serving: port to listen on (default 8787; 0, the default of --model-only, takes a free one)',
       port,
     )
-    .option('--host <address>', 'with --serve: address to listen on (default 127.0.0.1)')
+    .option('--host <address>', 'when serving: address to listen on (default 127.0.0.1)')
     .option(
       '--data <dir>',
       'with --serve: data directory, used again if it is there (default: a temporary one)',
@@ -38,14 +42,19 @@ export function addDemo(program: Command): void {
       "with --serve: YAML or JSON whose fields take the place of the demo grant's",
     )
     .option('--json', 'with --serve: print exactly one line of JSON once it is ready')
-    .action(async (options: DemoServeOptions & { serve?: boolean }) => {
-      // Loaded only now: the SDKs that the story uses are large.
-      const out = (text: string): void => void process.stdout.write(text);
-      const code = options.serve
-        ? await (await import('./serve.ts')).serveDemo(options, out)
-        : await (await import('./story.ts')).tellStory(out);
+    .action(async (options: DemoOptions) => {
+      const code = await run(options, (text) => void process.stdout.write(text));
       if (code !== 0) throw new QuietExit(code);
     });
+}
+
+type DemoOptions = DemoServeOptions & { serve?: boolean; modelOnly?: boolean };
+
+/** Each part is loaded only now: the SDKs that the story uses are large. @returns the exit code */
+async function run(options: DemoOptions, out: (text: string) => void): Promise<number> {
+  if (options.modelOnly) return (await import('./serve-model.ts')).serveModel(options, out);
+  if (options.serve) return (await import('./serve.ts')).serveDemo(options, out);
+  return (await import('./story.ts')).tellStory(out);
 }
 
 function port(text: string): number {

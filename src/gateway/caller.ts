@@ -1,8 +1,10 @@
 /** Who calls the gateway: the credential, and what it stands for. */
 import type { IncomingMessage } from 'node:http';
+import type { PresentedToken } from '../broker/authenticate-token.ts';
 import type { EntryDraft } from '../core/audit/entry.ts';
 import { refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
+import type { Narrowing } from '../core/narrowing.ts';
 import type { Member } from '../core/people.ts';
 import type { AccessToken, TokenAccess } from '../oauth/access-token.ts';
 import type { Gateway } from './gateway.ts';
@@ -13,36 +15,73 @@ export interface Caller {
   access: TokenAccess;
   /** Undefined only if the grant is gone from the store, which decisions refuse. */
   grant: Grant | undefined;
+  /** What the token gave up of the grant. */
+  narrowing: Narrowing | null;
+  /** Whether the token is bound to a key that the client proved to hold. */
+  bound: boolean;
+}
+
+interface Credential {
+  scheme: PresentedToken['scheme'];
+  token: string;
 }
 
 /**
- * Reads the one credential of a request. SDKs send it as `Authorization: Bearer`, some as `x-api-key`.
+ * Reads the one credential of a request. SDKs send it as `Authorization: Bearer`, some as `x-api-key`;
+ * a token that is bound to a key comes as `Authorization: DPoP`.
  *
  * @throws RefusedError
  */
-function credentialOf(req: IncomingMessage): string {
+function credentialOf(req: IncomingMessage): Credential {
   // Every header by itself: Node drops a second Authorization, and a proxy might have taken that one.
   const { authorization = [], 'x-api-key': keys = [] } = req.headersDistinct;
-  const sent = new Set([...authorization.map(bearerOf), ...keys.map((key) => key.trim())]);
-  if (sent.size > 1) refuse('conflicting_credentials');
+  const sent = [
+    ...authorization.map(parseAuthorization),
+    ...keys.map((key): Credential => ({ scheme: 'Bearer', token: key.trim() })),
+  ];
   const [credential] = sent;
-  return credential ?? refuse('missing_credential');
+  if (!credential) return refuse('missing_credential');
+  const { scheme, token } = credential;
+  if (sent.some((other) => other.scheme !== scheme || other.token !== token))
+    return refuse('conflicting_credentials');
+  return credential;
 }
 
-function bearerOf(authorization: string): string {
-  return (
-    /^Bearer +([^\s]+) *$/i.exec(authorization)?.[1] ??
-    refuse('invalid_token', 'The Authorization header must be "Bearer" and an access token.')
-  );
+function parseAuthorization(header: string): Credential {
+  const [, scheme, token] = /^(Bearer|DPoP) +(\S+) *$/i.exec(header) ?? [];
+  if (scheme === undefined || token === undefined) {
+    return refuse(
+      'invalid_token',
+      'The Authorization header must be "Bearer" or "DPoP" and an access token.',
+    );
+  }
+  return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token };
 }
 
 /** @throws RefusedError */
 export async function identify(gateway: Gateway, req: IncomingMessage): Promise<Caller> {
   const { broker, tokens } = gateway;
-  const token = await tokens.check(credentialOf(req), 'gateway');
-  const member = broker.policy.member(token.personId);
-  if (!member || !token.access) return refuse('invalid_token');
-  return { member, token, access: token.access, grant: broker.policy.grant(token.access.grant) };
+  const token = await tokens.check(
+    {
+      ...credentialOf(req),
+      proofs: req.headersDistinct['dpop'] ?? [],
+      method: req.method ?? '',
+      url: `${broker.publicUrl}${(req.url ?? '').split('?', 1)[0]}`,
+    },
+    'gateway',
+  );
+  const { policy } = broker;
+  const member = policy.member(token.personId);
+  const known = policy.token(token.id);
+  if (!member || !known || !token.access) return refuse('invalid_token');
+  return {
+    member,
+    token,
+    access: token.access,
+    grant: policy.grant(token.access.grant),
+    narrowing: known.narrowing,
+    bound: known.jkt !== null,
+  };
 }
 
 /** What every entry about a caller says. */

@@ -4,6 +4,7 @@ import { RefusedError, refuse } from '../core/denials.ts';
 import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
 import { mostInputTokens } from '../core/estimate.ts';
 import type { Grant } from '../core/grants.ts';
+import { scopeOf, type Scope } from '../core/narrowing.ts';
 import {
   MalformedBody,
   checkScope,
@@ -37,20 +38,16 @@ export function checkContent(
 ): Checked {
   const grant = caller.grant ?? refuse('grant_unknown');
   const model = orMalformed(() => modelOf(asked));
-  const endpoint = findEndpoint(gateway, grant, dialect, model);
-  const most = mostOutputTokens(grant.spec.features, endpoint.features);
+  const scope = scopeOf(grant.spec, caller.narrowing);
+  const endpoint = findEndpoint(gateway, scope, dialect, model);
+  const most = mostOutputTokens(scope.features, endpoint.features);
   const prepared = dialect.prepare(asked, {
     maxOutputTokens: most,
     maxOutputTokensField: endpoint.maxOutputTokensField,
   });
   // Inspected as it will be sent: what is authorised is what is dispatched.
   const inspection = orMalformed(() => dialect.inspect(prepared));
-  const why = checkScope(
-    inspection,
-    grant.spec.features,
-    endpoint.features,
-    grant.spec.unknownFields,
-  );
+  const why = checkScope(inspection, scope.features, endpoint.features, grant.spec.unknownFields);
   if (why) throw new RefusedError(why);
   const body = serialise(prepared);
   const messages = Array.isArray(prepared['messages']) ? prepared['messages'].length : 0;
@@ -66,7 +63,7 @@ export function checkContent(
     inspection,
     grant,
     body,
-    headers: { ...dialect.headers(req.headers), ...betaHeaders(req, dialect, grant, endpoint) },
+    headers: { ...dialect.headers(req.headers), ...betaHeaders(req, dialect, scope, endpoint) },
     amount: {
       tokens: inputTokens + outputTokens,
       spendNanoUsd: priceNanoUsd(endpoint, inputTokens, outputTokens),
@@ -96,8 +93,8 @@ function serialise(body: JsonObject): Buffer {
 }
 
 /** The model decides the endpoint; only the body names a model. */
-function findEndpoint(gateway: Gateway, grant: Grant, dialect: Dialect, model: string): Endpoint {
-  for (const entry of grant.spec.endpoints) {
+function findEndpoint(gateway: Gateway, scope: Scope, dialect: Dialect, model: string): Endpoint {
+  for (const entry of scope.endpoints) {
     const endpoint = gateway.broker.endpoints.get(entry.endpoint);
     if (!endpoint || !entry.models.includes(model) || !endpoint.models.includes(model)) continue;
     if (endpoint.dialects.includes(dialect.name)) return endpoint;
@@ -108,7 +105,7 @@ function findEndpoint(gateway: Gateway, grant: Grant, dialect: Dialect, model: s
     );
   }
   const name = modelSchema.safeParse(model).success ? `"${model}"` : 'with that name';
-  const covered = grant.spec.endpoints.flatMap((entry) => entry.models);
+  const covered = scope.endpoints.flatMap((entry) => entry.models);
   return refuse(
     'model_not_granted',
     `The grant does not cover a model ${name}. It covers: ${covered.join(', ')}.`,
@@ -119,7 +116,7 @@ function findEndpoint(gateway: Gateway, grant: Grant, dialect: Dialect, model: s
 function betaHeaders(
   req: IncomingMessage,
   { betaHeader }: Dialect,
-  grant: Grant,
+  scope: Scope,
   endpoint: Endpoint,
 ): Record<string, string> {
   const sent = req.headers[betaHeader];
@@ -129,10 +126,7 @@ function betaHeaders(
     .map((value) => value.trim())
     .filter((value) => value !== '');
   for (const value of values) {
-    if (
-      grant.spec.features.betaHeaders.includes(value) &&
-      endpoint.features.betaHeaders.includes(value)
-    )
+    if (scope.features.betaHeaders.includes(value) && endpoint.features.betaHeaders.includes(value))
       continue;
     refuse(
       'feature_not_granted',

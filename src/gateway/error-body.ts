@@ -29,7 +29,7 @@ export function errorBody(
 const LONGEST_RETRY_AFTER_SECONDS = 60;
 
 interface RefusalOptions {
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
   /** Whether an SDK may try again, where that differs from what the code says. */
   retry?: boolean;
 }

@@ -1,8 +1,9 @@
 /** The proxied path: a plain `(req, res)` handler for everything under `/v1`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { denyRequest } from '../broker/admit-request.ts';
-import { DENIALS, RefusedError, refusal, refuse, type Refusal } from '../core/denials.ts';
+import { RefusedError, refusal, refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
+import { challengeFor } from '../oauth/challenge.ts';
 import { callerParts, identify, type Caller } from './caller.ts';
 import { anthropicMessages } from './dialects/anthropic-messages.ts';
 import type { Dialect } from './dialects/dialect.ts';
@@ -33,6 +34,9 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
       const requestId = mintId('req', gateway.broker.clock());
       res.setHeader('x-request-id', requestId);
       res.setHeader('request-id', requestId);
+      // RFC 9449, section 8.2: who proves possession is told the newest nonce.
+      const { nonces, clock } = gateway.broker;
+      if (req.headers['dpop'] !== undefined) res.setHeader('dpop-nonce', nonces.current(clock()));
       // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
       res.on('error', () => undefined);
       const handled = handle(gateway, req, res, requestId)
@@ -56,7 +60,11 @@ function answerError(
     gateway.broker.log.error({ requestId, err: describe(error) }, 'request failed');
   const why = error instanceof RefusedError ? error.refusal : refusal('unexpected');
   if (res.headersSent) res.destroy();
-  else sendRefusal(res, why, requestId, { headers: challengeFor(gateway, why) });
+  else {
+    const challenge = challengeFor(why, gateway.resourceMetadataUrl);
+    const headers = challenge === undefined ? undefined : { 'www-authenticate': challenge };
+    sendRefusal(res, why, requestId, { headers });
+  }
 }
 
 async function handle(
@@ -141,20 +149,6 @@ function describeRequest(req: IncomingMessage): Record<string, string> {
     method: /^[A-Z]{1,10}$/.test(req.method ?? '') ? (req.method as string) : 'other',
     route: known ? path : 'unknown',
   };
-}
-
-/** RFC 6750: no error code where no credential was sent. RFC 9728: where to learn how to get one. */
-function challengeFor(gateway: Gateway, why: Refusal): Record<string, string> {
-  const metadata = `resource_metadata="${gateway.resourceMetadataUrl}"`;
-  if (DENIALS[why.code].status === 401) {
-    return {
-      'www-authenticate':
-        why.code === 'missing_credential'
-          ? `Bearer ${metadata}`
-          : `Bearer ${metadata}, error="invalid_token"`,
-    };
-  }
-  return {};
 }
 
 function describe(error: unknown): string {

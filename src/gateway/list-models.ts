@@ -23,6 +23,8 @@ export async function listModels(
     ...caller.member,
     grant: caller.grant,
     purpose: caller.access.purpose,
+    narrowing: caller.narrowing,
+    bound: caller.bound,
     orders: policy.orders,
     operation: 'models' as const,
     address: gateway.addressOf(req),

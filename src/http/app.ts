@@ -1,11 +1,10 @@
 /** The control plane as an Express app: OAuth endpoints, the control API, its documentation. */
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import helmet from 'helmet';
-import type { TokenChecker } from '../broker/authenticate-token.ts';
 import type { Broker } from '../broker/broker.ts';
 import { RefusedError, refusal, refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
-import { challengeFor } from './authenticate.ts';
+import { challengeFor } from '../oauth/challenge.ts';
 import { serveOAuth } from './oauth-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { problemOf, retryAfterSeconds } from './problem.ts';
@@ -28,20 +27,17 @@ const NOTHING_LOADS = {
  * Makes the app. It answers every path: what it does not know with 404, so whatever else shares its
  * server is mounted before it.
  *
- * @param parts.publicUrl the broker's origin as clients see it
- * @param parts.isReady whether the broker can serve requests now
  */
 export function createControlApp(
   broker: Broker,
-  parts: { tokens: TokenChecker; publicUrl: string; isReady(): boolean },
+  parts: Pick<Control, 'tokens' | 'jwksMaxAgeSeconds' | 'addressOf' | 'isReady'>,
 ): Express {
-  const publicUrl = parts.publicUrl.replace(/\/+$/, '');
+  const { publicUrl } = broker;
   let document: object | undefined;
   const control: Control = {
+    ...parts,
     broker,
-    tokens: parts.tokens,
     publicUrl,
-    isReady: () => parts.isReady(),
     openApiDocument: () => (document ??= openApiDocument(ROUTES, publicUrl)),
   };
   const app = express();
@@ -51,11 +47,14 @@ export function createControlApp(
   app.enable('strict routing');
   app.set('query parser', 'simple');
   app.use(helmet({ contentSecurityPolicy: NOTHING_LOADS }));
-  app.use((_req, res, next) => {
+  app.use((req, res, next) => {
     const requestId = mintId('req', broker.clock());
     res.locals['requestId'] = requestId;
     res.setHeader('x-request-id', requestId);
     res.setHeader('cache-control', 'no-store');
+    // RFC 9449, section 8.2: who proves possession is told the newest nonce.
+    if (req.headers['dpop'] !== undefined)
+      res.setHeader('dpop-nonce', broker.nonces.current(broker.clock()));
     next();
   });
   serveOAuth(app, control);
@@ -80,7 +79,8 @@ function answerError({ broker, publicUrl }: Control): ErrorRequestHandler {
     const problem = problemOf(refused, requestId);
     const retryAfter = retryAfterSeconds(refused.refusal);
     if (retryAfter !== undefined) res.setHeader('retry-after', String(retryAfter));
-    const challenge = challengeFor(refused, problem.status, publicUrl);
+    const metadataUrl = `${publicUrl}/.well-known/oauth-protected-resource/api/v1`;
+    const challenge = challengeFor(refused.refusal, metadataUrl);
     if (challenge !== undefined) res.setHeader('www-authenticate', challenge);
     res.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
   };

@@ -1,5 +1,5 @@
-/** Who calls the control API: a bearer token in the Authorization header, and nowhere else (RFC 6750). */
-import type { IncomingMessage } from 'node:http';
+/** Who calls the control API: a token in the Authorization header, and nowhere else (RFC 6750, RFC 9449). */
+import type { Request } from 'express';
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { Control } from './route.ts';
 
@@ -8,9 +8,17 @@ import type { Control } from './route.ts';
  *
  * @throws RefusedError with a code of status 401
  */
-export async function authenticate(control: Control, req: IncomingMessage): Promise<string> {
+export async function authenticate(control: Control, req: Request): Promise<string> {
   try {
-    const token = await control.tokens.check(bearerOf(req), 'control');
+    const token = await control.tokens.check(
+      {
+        ...credentialOf(req),
+        proofs: req.headersDistinct['dpop'] ?? [],
+        method: req.method,
+        url: `${control.publicUrl}${req.path}`,
+      },
+      'control',
+    );
     return token.personId;
   } catch (error) {
     if (error instanceof RefusedError)
@@ -19,31 +27,16 @@ export async function authenticate(control: Control, req: IncomingMessage): Prom
   }
 }
 
-function bearerOf(req: IncomingMessage): string {
+function credentialOf(req: Request): { scheme: 'Bearer' | 'DPoP'; token: string } {
   // Node would silently take the first of several.
   const headers = req.headersDistinct['authorization'] ?? [];
   if (headers.length > 1) return refuse('conflicting_credentials');
-  const [, token] = /^Bearer +(\S+) *$/i.exec(headers[0] ?? '') ?? [];
-  return (
-    token ??
-    refuse(
+  const [, scheme, token] = /^(Bearer|DPoP) +(\S+) *$/i.exec(headers[0] ?? '') ?? [];
+  if (scheme === undefined || token === undefined) {
+    return refuse(
       'missing_credential',
       'Send an access token of the control API as "Authorization: Bearer …".',
-    )
-  );
-}
-
-/** The challenge that a refusal carries, or undefined where it carries none. */
-export function challengeFor(
-  { refusal }: RefusedError,
-  status: number,
-  publicUrl: string,
-): string | undefined {
-  const metadata = `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource/api/v1"`;
-  if (refusal.code === 'role_required') return `Bearer error="insufficient_scope", ${metadata}`;
-  if (status !== 401) return undefined;
-  // RFC 6750, section 3.1: without a credential, no error code.
-  return refusal.code === 'missing_credential'
-    ? `Bearer ${metadata}`
-    : `Bearer error="invalid_token", ${metadata}`;
+    );
+  }
+  return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token };
 }

@@ -4,7 +4,7 @@ import type { ScopeUsage, ShownGrant, ShownUsage } from '../broker/show-grant.ts
 import { DENIALS, type DenialCode } from '../core/denials.ts';
 import { grantSpecSchema, type GrantState } from '../core/grants.ts';
 import type { GrantStatus } from '../core/access.ts';
-import { instant, named, toInstant } from './schemas.ts';
+import { instant, named, toInstant, toInstantOrNull } from './schemas.ts';
 
 export const grantStates = [
   'draft',
@@ -48,6 +48,10 @@ export const grantAnswer = named(
       .describe('Of the current version'),
     acceptedBy: z.array(z.string()).describe('People who accepted the current terms'),
     acceptedForLabBy: z.string().nullable(),
+    joiners: z
+      .array(z.object({ personId: z.string(), until: instant.nullable() }))
+      .describe('People who joined by invitation, beside those whom the text names'),
+    leavers: z.array(z.string()).describe('People who handed their place back'),
     createdAt: instant,
     updatedAt: instant,
   }),
@@ -61,6 +65,10 @@ export function showGrantAnswer({ grant, standing }: ShownGrant): z.input<typeof
     status: standing.status,
     statusReason: standing.refusal,
     approvals: grant.approvals.map((approval) => ({ ...approval, at: toInstant(approval.at) })),
+    joiners: grant.joiners.map(({ personId, until }) => ({
+      personId,
+      until: toInstantOrNull(until),
+    })),
     createdAt: toInstant(grant.createdAt),
     updatedAt: toInstant(grant.updatedAt),
   };

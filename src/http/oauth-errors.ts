@@ -1,4 +1,4 @@
-/** What the OAuth endpoints answer when they refuse: RFC 6749, section 5.2, and RFC 9396, section 5. */
+/** What the OAuth endpoints answer when they refuse: RFC 6749, section 5.2; RFC 9396, section 5; RFC 9449, section 5. */
 import { DENIALS, RefusedError, refusal, type DenialCode } from '../core/denials.ts';
 import { OAuthError, type OAuthErrorCode } from '../oauth/token-request.ts';
 import { retryAfterSeconds } from './problem.ts';
@@ -14,6 +14,13 @@ export interface OAuthErrorAnswer {
 const OAUTH_CODE_OF: Partial<Record<DenialCode, OAuthErrorCode>> = {
   invalid_client: 'invalid_client',
   assertion_replayed: 'invalid_client',
+  invalid_assertion: 'invalid_grant',
+  invalid_dpop_proof: 'invalid_dpop_proof',
+  dpop_required: 'invalid_dpop_proof',
+  use_dpop_nonce: 'use_dpop_nonce',
+  lab_keys_unavailable: 'temporarily_unavailable',
+  too_many_failures: 'temporarily_unavailable',
+  too_busy: 'temporarily_unavailable',
   log_unavailable: 'temporarily_unavailable',
   shutting_down: 'temporarily_unavailable',
   // What was asked for is not in the grant.
@@ -27,6 +34,8 @@ const OAUTH_CODE_OF: Partial<Record<DenialCode, OAuthErrorCode>> = {
   person_removed: 'unauthorized_client',
   person_not_on_grant: 'unauthorized_client',
   terms_not_accepted: 'unauthorized_client',
+  access_handed_back: 'unauthorized_client',
+  run_ended: 'invalid_authorization_details',
   role_required: 'unauthorized_client',
   grant_not_active: 'unauthorized_client',
   grant_not_started: 'unauthorized_client',
@@ -77,7 +86,8 @@ function answer(
   headers: Record<string, string> = {},
 ): OAuthErrorAnswer {
   return {
-    status: STATUS_OF[error] ?? 400,
+    // Only for too many failures: RFC 6585.
+    status: DENIALS[code].status === 429 ? 429 : (STATUS_OF[error] ?? 400),
     headers,
     body: { error, error_description: ascii(message), code },
   };

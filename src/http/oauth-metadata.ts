@@ -1,5 +1,7 @@
 /** The documents by which clients find their way: RFC 8414 and RFC 9728. */
 import { ASSERTION_TYPE } from '../oauth/client-assertion.ts';
+import { DPOP_ALGORITHMS } from '../oauth/dpop-proof.ts';
+import { GRANT_TYPES } from '../oauth/token-request.ts';
 import type { Control } from './route.ts';
 
 const SIGNING_ALGORITHMS = ['EdDSA', 'Ed25519'];
@@ -12,11 +14,15 @@ export function authorizationServerMetadata({ broker, publicUrl }: Control): obj
     revocation_endpoint: `${publicUrl}/oauth/revoke`,
     jwks_uri: `${publicUrl}/oauth/jwks`,
     response_types_supported: [],
-    grant_types_supported: ['client_credentials'],
+    grant_types_supported: GRANT_TYPES,
     token_endpoint_auth_methods_supported: ['private_key_jwt'],
     token_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
     revocation_endpoint_auth_methods_supported: ['private_key_jwt'],
     revocation_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
+    introspection_endpoint: `${publicUrl}/oauth/introspect`,
+    introspection_endpoint_auth_methods_supported: ['private_key_jwt'],
+    introspection_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
     client_assertion_types_supported: [ASSERTION_TYPE],
     authorization_details_types_supported: ['model_access'],
     protected_resources: [broker.audiences.gateway, broker.audiences.control],
@@ -37,6 +43,9 @@ export function protectedResourceMetadata(
     resource,
     authorization_servers: [broker.issuer],
     bearer_methods_supported: ['header'],
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
+    // A grant can ask for it; then tokens under it are bound.
+    dpop_bound_access_tokens_required: false,
     resource_name: 'Sallyport',
     resource_documentation: `${publicUrl}/api/docs`,
     ...(resource === broker.audiences.control

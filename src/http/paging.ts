@@ -1,7 +1,7 @@
 /** Lists in pages. A cursor is opaque to clients: where the last page ended. */
 import { z } from 'zod';
 import { refuse } from '../core/denials.ts';
-import type { PageRequest } from '../store/readers.ts';
+import type { PageRequest } from '../store/page.ts';
 
 /** Query parameters of every list. */
 export const pageQuery = {

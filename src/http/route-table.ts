@@ -1,21 +1,31 @@
 /** Every route there is, but those of OAuth (oauth-routes.ts), which speak another protocol. */
 import type { Route } from './route.ts';
+import { ASSERTION_ROUTES } from './routes/assertions.ts';
 import { ENDPOINT_ROUTES } from './routes/endpoints.ts';
 import { GRANT_ROUTES } from './routes/grants.ts';
+import { HAND_BACK_ROUTES } from './routes/hand-back.ts';
+import { INVITATION_ROUTES } from './routes/invitations.ts';
+import { KEY_ROUTES } from './routes/keys.ts';
 import { LAB_ROUTES } from './routes/labs.ts';
 import { LOG_ROUTES } from './routes/log.ts';
 import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
+import { RUN_ROUTES } from './routes/runs.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
 
 export const ROUTES: readonly Route[] = [
   ...LAB_ROUTES,
   ...PEOPLE_ROUTES,
+  ...INVITATION_ROUTES,
+  ...HAND_BACK_ROUTES,
   ...ENDPOINT_ROUTES,
   ...GRANT_ROUTES,
   ...ORDER_ROUTES,
   ...TOKEN_ROUTES,
+  ...RUN_ROUTES,
+  ...ASSERTION_ROUTES,
+  ...KEY_ROUTES,
   ...LOG_ROUTES,
   ...SYSTEM_ROUTES,
 ];

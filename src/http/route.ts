@@ -2,6 +2,7 @@
  * A route of the control API as data. Express's registration (serve-routes.ts) and the OpenAPI document
  * (openapi.ts) are both made from it, so that they cannot disagree.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { TokenChecker } from '../broker/authenticate-token.ts';
@@ -14,6 +15,10 @@ export interface Control {
   tokens: TokenChecker;
   /** The broker's origin as clients see it, without a slash at its end. */
   publicUrl: string;
+  /** For how long others may keep our key set. */
+  jwksMaxAgeSeconds: number;
+  /** Address of the client, seen through trusted proxies. */
+  addressOf(req: IncomingMessage): string;
   isReady(): boolean;
   /** The OpenAPI document of all routes. */
   openApiDocument(): object;

@@ -1,8 +1,9 @@
 /** Private keys in files: readable by their owner only, and refused when they are not. */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   openSync,
@@ -27,23 +28,41 @@ const OTHERS = 0o077;
  */
 export function createKeyFile(path: string): KeyObject {
   const { privateKey } = generateKeyPairSync('ed25519');
-  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  saveKeyFile(path, privateKey);
+  return privateKey;
+}
+
+/**
+ * Writes a private key to a new file, as {@link createKeyFile} does.
+ *
+ * @throws KeyFileError
+ */
+export function saveKeyFile(path: string, privateKey: KeyObject): void {
+  createPrivateFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+}
+
+/** Makes a file that only its owner can read; its name and content are on disk when this returns. */
+function createPrivateFile(path: string, text: string): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
   const file = orExplain(`make the key ${path}`, () => openSync(path, flags, 0o600));
   try {
-    writeSync(file, pem);
+    writeSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
   // The name as well: after a crash, what was signed with a key that is gone could never be continued.
-  const folder = openSync(dirname(path), constants.O_RDONLY);
+  syncFolder(dirname(path));
+}
+
+/** Puts the names of a folder's files on disk. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, constants.O_RDONLY);
   try {
     fsyncSync(folder);
   } finally {
     closeSync(folder);
   }
-  return privateKey;
 }
 
 /**
@@ -52,6 +71,16 @@ export function createKeyFile(path: string): KeyObject {
  * @throws KeyFileError when the file is missing, open to others than its owner, or not an Ed25519 key
  */
 export function loadKeyFile(path: string): KeyObject {
+  const key = parseKey(path, readPrivateFile(path));
+  if (key.asymmetricKeyType !== 'ed25519') {
+    throw new KeyFileError(
+      `The key ${path} is not an Ed25519 key, but one of type ${key.asymmetricKeyType ?? 'unknown'}.`,
+    );
+  }
+  return key;
+}
+
+function readPrivateFile(path: string): string {
   const file = orExplain(`open the key ${path}`, () => openSync(path, constants.O_RDONLY));
   try {
     // Of the opened file, not of its path: what is checked is what is read.
@@ -63,16 +92,24 @@ export function loadKeyFile(path: string): KeyObject {
         `The key ${path} is open to others than its owner (mode ${mode}). Run "chmod 600 ${path}", and if others may have read it, replace the key.`,
       );
     }
-    const key = parseKey(path, readFileSync(file, 'utf8'));
-    if (key.asymmetricKeyType !== 'ed25519') {
-      throw new KeyFileError(
-        `The key ${path} is not an Ed25519 key, but one of type ${key.asymmetricKeyType ?? 'unknown'}.`,
-      );
-    }
-    return key;
+    return readFileSync(file, 'utf8');
   } finally {
     closeSync(file);
   }
+}
+
+/**
+ * Loads 32 random bytes that are kept in a file, or makes the file where there is none yet: base64url,
+ * mode 0600.
+ *
+ * @throws KeyFileError
+ */
+export function openSecretFile(path: string): Buffer {
+  if (!existsSync(path)) createPrivateFile(path, `${randomBytes(32).toString('base64url')}\n`);
+  const secret = Buffer.from(readPrivateFile(path).trim(), 'base64url');
+  if (secret.length !== 32)
+    throw new KeyFileError(`The secret ${path} is damaged. Remove it: it is made anew.`);
+  return secret;
 }
 
 function parseKey(path: string, pem: string): KeyObject {

@@ -1,12 +1,23 @@
 /** Access tokens: JWTs by RFC 9068, signed by us and only ever accepted as such. */
-import { errors, jwtVerify, SignJWT } from 'jose';
+import { decodeProtectedHeader, errors, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
 import { refuse } from '../core/denials.ts';
 import { purposeSchema } from '../core/vocabulary.ts';
+import type { KeyRing } from './key-ring.ts';
 import type { SigningKey } from './signing-key.ts';
 
 const ALGORITHM = 'EdDSA';
 const TYPE = 'at+jwt';
+
+/** Far more than any token of ours takes. */
+const MOST_CHARACTERS = 8_192;
+
+/** What we write, and not a member more: nothing that names a key in another way, or would be critical. */
+const headerSchema = z.strictObject({
+  alg: z.literal(ALGORITHM),
+  typ: z.literal(TYPE),
+  kid: z.string(),
+});
 
 /** What a token says beyond RFC 9068: what it gives access to. */
 const accessSchema = z.object({
@@ -26,6 +37,7 @@ const claimsSchema = z.object({
   jti: z.string(),
   iat: z.int(),
   exp: z.int(),
+  cnf: z.object({ jkt: z.string() }).optional(),
 });
 
 export type TokenAccess = z.infer<typeof accessSchema>;
@@ -37,8 +49,16 @@ export interface AccessToken {
   /** Epoch milliseconds, on a whole second. */
   issuedAt: number;
   expiresAt: number;
+  /** RFC 7638 thumbprint of the key that it is bound to (RFC 9449). */
+  jkt: string | null;
   /** Absent in a token of the control API. */
   access?: TokenAccess | undefined;
+}
+
+/** A token that was checked. */
+export interface VerifiedToken extends AccessToken {
+  /** Our key that signed it. */
+  signingKid: string;
 }
 
 /** Signs a token. */
@@ -47,7 +67,8 @@ export function signAccessToken(
   issuer: string,
   token: AccessToken,
 ): Promise<string> {
-  return new SignJWT({ client_id: token.personId, ...token.access })
+  const cnf = token.jkt === null ? {} : { cnf: { jkt: token.jkt } };
+  return new SignJWT({ client_id: token.personId, ...cnf, ...token.access })
     .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid: key.kid })
     .setIssuer(issuer)
     .setSubject(token.personId)
@@ -60,18 +81,23 @@ export function signAccessToken(
 
 /**
  * Checks a token that is presented to us: type, algorithm, signature, issuer, audience, expiry; without
- * any allowance for clock skew, since we signed it ourselves. Whether it was revoked is decided elsewhere.
+ * any allowance for clock skew, since we signed it ourselves. Whether it was revoked, or the key that signed
+ * it retired since, is decided elsewhere.
  *
+ * @param keys which key signed it is said by its `kid`, among those whose tokens are good
  * @param now epoch milliseconds
  * @throws RefusedError with `token_expired` or `invalid_token`
  */
 export async function verifyAccessToken(
-  key: SigningKey,
+  keys: Pick<KeyRing, 'accepted'>,
   expected: { issuer: string; audience: string },
   token: string,
   now: number,
-): Promise<AccessToken> {
+): Promise<VerifiedToken> {
+  if (token.length > MOST_CHARACTERS) return refuse('invalid_token');
   try {
+    const { kid } = headerSchema.parse(decodeProtectedHeader(token));
+    const key = keys.accepted(kid) ?? refuse('invalid_token');
     const { payload } = await jwtVerify(token, key.publicKey, {
       algorithms: [ALGORITHM],
       typ: TYPE,
@@ -87,6 +113,8 @@ export async function verifyAccessToken(
       audience: claims.aud,
       issuedAt: claims.iat * 1000,
       expiresAt: claims.exp * 1000,
+      jkt: claims.cnf?.jkt ?? null,
+      signingKid: kid,
       access: 'grant' in payload ? accessSchema.parse(payload) : undefined,
     };
   } catch (error) {

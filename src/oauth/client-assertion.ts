@@ -1,20 +1,23 @@
 /** Client authentication with `private_key_jwt` (RFC 7523, section 3; OpenID Connect Core, section 9). */
-import {
-  calculateJwkThumbprint,
-  decodeJwt,
-  decodeProtectedHeader,
-  errors,
-  importJWK,
-  jwtVerify,
-} from 'jose';
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
 import { refuse } from '../core/denials.ts';
 import type { Person } from '../core/people.ts';
+import { decoyOf } from './decoy-keys.ts';
+import {
+  MalformedAssertion,
+  hasPassed,
+  isAhead,
+  isSignedBy,
+  isTooFar,
+  keyKindOf,
+  readAssertion,
+  rememberUntil,
+  type Assertion,
+} from './jwt-assertion.ts';
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-
-/** What others sign may be off by this much. */
-const SKEW_SECONDS = 30;
 
 /** An assertion lives this long at most, so that the memory of used ones stays small. */
 const LONGEST_LIFE_SECONDS = 300;
@@ -26,7 +29,11 @@ const claimsSchema = z.object({
   aud: z.string(),
   jti: z.string().min(8).max(200),
   exp: z.int(),
+  iat: z.int().optional(),
+  nbf: z.int().optional(),
 });
+
+type PersonKey = Person['keys'][number];
 
 export interface AuthenticatedClient {
   person: Person;
@@ -40,7 +47,8 @@ export interface AuthenticatedClient {
  *
  * @param find the person of an id
  * @param now epoch milliseconds
- * @throws RefusedError `invalid_client`, the same for every defect, so that nothing can be probed
+ * @throws RefusedError `invalid_client`, the same for every defect, so that nothing can be probed: one
+ *   signature is checked, with a decoy where there is no such person or key
  */
 export async function authenticateClient(
   jwt: string,
@@ -48,61 +56,57 @@ export async function authenticateClient(
   find: (personId: string) => Person | undefined,
   now: number,
 ): Promise<AuthenticatedClient> {
-  try {
-    const { iss } = decodeJwt(jwt);
-    const { kid } = decodeProtectedHeader(jwt);
-    const person = typeof iss === 'string' ? find(iss) : undefined;
-    if (!person || person.removedAt !== null) return refuse('invalid_client');
-    for (const key of person.keys) {
-      if (kid !== undefined && kid !== key.kid) continue;
-      const client = await tryKey(jwt, issuer, person, key, now);
-      if (client) return client;
-    }
+  const assertion = read(jwt);
+  const { iss } = assertion.claims;
+  const person = typeof iss === 'string' ? find(iss) : undefined;
+  const key = person && keyOf(person, assertion.kid);
+  const signed = await isSignedBy(assertion, key ? publicKeyOf(key) : decoyOf('Ed25519'));
+  if (!person || !key || !signed) return refuse('invalid_client');
+  const { success, data: claims } = claimsSchema.safeParse(assertion.claims);
+  if (
+    !success ||
+    claims.iss !== person.id ||
+    claims.sub !== person.id ||
+    claims.aud !== issuer ||
+    hasPassed(claims.exp, now) ||
+    isTooFar(claims.exp, LONGEST_LIFE_SECONDS, now) ||
+    isAhead(claims.iat ?? 0, now) ||
+    isAhead(claims.nbf ?? 0, now)
+  )
     return refuse('invalid_client');
+  const { jti, exp } = claims;
+  return {
+    person,
+    assertion: { kid: key.kid, issuer: person.id, jti, expiresAt: rememberUntil(exp) },
+  };
+}
+
+function read(jwt: string): Assertion {
+  try {
+    const assertion = readAssertion(jwt, 'client-authentication+jwt');
+    return keyKindOf(assertion.alg) === 'Ed25519' ? assertion : refuse('invalid_client');
   } catch (error) {
-    if (
-      error instanceof errors.JOSEError ||
-      error instanceof z.ZodError ||
-      error instanceof TypeError
-    )
-      return refuse('invalid_client');
+    if (error instanceof MalformedAssertion) return refuse('invalid_client');
     throw error;
   }
 }
 
-async function tryKey(
-  jwt: string,
-  issuer: string,
-  person: Person,
-  key: Person['keys'][number],
-  now: number,
-): Promise<AuthenticatedClient | undefined> {
-  const publicKey = await importJWK({ kty: 'OKP', crv: 'Ed25519', x: key.x }, 'EdDSA');
-  try {
-    const { payload } = await jwtVerify(jwt, publicKey, {
-      algorithms: ['EdDSA', 'Ed25519'],
-      issuer: person.id,
-      subject: person.id,
-      audience: issuer,
-      clockTolerance: SKEW_SECONDS,
-      currentDate: new Date(now),
-    });
-    const { exp, jti } = claimsSchema.parse(payload);
-    if (exp * 1000 > now + (LONGEST_LIFE_SECONDS + SKEW_SECONDS) * 1000) return undefined;
-    // Remembered for as long as it would still be accepted.
-    return {
-      person,
-      assertion: {
-        kid: key.kid,
-        issuer: person.id,
-        jti,
-        expiresAt: (exp + SKEW_SECONDS) * 1000 + 1,
-      },
-    };
-  } catch (error) {
-    if (error instanceof errors.JWSSignatureVerificationFailed) return undefined;
-    throw error;
-  }
+/** The key that an assertion says it is signed with. Only where there is one alone need it not say so. */
+function keyOf({ keys, removedAt }: Person, kid: string | undefined): PersonKey | undefined {
+  if (removedAt !== null) return undefined;
+  if (kid !== undefined) return keys.find((key) => key.kid === kid);
+  return keys.length === 1 ? keys[0] : undefined;
+}
+
+/** Imported once: a key that had to be imported at every try would take longer than the decoy. */
+const imported = new WeakMap<PersonKey, KeyObject>();
+
+function publicKeyOf(key: PersonKey): KeyObject {
+  const known = imported.get(key);
+  if (known) return known;
+  const made = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: key.x }, format: 'jwk' });
+  imported.set(key, made);
+  return made;
 }
 
 /** The RFC 7638 thumbprint of a public key: the `kid` that it is registered under. */

@@ -1,10 +1,12 @@
 /** The body of a request to the token endpoint (RFC 6749, RFC 9396), parsed to the letter. */
 import { z } from 'zod';
 import { idSchema } from '../core/ids.ts';
+import { narrowingSchema } from '../core/narrowing.ts';
 import { purposeSchema } from '../core/vocabulary.ts';
 import { ASSERTION_TYPE } from './client-assertion.ts';
+import { JWT_BEARER } from './lab-assertion.ts';
 
-/** RFC 6749, section 5.2, and RFC 9396, section 5. */
+/** RFC 6749, section 5.2; RFC 9396, section 5; RFC 9449, sections 5 and 8; RFC 8707, section 2. */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -14,7 +16,8 @@ export type OAuthErrorCode =
   | 'invalid_scope'
   | 'invalid_target'
   | 'invalid_authorization_details'
-  | 'access_denied'
+  | 'invalid_dpop_proof'
+  | 'use_dpop_nonce'
   | 'temporarily_unavailable';
 
 /** An error as the token endpoint answers it. */
@@ -39,66 +42,102 @@ const modelAccessSchema = z.strictObject({
   grant: idSchema('grt'),
   purpose: purposeSchema,
   run: runNameSchema,
+  ...narrowingSchema.shape,
 });
 
-/** Which access is asked for: one grant, one purpose, one run. */
+/** Which access is asked for: one grant, one purpose, one run; and of the grant no more than is named. */
 export type ModelAccess = z.infer<typeof modelAccessSchema>;
 
-export interface TokenRequest {
-  assertion: string;
+/** Who asks: a person with a key of their own, or with an assertion by their lab. */
+export interface Credentials {
+  /** RFC 7523, section 2.2: signed with the person's key. */
+  clientAssertion: string | undefined;
+  /** RFC 7523, section 2.1: signed by the person's lab. */
+  labAssertion: string | undefined;
   clientId: string | undefined;
+}
+
+export interface TokenRequest extends Credentials {
   resource: string | undefined;
   /** Absent: a token of the control API is asked for. */
   access: ModelAccess | undefined;
 }
 
-const KNOWN = [
-  'grant_type',
-  'client_assertion_type',
-  'client_assertion',
-  'client_id',
-  'authorization_details',
-  'resource',
-  'scope',
-];
+/** The grant types of the token endpoint. */
+export const GRANT_TYPES = ['client_credentials', JWT_BEARER] as const;
 
 /**
- * Reads a form. Duplicate parameters are refused, as RFC 6749 section 3.2 demands; unknown ones ignored.
+ * Reads the form of a token request. Unknown parameters are ignored, as RFC 6749 section 3.2 demands.
  *
  * @throws OAuthError
  */
 export function parseTokenRequest(form: URLSearchParams): TokenRequest {
-  for (const name of KNOWN) {
-    if (form.getAll(name).length > 1)
-      throw new OAuthError('invalid_request', `The parameter "${name}" is given more than once.`);
-  }
+  refuseDuplicates(form);
   const grantType = form.get('grant_type');
   if (!grantType) throw new OAuthError('invalid_request', 'The parameter "grant_type" is missing.');
-  if (grantType !== 'client_credentials') {
+  if (grantType !== 'client_credentials' && grantType !== JWT_BEARER) {
     throw new OAuthError(
       'unsupported_grant_type',
-      'This server issues tokens for "client_credentials" only.',
+      `This server issues tokens for: ${GRANT_TYPES.join(', ')}.`,
     );
   }
-  if (form.get('scope'))
+  if (form.get('scope')) {
     throw new OAuthError(
       'invalid_scope',
       'Scopes are not used here. Name a grant in "authorization_details".',
     );
-  const assertion = form.get('client_assertion');
-  if (form.get('client_assertion_type') !== ASSERTION_TYPE || !assertion) {
+  }
+  const labAssertion = grantType === JWT_BEARER ? form.get('assertion') : null;
+  if (labAssertion === '' || (grantType === JWT_BEARER && labAssertion === null))
+    throw new OAuthError('invalid_request', 'The parameter "assertion" is missing.');
+  const details = form.get('authorization_details');
+  return {
+    // A lab's assertion speaks for itself; with one of the client beside it, both must hold.
+    ...parseClient(form, labAssertion !== null),
+    labAssertion: labAssertion ?? undefined,
+    resource: form.get('resource') ?? undefined,
+    access: details === null ? undefined : parseDetails(details),
+  };
+}
+
+/** Reads the form of a request about a token: revocation (RFC 7009) or introspection (RFC 7662). @throws OAuthError */
+export function parseAboutToken(form: URLSearchParams): Credentials & { token: string } {
+  refuseDuplicates(form);
+  const credentials = { ...parseClient(form, false), labAssertion: undefined };
+  const token = form.get('token');
+  if (!token) throw new OAuthError('invalid_request', 'The parameter "token" is missing.');
+  return { ...credentials, token };
+}
+
+/** RFC 6749, section 3.2: request parameters must not be included more than once. */
+function refuseDuplicates(form: URLSearchParams): void {
+  const seen = new Set<string>();
+  for (const name of form.keys()) {
+    // The name is the client's own text.
+    if (seen.has(name)) {
+      const what = /^[a-z_]{1,40}$/.test(name) ? `The parameter "${name}"` : 'A parameter';
+      throw new OAuthError('invalid_request', `${what} is given more than once.`);
+    }
+    seen.add(name);
+  }
+}
+
+function parseClient(
+  form: URLSearchParams,
+  optional: boolean,
+): Pick<Credentials, 'clientAssertion' | 'clientId'> {
+  const clientAssertion = form.get('client_assertion') ?? undefined;
+  const clientId = form.get('client_id') ?? undefined;
+  const type = form.get('client_assertion_type');
+  if (clientAssertion === undefined && type === null && optional)
+    return { clientAssertion, clientId };
+  if (type !== ASSERTION_TYPE || !clientAssertion) {
     throw new OAuthError(
       'invalid_client',
       `Authenticate with "client_assertion" and "client_assertion_type=${ASSERTION_TYPE}".`,
     );
   }
-  const details = form.get('authorization_details');
-  return {
-    assertion,
-    clientId: form.get('client_id') ?? undefined,
-    resource: form.get('resource') ?? undefined,
-    access: details === null ? undefined : parseDetails(details),
-  };
+  return { clientAssertion, clientId };
 }
 
 function parseDetails(text: string): ModelAccess {

@@ -5,7 +5,9 @@ import { MAX_ENTRY_BYTES, serialiseEntry, type EntryDraft } from '../core/audit/
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Order } from '../core/orders.ts';
+import type { Narrowing } from '../core/narrowing.ts';
 import type { Lab, Person } from '../core/people.ts';
+import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Db } from './database.ts';
 import { Ledger } from './ledger.ts';
@@ -19,8 +21,12 @@ export interface LiveToken {
   personId: string;
   kid: string;
   grantId: string | null;
+  runId: string | null;
   expiresAt: number;
   revokedAt: number | null;
+  /** Thumbprint of the key that it is bound to. */
+  jkt: string | null;
+  narrowing: Narrowing | null;
 }
 
 /**
@@ -32,7 +38,8 @@ export type PolicyChange =
   | { kind: 'person'; value: Person }
   | { kind: 'grant'; value: Grant }
   | { kind: 'order'; value: Order }
-  | { kind: 'token'; value: LiveToken };
+  | { kind: 'token'; value: LiveToken }
+  | { kind: 'key'; value: SigningKeyRecord };
 
 /** Whether somebody who was allowed something before may be refused it now. */
 export function canNarrow(change: PolicyChange): boolean {
@@ -45,6 +52,9 @@ export function canNarrow(change: PolicyChange): boolean {
       return change.value.removedAt !== null;
     case 'token':
       return change.value.revokedAt !== null;
+    case 'key':
+      // A token is signed with the key that its decision saw: one that is no longer active signs nothing.
+      return change.value.state !== 'next';
     case 'lab':
       return false;
   }

@@ -1,14 +1,18 @@
 /** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
-import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, type SQL } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, gte, inArray, isNull, lt } from 'drizzle-orm';
 import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Grant } from '../core/grants.ts';
+import type { Invitation } from '../core/invitations.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
 import type { Order } from '../core/orders.ts';
 import type { Lab, Person } from '../core/people.ts';
+import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
-import { readMeta, readGrant, readGrants, readPeople, toOrder } from './records.ts';
+import { listInvitations, type InvitationFilter } from './list-invitations.ts';
+import { maybe, type PageRequest } from './page.ts';
+import { readMeta, readGrant, readGrants, readInvitation, readPeople, toOrder } from './records.ts';
 import {
   charges,
   checkpoints,
@@ -22,14 +26,15 @@ import {
   tiles,
   tokens,
 } from './schema.ts';
-
-/** A part of a list: at most `limit` things whose ids come after `after`. */
-export interface PageRequest {
-  after?: string | undefined;
-  limit: number;
-}
-
-export type TokenRow = typeof tokens.$inferSelect & { runName: string | null };
+import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
+import {
+  listRuns,
+  listTokens,
+  type RunFilter,
+  type RunRow,
+  type TokenFilter,
+  type TokenRow,
+} from './token-lists.ts';
 
 export interface StoredEntry {
   index: number;
@@ -115,6 +120,15 @@ export class Readers {
     return readPeople(this.#db, rows);
   }
 
+  readInvitation(id: string): Invitation | undefined {
+    return readInvitation(this.#db, id);
+  }
+
+  /** Newest first. */
+  listInvitations(page: PageRequest, filter: InvitationFilter): Invitation[] {
+    return listInvitations(this.#db, page, filter);
+  }
+
   readGrant(id: string): Grant | undefined {
     return readGrant(this.#db, id);
   }
@@ -163,32 +177,17 @@ export class Readers {
   }
 
   /** Newest first. */
-  listTokens(
-    { after, limit }: PageRequest,
-    filter: {
-      labId?: string | undefined;
-      personId?: string | undefined;
-      grantId?: string | undefined;
-      liveAt?: number | undefined;
-    },
-  ): TokenRow[] {
-    return this.#db
-      .select()
-      .from(tokens)
-      .leftJoin(runs, eq(runs.id, tokens.runId))
-      .where(
-        and(
-          maybe(after, (id) => lt(tokens.id, id)),
-          maybe(filter.labId, (id) => eq(tokens.labId, id)),
-          maybe(filter.personId, (id) => eq(tokens.personId, id)),
-          maybe(filter.grantId, (id) => eq(tokens.grantId, id)),
-          maybe(filter.liveAt, (now) => and(gt(tokens.expiresAt, now), isNull(tokens.revokedAt))),
-        ),
-      )
-      .orderBy(desc(tokens.id))
-      .limit(limit)
-      .all()
-      .map((row) => ({ ...row.tokens, runName: row.runs?.name ?? null }));
+  listTokens(page: PageRequest, filter: TokenFilter): TokenRow[] {
+    return listTokens(this.#db, page, filter);
+  }
+
+  /** Newest first. */
+  listRuns(page: PageRequest, filter: RunFilter): RunRow[] {
+    return listRuns(this.#db, page, filter);
+  }
+
+  runName(id: string): string | undefined {
+    return this.#db.select({ name: runs.name }).from(runs).where(eq(runs.id, id)).get()?.name;
   }
 
   /** What a grant, and each person under it, has been charged. The person '' is the grant as a whole. */
@@ -211,6 +210,16 @@ export class Readers {
   /** What was charged in the last day, by person. */
   readDayUse(grantId: string, now: number): Map<string, DayUse> {
     return readDayUse(this.#db, grantId, now);
+  }
+
+  /** Newest first. */
+  listSigningKeys(): SigningKeyRecord[] {
+    return readSigningKeys(this.#db);
+  }
+
+  /** How many live tokens each key signed; keys without any are absent. */
+  countTokensBySigningKey(now: number): Map<string, number> {
+    return countLiveTokens(this.#db, now);
   }
 
   openRequests(): number {
@@ -287,8 +296,4 @@ export class Readers {
   readRequests(ids: string[]): (typeof requests.$inferSelect)[] {
     return this.#db.select().from(requests).where(inArray(requests.id, ids)).all();
   }
-}
-
-function maybe<T>(value: T | undefined, condition: (value: T) => SQL | undefined): SQL | undefined {
-  return value === undefined ? undefined : condition(value);
 }

@@ -1,14 +1,18 @@
 /** Reads rows and puts them together to what core/ speaks of. Used by the writer and by readers alike. */
 import { and, asc, eq, inArray, isNull } from 'drizzle-orm';
 import type { Grant } from '../core/grants.ts';
+import type { Invitation } from '../core/invitations.ts';
 import type { Order } from '../core/orders.ts';
 import type { Lab, Member, Person } from '../core/people.ts';
 import type { Db } from './database.ts';
 import {
   grantAcceptances,
   grantApprovals,
+  grantJoiners,
+  grantLeavers,
   grantVersions,
   grants,
+  invitations,
   labs,
   meta,
   orders,
@@ -58,12 +62,16 @@ export function readPeople(db: Db, rows: PersonRow[]): Person[] {
   }));
 }
 
+export function readInvitation(db: Db, id: string): Invitation | undefined {
+  return db.select().from(invitations).where(eq(invitations.id, id)).get();
+}
+
 export function readGrant(db: Db, id: string): Grant | undefined {
   const row = db.select().from(grants).where(eq(grants.id, id)).get();
   return row && readGrants(db, [row])[0];
 }
 
-/** Adds to each grant its text, authors, approvals and acceptances. */
+/** Adds to each grant its text, authors, approvals, acceptances and changes of the roster. */
 export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
   const ids = rows.map((row) => row.id);
   const versions = groupBy(
@@ -81,6 +89,18 @@ export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
   const acceptances = groupBy(
     inChunks(ids, (some) =>
       db.select().from(grantAcceptances).where(inArray(grantAcceptances.grantId, some)).all(),
+    ),
+    (row) => row.grantId,
+  );
+  const joiners = groupBy(
+    inChunks(ids, (some) =>
+      db.select().from(grantJoiners).where(inArray(grantJoiners.grantId, some)).all(),
+    ),
+    (row) => row.grantId,
+  );
+  const leavers = groupBy(
+    inChunks(ids, (some) =>
+      db.select().from(grantLeavers).where(inArray(grantLeavers.grantId, some)).all(),
     ),
     (row) => row.grantId,
   );
@@ -102,6 +122,8 @@ export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
       acceptedBy: (acceptances.get(row.id) ?? [])
         .filter((acceptance) => acceptance.termsDigest === current.termsDigest)
         .map((acceptance) => acceptance.personId),
+      joiners: (joiners.get(row.id) ?? []).map(({ personId, until }) => ({ personId, until })),
+      leavers: (leavers.get(row.id) ?? []).map(({ personId }) => personId),
       acceptedForLabBy: row.acceptedForLabBy,
       createdAt: row.createdAt,
       updatedAt: row.updatedAt,

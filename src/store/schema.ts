@@ -2,7 +2,9 @@
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { Approval, GrantSpec, GrantState } from '../core/grants.ts';
 import type { OrderSpec } from '../core/orders.ts';
-import type { LabKind, Role } from '../core/people.ts';
+import type { Narrowing } from '../core/narrowing.ts';
+import type { LabIdentity, LabKind, Role } from '../core/people.ts';
+import type { SigningKeyState } from '../core/signing-keys.ts';
 import type { Purpose } from '../core/vocabulary.ts';
 import type { RequestFacts } from '../core/requests.ts';
 
@@ -16,6 +18,7 @@ export const labs = sqliteTable('labs', {
   kind: text().$type<LabKind>().notNull(),
   name: text().notNull(),
   createdAt: integer('created_at').notNull(),
+  identity: text({ mode: 'json' }).$type<LabIdentity>(),
 });
 
 export const people = sqliteTable('people', {
@@ -26,6 +29,24 @@ export const people = sqliteTable('people', {
   attributes: text({ mode: 'json' }).$type<Record<string, string>>().notNull(),
   createdAt: integer('created_at').notNull(),
   removedAt: integer('removed_at'),
+  subject: text(),
+});
+
+export const invitations = sqliteTable('invitations', {
+  id: text().primaryKey(),
+  labId: text('lab_id').notNull(),
+  name: text().notNull(),
+  roles: text({ mode: 'json' }).$type<Role[]>().notNull(),
+  attributes: text({ mode: 'json' }).$type<Record<string, string>>().notNull(),
+  subject: text(),
+  grantId: text('grant_id'),
+  rosterUntil: integer('roster_until'),
+  secretDigest: text('secret_digest').notNull(),
+  invitedBy: text('invited_by').notNull(),
+  createdAt: integer('created_at').notNull(),
+  expiresAt: integer('expires_at').notNull(),
+  joinedAs: text('joined_as'),
+  endedAt: integer('ended_at'),
 });
 
 export const personKeys = sqliteTable('person_keys', {
@@ -82,6 +103,28 @@ export const grantAcceptances = sqliteTable(
   (table) => [primaryKey({ columns: [table.grantId, table.termsDigest, table.personId] })],
 );
 
+export const grantJoiners = sqliteTable(
+  'grant_joiners',
+  {
+    grantId: text('grant_id').notNull(),
+    personId: text('person_id').notNull(),
+    until: integer(),
+    addedBy: text('added_by').notNull(),
+    addedAt: integer('added_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
+);
+
+export const grantLeavers = sqliteTable(
+  'grant_leavers',
+  {
+    grantId: text('grant_id').notNull(),
+    personId: text('person_id').notNull(),
+    leftAt: integer('left_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
+);
+
 export const runs = sqliteTable('runs', {
   id: text().primaryKey(),
   grantId: text('grant_id').notNull(),
@@ -89,6 +132,7 @@ export const runs = sqliteTable('runs', {
   name: text().notNull(),
   personId: text('person_id').notNull(),
   createdAt: integer('created_at').notNull(),
+  endedAt: integer('ended_at'),
 });
 
 export const tokens = sqliteTable('tokens', {
@@ -104,6 +148,11 @@ export const tokens = sqliteTable('tokens', {
   issuedAt: integer('issued_at').notNull(),
   expiresAt: integer('expires_at').notNull(),
   revokedAt: integer('revoked_at'),
+  vouchedBy: text('vouched_by').$type<'person' | 'lab'>().notNull().default('person'),
+  jkt: text(),
+  narrowing: text({ mode: 'json' }).$type<Narrowing>(),
+  signingKid: text('signing_kid'),
+  lastUsedAt: integer('last_used_at'),
 });
 
 export const usedAssertions = sqliteTable(
@@ -115,6 +164,27 @@ export const usedAssertions = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.issuer, table.jti] })],
 );
+
+export const usedProofs = sqliteTable(
+  'used_proofs',
+  {
+    jkt: text().notNull(),
+    jti: text().notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.jkt, table.jti] })],
+);
+
+export const signingKeys = sqliteTable('signing_keys', {
+  kid: text().primaryKey(),
+  x: text().notNull(),
+  state: text().$type<SigningKeyState>().notNull(),
+  createdAt: integer('created_at').notNull(),
+  activatesAt: integer('activates_at'),
+  activatedAt: integer('activated_at'),
+  replacedAt: integer('replaced_at'),
+  retiredAt: integer('retired_at'),
+});
 
 export const orders = sqliteTable('orders', {
   id: text().primaryKey(),

@@ -37,6 +37,8 @@ export function newCli(around: Partial<Surroundings> = {}): Cli {
       err: (text) => (err += text),
       interactive: false,
       confirm: () => Promise.reject(new Error('There is nobody to ask.')),
+      columns: () => undefined,
+      onSignal: () => () => undefined,
       ...around,
     });
     const code = await run(program, ['node', 'sallyport', ...args]);

@@ -28,6 +28,7 @@ describe('every command', () => {
       'person remove',
       'person add-key',
       'person remove-key',
+      'person hand-back',
       'endpoint list',
       'endpoint show',
       'grant template',
@@ -50,6 +51,8 @@ describe('every command', () => {
       'token create',
       'token list',
       'token revoke',
+      'run list',
+      'run end',
       'audit entries',
       'audit show',
       'audit export',
@@ -161,6 +164,8 @@ describe('commands that others add', () => {
       err: (text) => void errors.push(text),
       interactive: false,
       confirm: () => Promise.resolve(false),
+      columns: () => undefined,
+      onSignal: () => () => undefined,
     });
     program.command('serve').action(() => {
       throw new Error('The port is in use.');

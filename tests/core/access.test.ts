@@ -40,6 +40,8 @@ function facts(changes: Partial<AccessFacts> = {}): AccessFacts {
     endpoint: 'demo',
     model: 'model-a-1',
     address: '192.0.2.7',
+    narrowing: null,
+    bound: false,
     orders: [],
     ...changes,
   };
@@ -72,6 +74,20 @@ describe('a request passes', () => {
   });
 });
 
+test('a person who joined within the cap passes until their place ends', () => {
+  const grant = withSpec(
+    { people: [{ person: LEAD.person.id }], maxPeople: 2 },
+    { joiners: [{ personId: RESEARCHER.person.id, until: NOW + 1000 }] },
+  );
+  expect(decideAccess(facts({ grant }), NOW)).toEqual({ allowed: true, until: NOW + 1000 });
+});
+
+test('a bound token passes where the grant asks for one, and where it does not', () => {
+  const grant = withSpec({ binding: 'dpop' });
+  expect(decideAccess(facts({ grant, bound: true }), NOW).allowed).toBe(true);
+  expect(decideAccess(facts({ bound: true }), NOW).allowed).toBe(true);
+});
+
 /** Each way to be refused by the state of things, and what it is told. */
 const REFUSALS: [string, DenialCode, Partial<AccessFacts>][] = [
   [
@@ -102,6 +118,50 @@ const REFUSALS: [string, DenialCode, Partial<AccessFacts>][] = [
     'a person whose place on the roster has ended',
     'person_not_on_grant',
     { grant: withSpec({ people: [{ person: RESEARCHER.person.id, until: at(NOW) }] }) },
+  ],
+  [
+    'a person who handed their place back, though the text names them',
+    'access_handed_back',
+    { grant: aGrant({ leavers: [RESEARCHER.person.id] }) },
+  ],
+  [
+    'a person who joined and handed their place back',
+    'access_handed_back',
+    {
+      grant: withSpec(
+        { people: [{ person: LEAD.person.id }], maxPeople: 5 },
+        {
+          joiners: [{ personId: RESEARCHER.person.id, until: null }],
+          leavers: [RESEARCHER.person.id],
+        },
+      ),
+    },
+  ],
+  [
+    'a person who joined until now',
+    'person_not_on_grant',
+    {
+      grant: withSpec(
+        { people: [{ person: LEAD.person.id }], maxPeople: 5 },
+        { joiners: [{ personId: RESEARCHER.person.id, until: NOW }] },
+      ),
+    },
+  ],
+  [
+    'a token that is not bound, where the grant asks for it',
+    'dpop_required',
+    { grant: withSpec({ binding: 'dpop' }) },
+  ],
+  [
+    'an operation that the token gave up',
+    'operation_not_granted',
+    { narrowing: { operations: ['messages'] } },
+  ],
+  ['a model that the token gave up', 'model_not_granted', { narrowing: { models: ['model-b-1'] } }],
+  [
+    'a model that the token asked for and the grant has no more',
+    'model_not_granted',
+    { model: 'model-c-1', narrowing: { models: ['model-c-1'] } },
   ],
   ['a person who has not accepted', 'terms_not_accepted', { grant: aGrant({ acceptedBy: [] }) }],
   ['a purpose that is not named', 'purpose_not_granted', { purpose: 'bias' }],

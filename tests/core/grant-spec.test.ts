@@ -48,14 +48,21 @@ describe('refused', () => {
     expect(problems(changes)[0]).toMatch(/Unrecognized key/);
   });
 
-  test('a binding that is not there yet, by name', () => {
-    expect(problems({ binding: 'dpop' })).toEqual(['binding: only "none" is supported so far']);
+  test('a binding that there is not', () => {
+    expect(problems({ binding: 'mtls' } as never)).toHaveLength(1);
   });
 
   test.each(['sealed', 'full'])('transcripts of mode %s, by name', (mode) => {
     expect(problems({ transcripts: mode })).toEqual([
       'transcripts: only "digest" is supported so far; "sealed" and "full" are not',
     ]);
+  });
+
+  test.each([
+    ['nobody, and no cap to invite within', { people: [] }, 'people: must name somebody'],
+    ['more people than the cap', { maxPeople: 1 }, 'maxPeople: is less than the 2 people named'],
+  ])('a roster of %s', (_what, changes, message) => {
+    expect(problems(changes)).toEqual([expect.stringContaining(message)]);
   });
 
   test('a purpose that is both allowed and excluded', () => {

@@ -41,7 +41,8 @@ describe('an error that nobody foresaw', () => {
     const broker = { ...test.broker, readers };
     const app = createControlApp(broker, {
       tokens: new TokenChecker(broker),
-      publicUrl: test.url,
+      jwksMaxAgeSeconds: 300,
+      addressOf: () => '127.0.0.1',
       isReady: () => true,
     });
     const token = await api.tokenOf(people.admin);

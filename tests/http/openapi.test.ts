@@ -33,7 +33,8 @@ beforeAll(async () => {
   test = await startTestBroker();
   app = createControlApp(test.broker, {
     tokens: new TokenChecker(test.broker),
-    publicUrl: test.url,
+    jwksMaxAgeSeconds: 300,
+    addressOf: () => '127.0.0.1',
     isReady: () => true,
   });
   document = (await request(test.url).get('/api/v1/openapi.json')).body as Document;
@@ -160,7 +161,8 @@ describe('the server itself', () => {
   it('is not ready when it says so', async () => {
     const closed = createControlApp(test.broker, {
       tokens: new TokenChecker(test.broker),
-      publicUrl: test.url,
+      jwksMaxAgeSeconds: 300,
+      addressOf: () => '127.0.0.1',
       isReady: () => false,
     });
     const answer = await request(closed).get('/readyz');

@@ -8,7 +8,10 @@ const nothing = '0'.repeat(26);
 export const NO_GRANT = `grt_${nothing}`;
 const NO_ORDER = `ord_${nothing}`;
 const NO_TOKEN = `tok_${nothing}`;
+const NO_RUN = `run_${nothing}`;
 const NO_PERSON = `per_${nothing}`;
+/** A broker that the configuration lists for assertions; where it does not, they are refused as such. */
+const SAMPLE_AUDIENCE = 'https://broker.example';
 const NO_LAB = `lab_${nothing}`;
 
 const PARAMS: Record<string, string> = {
@@ -17,6 +20,7 @@ const PARAMS: Record<string, string> = {
   grant: NO_GRANT,
   order: NO_ORDER,
   token: NO_TOKEN,
+  run: NO_RUN,
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
@@ -55,13 +59,20 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { name: `Sample lab ${made}`, kind: 'partner' };
     case '/api/v1/people':
       return { lab: people.partner.id, name: `Sample ${made}`, roles: ['researcher'], publicKey };
+    case '/api/v1/labs/:lab/identity':
+      return { issuer: `https://sample-${made}.example`, jwks: { keys: [publicKey] } };
+    case '/api/v1/assertions':
+      return { audience: SAMPLE_AUDIENCE };
     case '/api/v1/people/:person/keys':
       return { publicKey };
     case '/api/v1/grants':
     case '/api/v1/grants/:grant':
       return grantInput(people);
+    case '/api/v1/tokens/revoke':
+      return { grant: NO_GRANT };
     case '/api/v1/orders':
       return { selector: { grant: NO_GRANT }, grounds: 'A sample' };
+    case '/api/v1/keys/:kid/retire':
     case '/api/v1/orders/:order/lift':
       return { grounds: 'A sample' };
     case '/api/v1/grants/:grant/accept':

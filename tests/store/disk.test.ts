@@ -261,6 +261,9 @@ describe('a disk that hangs', () => {
       grantId: facts.grantId,
       expiresAt: clock() + 60_000,
       revokedAt: null,
+      runId: null,
+      jkt: null,
+      narrowing: null,
     };
     broker.policy.apply([{ kind: 'token', value: token }], it.epoch());
 

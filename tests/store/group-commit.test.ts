@@ -262,10 +262,18 @@ describe('what was decided before a change of policy', () => {
         personId: world.lead,
         labId: world.partner,
         kid,
+        vouchedBy: 'person',
+        jkt: null,
+        signingKid: 'key',
         issuedAt: at,
         expiresAt: at + 1000,
       },
-      assertion: { kid, issuer: world.lead, jti: mintId('tok', at), expiresAt: at + 1000 },
+      used: {
+        assertions: [
+          { by: 'person', kid, issuer: world.lead, jti: mintId('tok', at), expiresAt: at + 1000 },
+        ],
+        proof: undefined,
+      },
     });
     await writer.write('issueToken', issue(NOW));
     await expect(writer.write('reserve', reserveAt(epoch))).resolves.toMatchObject({
@@ -273,7 +281,7 @@ describe('what was decided before a change of policy', () => {
     });
     await writer.write('issueOrder', order());
     const tokens = writer.count('tokens');
-    await expect(writer.write('issueToken', issue(NOW))).resolves.toEqual({ stale: true });
+    await expect(writer.write('issueToken', issue(NOW))).resolves.toEqual({ kind: "stale" });
     expect(writer.count('tokens')).toBe(tokens);
   });
 });

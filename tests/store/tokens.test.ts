@@ -26,12 +26,20 @@ function issue(personId: string, epoch: number): ArgsOf<'issueToken'> {
     epoch,
     entryId: mintId('ent', NOW),
     actor: { person: personId, lab: world.partner, roles: ['researcher'] },
-    assertion: { kid, issuer: personId, jti: mintId('req', NOW), expiresAt: NOW + 60_000 },
+    used: {
+      assertions: [
+        { by: 'person', kid, issuer: personId, jti: mintId('req', NOW), expiresAt: NOW + 60_000 },
+      ],
+      proof: undefined,
+    },
     token: {
       id: mintId('tok', NOW),
       personId,
       labId: world.partner,
       kid,
+      vouchedBy: 'person',
+      jkt: null,
+      signingKid: 'key',
       issuedAt: NOW,
       expiresAt: NOW + 60_000,
     },

@@ -13,7 +13,7 @@ export function idOf(prefix: string, name: string): string {
 }
 
 export function aLab(kind: LabKind, name: string = kind): Lab {
-  return { id: idOf('lab', name), kind, name, createdAt: 0 };
+  return { id: idOf('lab', name), kind, name, createdAt: 0, identity: null };
 }
 
 export const HOST = aLab('host');
@@ -27,6 +27,7 @@ export function aMember(lab: Lab, name: string, ...roles: Role[]): Member {
     name,
     roles,
     attributes: {},
+    subject: null,
     keys: [],
     createdAt: 0,
     removedAt: null,
@@ -74,6 +75,8 @@ export function aGrant(changes: Partial<Grant> = {}): Grant {
     authorIds: [LEAD.person.id],
     approvals: [],
     acceptedBy: [LEAD.person.id, RESEARCHER.person.id],
+    joiners: [],
+    leavers: [],
     acceptedForLabBy: LEAD.person.id,
     createdAt: 0,
     updatedAt: 0,

@@ -35,6 +35,9 @@ export async function admitForTest(
     grantId: grant.id,
     expiresAt: now + 60_000,
     revokedAt: null,
+    runId: null,
+    jkt: null,
+    narrowing: null,
   };
   broker.policy.apply([{ kind: 'token', value: token }], broker.policy.epoch);
   await admitRequest(broker, {

@@ -189,7 +189,7 @@ export function newPerson(name: string, ...roles: Role[]): NewPerson {
     kid: randomBytes(32).toString('base64url'),
     x: randomBytes(32).toString('base64url'),
   };
-  return { id: mintId('per', Date.now()), name, roles, attributes: {}, key };
+  return { id: mintId('per', Date.now()), name, roles, attributes: {}, subject: null, key };
 }
 
 export async function makeWorld(write: Write, at: number): Promise<World> {

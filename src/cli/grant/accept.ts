@@ -1,13 +1,13 @@
 /** `sallyport grant accept`: shows the terms, asks, and accepts exactly the text that was shown. */
-import { createHash } from 'node:crypto';
 import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson, printText, say } from '../output.ts';
+import { printJson, say } from '../output.ts';
 import { failed, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { grantSchema, type Grant } from '../wire.ts';
+import { grantSchema } from '../wire.ts';
+import { showTerms } from './terms.ts';
 
 interface AcceptOptions extends BrokerOptions {
   yes?: boolean;
@@ -23,7 +23,8 @@ export function addGrantAccept(group: Command, around: Surroundings): void {
     .action(async (grantId: string, options: AcceptOptions) => {
       const broker = await connect(around, options);
       const grant = await broker.get(`/grants/${grantId}`, grantSchema);
-      const termsDigest = showTerms(around, grant, options);
+      const { terms, title } = grant.spec;
+      const termsDigest = showTerms(around, { ...grant, terms, title }, options);
       if (!options.yes) await askOrFail(around, grantId);
       const accepted = await broker.post(`/grants/${grantId}/accept`, grantSchema, {
         version: grant.version,
@@ -32,21 +33,6 @@ export function addGrantAccept(group: Command, around: Surroundings): void {
       if (options.json) printJson(around, accepted);
       else say(around, `Accepted the terms of ${accepted.id}. It is ${accepted.status} now.`);
     });
-}
-
-/** Shows the terms and returns the digest of what was shown. */
-function showTerms(around: Surroundings, grant: Grant, { json }: BrokerOptions): string {
-  const { terms, title } = grant.spec;
-  const digest = createHash('sha256').update(terms.text, 'utf8').digest('hex');
-  if (digest !== grant.termsDigest)
-    throw failed(
-      'The broker shows other terms than those it would record as accepted. Accept nothing, and tell the host lab.',
-    );
-  // With --json, standard output is for the document alone.
-  const out = json ? around.err : around.out;
-  printText({ out }, `Terms of ${grant.id} (${title}), version ${terms.version}:`, terms.text);
-  out(`SHA-256 of the terms: ${digest}\n`);
-  return digest;
 }
 
 async function askOrFail(around: Surroundings, grantId: string): Promise<void> {

@@ -2,7 +2,7 @@
 import { APPROVALS_NEEDED } from '../../core/grants.ts';
 import type { Budgets, Limits } from '../../core/limits.ts';
 import { SWITCHES, featuresSchema } from '../../core/vocabulary.ts';
-import { moment, type Cell } from '../output.ts';
+import { counted, moment, type Cell } from '../output.ts';
 import type { Grant, GrantSpec } from '../wire.ts';
 
 /** The name of a lab or person, where it is known. */
@@ -14,6 +14,10 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
   const named = (id: string): string => {
     const name = nameOf(id);
     return name === undefined ? id : `${name} (${id})`;
+  };
+  const place = (id: string, until: string | null | undefined): string => {
+    if (grant.leavers.includes(id)) return `${named(id)}, who handed the place back`;
+    return until ? `${named(id)} until ${moment(until)}` : named(id);
   };
   return [
     ['grant', grant.id],
@@ -33,10 +37,12 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     ['features', features(spec.features)],
     ['purposes', spec.purposes.allowed.join(', ')],
     ['excluded', spec.purposes.excluded.join(', ') || undefined],
-    ...spec.people.map(({ person, until }): [string, Cell] => [
-      'person',
-      until ? `${named(person)} until ${moment(until)}` : named(person),
+    ...spec.people.map(({ person, until }): [string, Cell] => ['person', place(person, until)]),
+    ...grant.joiners.map(({ personId, until }): [string, Cell] => [
+      'invited',
+      place(personId, until),
     ]),
+    ['roster', roster(spec)],
     ['limits', caps(LIMIT_WORDS, spec.limits)],
     ['budgets', caps(BUDGET_WORDS, spec.budgets)],
     ['each person', eachPerson(spec)],
@@ -44,6 +50,10 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     ['unknown fields', spec.unknownFields === 'pass' ? 'passed on' : 'refused'],
     ['transcripts', spec.transcripts === 'digest' ? 'hashes only' : spec.transcripts],
     ['tokens live', `${spec.tokenLifetimeSeconds} s`],
+    [
+      'tokens bound',
+      spec.binding === 'dpop' ? 'to a key of the client ("sallyport connect")' : 'to nothing',
+    ],
     ['written by', grant.authorIds.map(named).join(', ')],
     ...APPROVALS_NEEDED.map((role): [string, Cell] => {
       const given = grant.approvals.find((approval) => approval.as === role);
@@ -55,6 +65,12 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     ['accepted for lab', grant.acceptedForLabBy ? named(grant.acceptedForLabBy) : 'not yet'],
     ['accepted by', grant.acceptedBy.map(named).join(', ') || 'nobody yet'],
   ];
+}
+
+function roster({ maxPeople }: GrantSpec): string {
+  return maxPeople === undefined
+    ? 'nobody else'
+    : `at most ${counted(maxPeople, 'person', 'people')}: the lead invites them`;
 }
 
 function features(granted: GrantSpec['features']): string {

@@ -8,6 +8,7 @@ export interface TemplateFacts {
   endpoint?: string;
   model?: string[];
   researcher?: string[];
+  maxPeople?: number;
 }
 
 const DAY = 86_400_000;
@@ -24,7 +25,8 @@ const FIRST_PURPOSE: Purpose = 'jailbreak_robustness';
 export function grantTemplate(facts: TemplateFacts, now: number): string {
   const { lab = 'lab_FILL_IN', endpoint = 'FILL_IN', model = [], researcher = [] } = facts;
   const models = model.length > 0 ? model : ['FILL IN'];
-  const people = researcher.length > 0 ? researcher : ['per_FILL_IN'];
+  const { maxPeople } = facts;
+  const people = researcher.length > 0 || maxPeople !== undefined ? researcher : ['per_FILL_IN'];
   const from = Math.floor(now / 1000) * 1000;
   return `# A grant: what one partner lab may do. Everything that is not named here is not allowed.
 # Fill it in, then: sallyport grant new --file THIS_FILE
@@ -60,8 +62,11 @@ ${purposes()}
   excluded: []
 
 # The roster: the named people who may use the grant ("sallyport person list").
-people:
-${people.map((person) => `  - person: ${quoted(person)}\n    # until: ${instant(from + 14 * DAY)}   # leaves the roster then`).join('\n')}
+${roster(people, from + 14 * DAY)}
+
+# Most people on the roster: up to it, the lead invites more without a new approval ("sallyport person invite --grant").
+# Without this line, only those named above.
+${maxPeople === undefined ? '# maxPeople: 10' : `maxPeople: ${maxPeople}`}
 
 # How fast. null: no limit.
 limits:
@@ -81,7 +86,8 @@ ${caps(budgetsSchema.shape, {}, '    ')}
 # Addresses that requests may come from, such as [192.0.2.0/24]. null: from anywhere.
 networks: null
 
-# Whether tokens are bound to a key of the client. Only none so far.
+# none: whoever has a token can use it. dpop: tokens are bound to a key of the client, and SDKs go through
+# "sallyport connect".
 binding: none
 
 # What is kept of prompts and answers. Only digest (hashes) so far.
@@ -106,6 +112,15 @@ terms:
     Findings are reported to the host lab before they are published.
     Outputs that could cause harm are not passed on.
 `;
+}
+
+function roster(people: string[], until: number): string {
+  if (people.length === 0) return 'people: []';
+  const lines = people.map(
+    (person) =>
+      `  - person: ${quoted(person)}\n    # until: ${instant(until)}   # leaves the roster then`,
+  );
+  return `people:\n${lines.join('\n')}`;
 }
 
 function switches(): string {

@@ -1,7 +1,7 @@
 /** `sallyport grant template`: a grant to start from, every field explained. */
 import type { Command } from 'commander';
 import { parse } from 'yaml';
-import { id, severalIds, several } from '../arguments.ts';
+import { id, severalIds, several, wholeNumber } from '../arguments.ts';
 import { defineCommand, withJson } from '../define.ts';
 import { printJson, type JsonOption } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -12,6 +12,7 @@ interface TemplateOptions extends JsonOption {
   endpoint?: string;
   model?: string[];
   researcher?: string[];
+  maxPeople?: number;
 }
 
 export function addGrantTemplate(group: Command, around: Surroundings): void {
@@ -30,6 +31,11 @@ export function addGrantTemplate(group: Command, around: Surroundings): void {
       '--researcher <id>',
       'a person for the roster; may be given several times',
       severalIds('per'),
+    )
+    .option(
+      '--max-people <n>',
+      'most people on the roster: up to it, the lead invites them',
+      wholeNumber(1),
     )
     .action((options: TemplateOptions) => {
       const text = grantTemplate(options, around.clock());

@@ -4,6 +4,7 @@ import { defineGroup } from '../define.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { addPersonAddKey } from './add-key.ts';
 import { addPersonAdd } from './add.ts';
+import { addPersonHandBack } from './hand-back.ts';
 import { addPersonKeygen } from './keygen.ts';
 import { addPersonList } from './list.ts';
 import { addPersonRemoveKey } from './remove-key.ts';
@@ -19,4 +20,5 @@ export function addPersonCommands(program: Command, around: Surroundings): void 
   addPersonRemove(group, around);
   addPersonAddKey(group, around);
   addPersonRemoveKey(group, around);
+  addPersonHandBack(group, around);
 }

@@ -13,6 +13,7 @@ export function printPerson(around: Surroundings, person: Person): void {
       `attribute ${name}`,
       value,
     ]),
+    ['subject', person.subject ?? undefined],
     ...person.keys.map(({ kid, addedAt }): [string, Cell] => [
       'key',
       addedAt ? `${kid} (since ${moment(addedAt)})` : kid,

@@ -11,6 +11,9 @@ interface TokenListOptions extends ConnectionAsOptions, JsonOption {
   limit: number;
   grant?: string;
   person?: string;
+  run?: string;
+  lab?: string;
+  kid?: string;
   live?: boolean;
 }
 
@@ -20,24 +23,32 @@ export function addTokenList(group: Command, around: Surroundings): void {
     'list',
     {
       summary: 'List the tokens that you may see, newest first; never the tokens themselves',
-      examples: ['sallyport token list --live', 'sallyport token list --grant grt_01… --json'],
+      details: 'One that is bound is good only for whoever holds the key that it is bound to.',
+      examples: [
+        'sallyport token list --live',
+        'sallyport token list --grant grt_01… --json',
+        'sallyport token list --live --kid QpN…',
+      ],
     },
     'as',
   );
   command
     .option('--grant <id>', 'only under this grant', id('grt'))
     .option('--person <id>', 'only of this person', id('per'))
+    .option('--run <id>', 'only of this run, as "run list" names it', id('run'))
+    .option('--lab <id>', 'only of this lab', id('lab'))
+    .option('--kid <kid>', 'only those got with this key, as "person show" lists it')
     .option('--live', 'only those that have neither expired nor been revoked')
     .action(async (options: TokenListOptions) => {
-      const { grant, person, live } = options;
+      const { grant, person, run, lab, kid, live } = options;
       const broker = await connect(around, callerOf(options), 'as');
-      const query = { grant, person, live };
+      const query = { grant, person, run, lab, key: kid, live };
       const tokens = await broker.list('/tokens', tokenSchema, options.limit, query);
       printList(
         around,
         options,
         tokens,
-        ['id', 'person', 'grant', 'purpose', 'run', 'until', 'revoked'],
+        ['id', 'person', 'grant', 'purpose', 'run', 'until', 'revoked', 'last use', 'bound'],
         (token) => [
           token.id,
           token.personId,
@@ -46,6 +57,8 @@ export function addTokenList(group: Command, around: Surroundings): void {
           token.runName,
           moment(token.expiresAt),
           moment(token.revokedAt),
+          moment(token.lastUsedAt),
+          token.bound === null ? 'no' : 'yes',
         ],
       );
     });

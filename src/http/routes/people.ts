@@ -10,23 +10,15 @@ import { mayRead } from '../../broker/reach.ts';
 import { listPeople, showPerson as readPerson } from '../../broker/show-people.ts';
 import { AUTHORITY, reachOf, type Action } from '../../core/authority.ts';
 import { idSchema } from '../../core/ids.ts';
-import { nameSchema, publicKeySchema, roleSchema } from '../../core/people.ts';
+import { nameSchema, roleSchema, subjectSchema } from '../../core/people.ts';
 import { pageOf, pageQuery, readPage } from '../paging.ts';
+import { attributesSchema, publicKey } from '../person-input.ts';
 import { route } from '../route.ts';
 import { labAnswer, named, personAnswer, showLab, showPerson } from '../schemas.ts';
 
 const tag = 'Labs and people';
 
-const attributesSchema = z
-  .record(
-    z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, 'takes letters, digits, _ . -'),
-    z.string().max(500),
-  )
-  .refine((attributes) => Object.keys(attributes).length <= 32, 'takes at most 32 attributes')
-  .describe('Facts about the person, such as employer or date of training');
-
 const personParams = z.strictObject({ person: idSchema('per') });
-const publicKey = named('PublicKey', publicKeySchema);
 
 const meAnswer = named(
   'Me',
@@ -63,13 +55,16 @@ export const PEOPLE_ROUTES = [
     tag,
     summary: 'Register a person',
     description:
-      'A key names one person, for ever. Roles are those that people of the lab’s kind can have.',
+      'A key names one person, for ever; it can be left out where the lab signs for its people, who are then known by their subject. Roles are those that people of the lab’s kind can have.',
     body: z.strictObject({
       lab: idSchema('lab'),
       name: nameSchema,
       roles: z.array(roleSchema).min(1).max(5),
       attributes: attributesSchema.default({}),
-      publicKey,
+      subject: subjectSchema
+        .optional()
+        .describe('What their own lab calls them in its assertions. Default: their id'),
+      publicKey: publicKey.optional(),
     }),
     status: 201,
     answer: personAnswer,

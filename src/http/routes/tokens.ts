@@ -1,14 +1,21 @@
 /** Tokens, by their ids: their values are never kept. */
 import { z } from 'zod';
-import { listTokens, revokeToken } from '../../broker/revoke-token.ts';
+import { revokeTokens } from '../../broker/end-access.ts';
+import { listTokens } from '../../broker/list-tokens.ts';
+import { revokeToken } from '../../broker/revoke-token.ts';
 import { idSchema } from '../../core/ids.ts';
+import { narrowingSchema } from '../../core/narrowing.ts';
 import { purposeSchema } from '../../core/vocabulary.ts';
-import type { TokenRow } from '../../store/readers.ts';
+import type { TokenRow } from '../../store/token-lists.ts';
 import { pageOf, pageQuery, readPage } from '../paging.ts';
 import { route } from '../route.ts';
 import { instant, named, toInstant, toInstantOrNull } from '../schemas.ts';
 
 const tag = 'Tokens';
+
+const vouchedBySchema = z
+  .enum(['person', 'lab'])
+  .describe("By whose key: the person's own, or their lab's");
 
 const tokenAnswer = named(
   'Token',
@@ -18,23 +25,52 @@ const tokenAnswer = named(
     personId: z.string(),
     labId: z.string(),
     kid: z.string().describe('The key that it was obtained with'),
+    vouchedBy: vouchedBySchema,
+    bound: z
+      .string()
+      .nullable()
+      .describe(
+        'Thumbprint (RFC 7638) of the key that it is bound to; null: good for whoever has it',
+      ),
     grantId: z.string().nullable(),
     grantVersion: z.int().nullable(),
     purpose: purposeSchema.nullable(),
     runId: z.string().nullable(),
     runName: z.string().nullable(),
+    narrowing: narrowingSchema
+      .nullable()
+      .describe('To what it was narrowed; null: to nothing less than the grant'),
     issuedAt: instant,
     expiresAt: instant,
     revokedAt: instant.nullable(),
+    lastUsedAt: instant.nullable().describe('When it was last presented; null: never'),
   }),
 );
 
 const show = (token: TokenRow): z.input<typeof tokenAnswer> => ({
   ...token,
+  bound: token.jkt,
   issuedAt: toInstant(token.issuedAt),
   expiresAt: toInstant(token.expiresAt),
   revokedAt: toInstantOrNull(token.revokedAt),
+  lastUsedAt: toInstantOrNull(token.lastUsedAt),
 });
+
+/** A person's key is known by its thumbprint, a lab's by whatever the lab calls it. */
+const kidSchema = z.string().min(1).max(200);
+
+const selectionSchema = z
+  .strictObject({
+    token: idSchema('tok').optional(),
+    grant: idSchema('grt').optional(),
+    person: idSchema('per').optional(),
+    run: idSchema('run').optional(),
+    lab: idSchema('lab').optional(),
+    key: kidSchema.optional().describe('The key that they were obtained with (kid)'),
+  })
+  .refine((selection) => Object.values(selection).some((value) => value !== undefined), {
+    message: 'must say which tokens: token, grant, person, run, lab or key',
+  });
 
 export const TOKEN_ROUTES = [
   route({
@@ -43,11 +79,15 @@ export const TOKEN_ROUTES = [
     action: 'token.read',
     tag,
     summary: 'List tokens',
-    description: 'Newest first, by id; never the token itself.',
+    description: 'Newest first, by id; never the token itself. All filters must match.',
     query: z.strictObject({
       ...pageQuery,
       grant: idSchema('grt').optional(),
       person: idSchema('per').optional(),
+      run: idSchema('run').optional(),
+      lab: idSchema('lab').optional(),
+      key: kidSchema.optional().describe('The key that they were obtained with (kid)'),
+      vouchedBy: vouchedBySchema.optional(),
       live: z.enum(['true', 'false']).optional().describe('true: neither expired nor revoked'),
     }),
     answer: pageOf(tokenAnswer),
@@ -58,10 +98,29 @@ export const TOKEN_ROUTES = [
           listTokens(broker, actorId, page, {
             grantId: query.grant,
             personId: query.person,
+            runId: query.run,
+            labId: query.lab,
+            kid: query.key,
+            vouchedBy: query.vouchedBy,
             live: query.live === 'true',
           }),
         show,
       ),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/tokens/revoke',
+    action: 'token.revoke',
+    tag,
+    summary: 'Revoke a selection of tokens',
+    description:
+      'Those that match everything that is given, as far as the caller may end them; others are not touched. When this returns, nothing passes with them and their streams are cut.',
+    body: selectionSchema,
+    answer: z.object({
+      ended: z.int().describe('Live tokens that it ended'),
+      cut: z.int().describe('Running requests that it cut'),
+    }),
+    handle: ({ broker, actorId, body }) => revokeTokens(broker, actorId, body),
   }),
   route({
     method: 'post',

@@ -7,6 +7,7 @@ import { decideStep, type Grant, type GrantSpec, type GrantStep } from '../../co
 import type { WriterContext } from '../context.ts';
 import { readGrant, readLab, readPerson } from '../records.ts';
 import { grantAcceptances, grantApprovals, grantVersions, grants } from '../schema.ts';
+import { takenPlaces } from './invitations.ts';
 import {
   controlOperation,
   mustReach,
@@ -54,6 +55,7 @@ export const amendGrant = controlOperation(
     if (args.spec.lab !== grant.spec.lab)
       refuse('invalid_request', 'A grant keeps its lab. Make a new grant.', { param: 'lab' });
     mustNameRealPeople(context, args.spec);
+    mustHoldJoiners(context, { ...grant, spec: args.spec }, args.by.at);
     insertVersion(context, grant.id, grant.version + 1, args, who, args.by.at);
     context.db
       .update(grants)
@@ -245,6 +247,19 @@ function mustNameRealPeople(context: WriterContext, spec: GrantSpec): void {
         param: 'people',
       });
     }
+  }
+}
+
+/** Who joined by invitation stays on the roster: no text that leaves them out may seem to be all there is. */
+function mustHoldJoiners(context: WriterContext, grant: Grant, now: number): void {
+  const named = takenPlaces(context, { ...grant, joiners: [] }, now);
+  const joined = takenPlaces(context, grant, now) - named;
+  if (joined > 0 && named + joined > (grant.spec.maxPeople ?? 0)) {
+    refuse(
+      'invalid_request',
+      `${joined} joined this grant by invitation: with those named, "maxPeople" must be at least ${named + joined}. Remove people first, or make a new grant.`,
+      { param: 'maxPeople' },
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 /** Every whole operation of the store, by the name it is called with across the thread boundary. */
+import { endRun } from './end-run.ts';
 import {
   acceptGrant,
   amendGrant,
@@ -10,22 +11,27 @@ import {
   revokeGrant,
   submitGrant,
 } from './grants.ts';
+import { recordAssertion } from './assertions.ts';
+import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
+import { handBackAccess } from './hand-back.ts';
+import { invitePerson, joinByInvitation, withdrawInvitation } from './invitations.ts';
 import { probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import type { Operation } from './operation.ts';
 import { issueOrder, liftOrder } from './orders.ts';
-import {
-  addPersonKey,
-  createLab,
-  createPerson,
-  initialise,
-  removePerson,
-  removePersonKey,
-} from './people.ts';
+import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
 import { recoverUnfinished, reserve, settle } from './requests.ts';
+import { revokeTokens } from './revoke-tokens.ts';
+import { noteTokenUse } from './token-use.ts';
 import {
-  consumeAssertion,
+  advanceSigningKeys,
+  openSigningKeys,
+  retireSigningKey,
+  rotateSigningKeys,
+} from './signing-keys.ts';
+import {
+  consume,
   denyToken,
-  forgetExpiredAssertions,
+  forgetUsed,
   issueToken,
   revokeToken,
 } from './tokens.ts';
@@ -33,10 +39,16 @@ import {
 export const OPERATIONS = {
   initialise,
   createLab,
+  setLabIdentity,
+  removeLabIdentity,
+  recordAssertion,
   createPerson,
   removePerson,
   addPersonKey,
   removePersonKey,
+  invitePerson,
+  withdrawInvitation,
+  joinByInvitation,
   createGrant,
   amendGrant,
   submitGrant,
@@ -50,9 +62,17 @@ export const OPERATIONS = {
   liftOrder,
   issueToken,
   denyToken,
-  consumeAssertion,
+  consume,
   revokeToken,
-  forgetExpiredAssertions,
+  revokeTokens,
+  endRun,
+  handBackAccess,
+  noteTokenUse,
+  forgetUsed,
+  openSigningKeys,
+  rotateSigningKeys,
+  advanceSigningKeys,
+  retireSigningKey,
   reserve,
   settle,
   recoverUnfinished,

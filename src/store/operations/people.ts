@@ -1,70 +1,29 @@
-/** Labs, people and their keys. */
-import { and, eq, gt, inArray, isNull, type SQL } from 'drizzle-orm';
+/** People and their keys. */
+import { and, eq, inArray, isNull, or } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
-import { ROLES_OF_LAB, type Lab, type LabKind, type Person, type Role } from '../../core/people.ts';
+import { ROLES_OF_LAB, type Lab, type Person, type Role } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
-import { readGrant, readLab, readMeta, readPerson } from '../records.ts';
-import { grantApprovals, grants, labs, people, personKeys, tokens } from '../schema.ts';
-import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
+import { readGrant, readLab, readPerson } from '../records.ts';
+import { grantApprovals, grants, people, personKeys, tokens } from '../schema.ts';
+import { endTokens } from './end-tokens.ts';
+import { controlOperation, mustReach, type By } from './operation.ts';
 
-/** A person to be registered. The key is known by its thumbprint (RFC 7638). */
+/** A public key to be registered, known by its thumbprint (RFC 7638). */
+export interface NewKey {
+  kid: string;
+  x: string;
+}
+
+/** A person to be registered: with a key of their own, or known to their lab, which signs for them. */
 export interface NewPerson {
   id: string;
   name: string;
   roles: Role[];
   attributes: Record<string, string>;
-  key: { kid: string; x: string };
+  /** What their lab calls them; null: their id. */
+  subject: string | null;
+  key: NewKey | undefined;
 }
-
-/** The first lab and person, made by whoever has the data directory: the root of all authority. */
-export const initialise: Operation<
-  { at: number; entryId: string; lab: { id: string; name: string }; admin: NewPerson },
-  { lab: Lab; admin: Person }
-> = {
-  run(context, { at, entryId, lab, admin }) {
-    if (readMeta(context.db, 'host_lab'))
-      refuse('already_exists', 'This data directory has a host lab already.');
-    context.writeMeta('host_lab', lab.id);
-    const host = insertLab(context, { ...lab, kind: 'host', createdAt: at });
-    const person = insertPerson(context, host, admin, at);
-    context.append({
-      id: entryId,
-      kind: 'system.initialised',
-      at,
-      actor: { system: 'broker' },
-      lab: host.id,
-      person: person.id,
-      data: { name: host.name, admin: person.name, roles: person.roles, kid: admin.key.kid },
-    });
-    return { lab: host, admin: person };
-  },
-};
-
-export const createLab = controlOperation(
-  'lab.create',
-  (
-    context,
-    args: { by: By; id: string; name: string; kind: Exclude<LabKind, 'host'> },
-    who,
-  ): Lab => {
-    const lab = insertLab(context, {
-      id: args.id,
-      kind: args.kind,
-      name: args.name,
-      createdAt: args.by.at,
-    });
-    context.append({
-      id: args.by.entryId,
-      kind: 'lab.created',
-      at: args.by.at,
-      actor: who.actor,
-      ref: lab.id,
-      lab: lab.id,
-      data: { name: lab.name, labKind: lab.kind },
-    });
-    return lab;
-  },
-);
 
 export const createPerson = controlOperation(
   'person.create',
@@ -84,7 +43,8 @@ export const createPerson = controlOperation(
         name: person.name,
         roles: person.roles,
         attributes: person.attributes,
-        kid: args.person.key.kid,
+        subject: person.subject ?? undefined,
+        kid: args.person.key?.kid,
       },
     });
     return person;
@@ -124,7 +84,7 @@ export const removePerson = controlOperation(
 
 export const addPersonKey = controlOperation(
   'person.add_key',
-  (context, args: { by: By; personId: string; key: NewPerson['key'] }, who): Person => {
+  (context, args: { by: By; personId: string; key: NewKey }, who): Person => {
     const person = mustFind(context, args.personId);
     mustReach(who, { labId: person.labId, personId: person.id });
     if (person.removedAt !== null) refuse('person_removed');
@@ -180,23 +140,16 @@ export const removePersonKey = controlOperation(
   (args) => args.personId,
 );
 
-function insertLab(context: WriterContext, lab: Lab): Lab {
-  const [inserted] = context.db.insert(labs).values(lab).onConflictDoNothing().returning().all();
-  if (!inserted) refuse('already_exists', `There is a lab named "${lab.name}" already.`);
-  context.changed({ kind: 'lab', value: lab });
-  return lab;
-}
-
-function insertPerson(context: WriterContext, lab: Lab, person: NewPerson, at: number): Person {
-  const wrong = person.roles.filter((role) => !ROLES_OF_LAB[lab.kind].includes(role));
-  if (wrong.length > 0 || person.roles.length === 0) {
-    refuse(
-      'invalid_request',
-      `People of a ${lab.kind} lab can be: ${ROLES_OF_LAB[lab.kind].join(', ')}.`,
-      { param: 'roles' },
-    );
-  }
+/** Registers a person, without an entry: that is the caller's. */
+export function insertPerson(
+  context: WriterContext,
+  lab: Lab,
+  person: NewPerson,
+  at: number,
+): Person {
+  mustHaveRolesOfLab(lab, person.roles);
   const { key, ...rest } = person;
+  mustBeKnowable(context, lab, person);
   context.db
     .insert(people)
     .values({
@@ -207,19 +160,64 @@ function insertPerson(context: WriterContext, lab: Lab, person: NewPerson, at: n
       removedAt: null,
     })
     .run();
-  insertKey(context, person.id, key, at);
+  if (key) insertKey(context, person.id, key, at);
   const inserted = mustFind(context, person.id);
   context.changed({ kind: 'person', value: inserted });
   return inserted;
 }
 
+export function mustHaveRolesOfLab(lab: Lab, roles: readonly Role[]): void {
+  const wrong = roles.filter((role) => !ROLES_OF_LAB[lab.kind].includes(role));
+  if (wrong.length === 0 && roles.length > 0) return;
+  refuse(
+    'invalid_request',
+    `People of a ${lab.kind} lab can be: ${ROLES_OF_LAB[lab.kind].join(', ')}.`,
+    { param: 'roles' },
+  );
+}
+
+/** Nobody is registered whom no signature could ever name, and no two people by one name of their lab's. */
+function mustBeKnowable(context: WriterContext, lab: Lab, { subject, key }: NewPerson): void {
+  if (!key && subject === null) {
+    refuse(
+      'invalid_request',
+      'Give a public key; or, where the lab signs for its people, what it calls this one ("subject").',
+      { param: 'publicKey' },
+    );
+  }
+  if (!key && !lab.identity) {
+    refuse(
+      'invalid_request',
+      'This lab has not registered an identity, so it cannot sign for anybody. Register that first, or give a public key.',
+      { param: 'publicKey' },
+    );
+  }
+  mustBeFreeSubject(context, lab, subject);
+}
+
+export function mustBeFreeSubject(context: WriterContext, lab: Lab, subject: string | null): void {
+  if (subject === null) return;
+  const namesake = context.db
+    .select({ id: people.id })
+    .from(people)
+    .where(
+      and(
+        eq(people.labId, lab.id),
+        isNull(people.removedAt),
+        // Whoever has no subject is named by their id.
+        or(eq(people.subject, subject), eq(people.id, subject)),
+      ),
+    )
+    .get();
+  if (namesake) {
+    refuse('already_exists', `The lab calls somebody else by this already: ${namesake.id}.`, {
+      param: 'subject',
+    });
+  }
+}
+
 /** A key names exactly one person, for ever: otherwise one key could speak as two people. */
-function insertKey(
-  context: WriterContext,
-  personId: string,
-  key: NewPerson['key'],
-  at: number,
-): void {
+function insertKey(context: WriterContext, personId: string, key: NewKey, at: number): void {
   const [inserted] = context.db
     .insert(personKeys)
     .values({ ...key, personId, addedAt: at, removedAt: null })
@@ -230,22 +228,6 @@ function insertKey(
     refuse('already_exists', 'This key is or was registered. Make a new one.', {
       param: 'publicKey',
     });
-}
-
-/** No stream outlives its token by more (the configuration's bound of a request's life). */
-const LONGEST_STREAM_MS = 86_400_000;
-
-/** Ends tokens. @returns how many of them were live */
-function endTokens(context: WriterContext, which: SQL | undefined, at: number): number {
-  const ended = context.db
-    .update(tokens)
-    .set({ revokedAt: at })
-    .where(and(which, isNull(tokens.revokedAt), gt(tokens.expiresAt, at - LONGEST_STREAM_MS)))
-    .returning()
-    .all();
-  // Expired ones, too: a stream that began with one may be running.
-  for (const token of ended) context.changed({ kind: 'token', value: token });
-  return ended.filter((token) => token.expiresAt > at).length;
 }
 
 /** @returns ids of the grants under review that lost an approval */

@@ -1,29 +1,50 @@
 /** Access tokens: known to the store by id, never by value. */
 import { and, eq, lt } from 'drizzle-orm';
-import type { EntryActor } from '../../core/audit/entry.ts';
+import type { EntryActor, Json } from '../../core/audit/entry.ts';
 import { refuse, type DenialCode } from '../../core/denials.ts';
+import type { Narrowing } from '../../core/narrowing.ts';
 import type { Purpose } from '../../core/vocabulary.ts';
 import type { WriterContext } from '../context.ts';
-import { readPerson } from '../records.ts';
-import { runs, tokens, usedAssertions } from '../schema.ts';
+import { readLab, readMeta, readPerson } from '../records.ts';
+import { meta, runs, tokens, usedAssertions, usedProofs } from '../schema.ts';
 import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
 
 interface NewToken {
   id: string;
   personId: string;
   labId: string;
-  /** The key that the client proved to hold. */
+  /** The key that the caller proved to hold, or the key of the lab that vouched for them. */
   kid: string;
+  vouchedBy: 'person' | 'lab';
+  /** Thumbprint of the key that the token is bound to. */
+  jkt: string | null;
+  /** Our key that signs it. */
+  signingKid: string;
   issuedAt: number;
   expiresAt: number;
 }
 
-/** The client assertion that a token was asked with, and the key that it was checked with. */
-export interface UsedAssertion {
+/** A signed statement that may serve once, and what it was checked with. */
+export type UsedAssertion = {
   kid: string;
+  /** The person's id, or the issuer of the lab. */
   issuer: string;
   jti: string;
+  /** Until when it would be accepted, epoch milliseconds. */
   expiresAt: number;
+} & ({ by: 'person' } | { by: 'lab'; labId: string; identitySetAt: number });
+
+/** A proof of possession that may serve once. */
+export interface UsedProof {
+  jkt: string;
+  jti: string;
+  expiresAt: number;
+}
+
+/** What a request used up: its assertions, and its proof where it was bound. */
+export interface UsedUp {
+  assertions: UsedAssertion[];
+  proof: UsedProof | undefined;
 }
 
 interface IssueArgs {
@@ -32,49 +53,32 @@ interface IssueArgs {
   entryId: string;
   actor: EntryActor;
   token: NewToken;
-  assertion: UsedAssertion;
+  used: UsedUp;
   /** Absent for a token of the control API. */
   access?: {
     grantId: string;
     grantVersion: number;
     purpose: Purpose;
     run: { id: string; name: string };
+    narrowing: Narrowing | null;
   };
 }
 
-/**
- * Stores a token and its entry, and uses up the assertion. `stale` means that policy changed since the
- * decision was made: nothing was written, decide again.
- */
-export const issueToken: Operation<
-  IssueArgs,
-  { stale: true } | { stale: false; runId: string | null }
-> = {
-  run(context, { epoch, entryId, actor, token, assertion, access }) {
-    if (epoch !== context.epoch) return { stale: true };
-    useUp(context, assertion);
-    let runId: string | null = null;
-    if (access) {
-      const { grantId, purpose, run } = access;
-      context.db
-        .insert(runs)
-        .values({
-          id: run.id,
-          grantId,
-          purpose,
-          name: run.name,
-          personId: token.personId,
-          createdAt: token.issuedAt,
-        })
-        .onConflictDoNothing()
-        .run();
-      const found = context.db
-        .select({ id: runs.id })
-        .from(runs)
-        .where(and(eq(runs.grantId, grantId), eq(runs.purpose, purpose), eq(runs.name, run.name)))
-        .get();
-      runId = found?.id ?? refuse('unexpected');
-    }
+/** Nothing was written but what is said: `stale` means that policy changed since the decision was made. */
+export type IssueResult =
+  | { kind: 'stale' }
+  | { kind: 'run_ended' }
+  | { kind: 'issued'; runId: string | null };
+
+/** Stores a token and its entry, and uses up what it was asked with. */
+export const issueToken: Operation<IssueArgs, IssueResult> = {
+  run(context, { epoch, entryId, actor, token, used, access }) {
+    if (epoch !== context.epoch) return { kind: 'stale' };
+    const run = access ? findRun(context, access) : undefined;
+    if (run && run.endedAt !== null) return { kind: 'run_ended' };
+    useUpAll(context, used);
+    if (access && !run) insertRun(context, access, token);
+    const runId = access ? (run?.id ?? access.run.id) : null;
     const audience = access ? 'gateway' : 'control';
     const row = {
       ...token,
@@ -83,6 +87,7 @@ export const issueToken: Operation<
       grantVersion: access?.grantVersion ?? null,
       purpose: access?.purpose ?? null,
       runId,
+      narrowing: access?.narrowing ?? null,
       revokedAt: null,
     } as const;
     context.db.insert(tokens).values(row).run();
@@ -104,30 +109,67 @@ export const issueToken: Operation<
         audience,
         expiresAt: new Date(token.expiresAt).toISOString(),
         kid: token.kid,
+        vouchedBy: token.vouchedBy,
+        boundTo: token.jkt ?? undefined,
+        signedWith: token.signingKid,
         runName: access?.run.name,
+        narrowing: (access?.narrowing as Json | null | undefined) ?? undefined,
       },
     });
-    return { stale: false, runId };
+    return { kind: 'issued', runId };
   },
 };
 
-/** Records that a known person was refused a token. */
+type Access = NonNullable<IssueArgs['access']>;
+
+function findRun(
+  context: WriterContext,
+  { grantId, purpose, run }: Access,
+): typeof runs.$inferSelect | undefined {
+  return context.db
+    .select()
+    .from(runs)
+    .where(and(eq(runs.grantId, grantId), eq(runs.purpose, purpose), eq(runs.name, run.name)))
+    .get();
+}
+
+function insertRun(
+  context: WriterContext,
+  { grantId, purpose, run }: Access,
+  token: NewToken,
+): void {
+  context.db
+    .insert(runs)
+    .values({
+      id: run.id,
+      grantId,
+      purpose,
+      name: run.name,
+      personId: token.personId,
+      createdAt: token.issuedAt,
+      endedAt: null,
+    })
+    .run();
+}
+
+/** Records that a known person, or a person that a known lab vouched for, was refused a token. */
 export const denyToken: Operation<
   {
     entryId: string;
     at: number;
     actor: EntryActor;
-    assertion: UsedAssertion;
-    personId: string;
+    used: UsedUp;
+    personId?: string | undefined;
     labId: string;
-    grantId?: string;
+    grantId?: string | undefined;
     reason: DenialCode;
     message: string;
+    orders?: string[] | undefined;
   },
   void
 > = {
   run(context, args) {
-    useUp(context, args.assertion);
+    useUpAll(context, args.used);
     context.appendDenial({
       id: args.entryId,
       kind: 'token.denied',
@@ -138,34 +180,67 @@ export const denyToken: Operation<
       grant: args.grantId,
       decision: 'denied',
       reason: args.reason,
+      orders: args.orders,
       data: { message: args.message },
     });
   },
 };
 
-/** Uses up a client assertion that authenticated something other than a request for a token. */
-export const consumeAssertion: Operation<{ assertion: UsedAssertion }, void> = {
-  run(context, { assertion }) {
-    useUp(context, assertion);
-  },
+/** Uses up what authenticated something other than a request for a token. */
+export const consume: Operation<{ used: UsedUp }, void> = {
+  run: (context, { used }) => useUpAll(context, used),
 };
 
+function useUpAll(context: WriterContext, { assertions, proof }: UsedUp): void {
+  for (const assertion of assertions) useUp(context, assertion);
+  if (proof) useUpProof(context, proof);
+}
+
 /**
- * Uses up an assertion, once; and only if its key is still the person's: the key may have been removed, or
- * the person, after the assertion was checked.
+ * Uses up an assertion, once; and only if what it was checked with still holds: since then the key may
+ * have been removed, or the person, or the identity of the lab.
  */
-function useUp(context: WriterContext, { kid, ...assertion }: UsedAssertion): void {
-  const person = readPerson(context.db, assertion.issuer);
-  if (!person || person.removedAt !== null || !person.keys.some((key) => key.kid === kid)) {
-    refuse('invalid_client');
+function useUp(context: WriterContext, assertion: UsedAssertion): void {
+  const { by, issuer, jti, kid, expiresAt } = assertion;
+  const invalid = by === 'lab' ? 'invalid_assertion' : 'invalid_client';
+  if (by === 'lab') {
+    const lab = readLab(context.db, assertion.labId);
+    if (lab?.identity?.setAt !== assertion.identitySetAt) refuse(invalid);
+  } else {
+    const person = readPerson(context.db, issuer);
+    if (!person || person.removedAt !== null || !person.keys.some((key) => key.kid === kid))
+      refuse(invalid);
   }
+  refuseForgotten(context, expiresAt, invalid);
   const [fresh] = context.db
     .insert(usedAssertions)
-    .values(assertion)
+    .values({ issuer, jti, expiresAt })
     .onConflictDoNothing()
     .returning()
     .all();
-  if (!fresh) refuse('assertion_replayed');
+  if (fresh) return;
+  if (by === 'lab')
+    refuse(invalid, 'This assertion was used before. Make a new one, with a new jti.');
+  refuse('assertion_replayed');
+}
+
+function useUpProof(context: WriterContext, proof: UsedProof): void {
+  refuseForgotten(context, proof.expiresAt, 'invalid_dpop_proof');
+  const [fresh] = context.db
+    .insert(usedProofs)
+    .values(proof)
+    .onConflictDoNothing()
+    .returning()
+    .all();
+  if (!fresh)
+    refuse('invalid_dpop_proof', 'This proof was used before. Make a new one, with a new jti.');
+}
+
+const FORGOTTEN_UNTIL = 'used_forgotten_until';
+
+/** What is so old that it may have been used and forgotten is refused: the clock was set back. */
+function refuseForgotten(context: WriterContext, expiresAt: number, code: DenialCode): void {
+  if (expiresAt < Number(readMeta(context.db, FORGOTTEN_UNTIL) ?? 0)) refuse(code);
 }
 
 /** Ends a token. Ending one that has ended already succeeds and changes nothing. */
@@ -195,9 +270,15 @@ export const revokeToken = controlOperation(
   (args) => args.tokenId,
 );
 
-/** Forgets assertions that have expired: they would be refused for that. */
-export const forgetExpiredAssertions: Operation<{ now: number }, void> = {
+/** Forgets assertions and proofs that would be refused for their age, to the millisecond and no sooner. */
+export const forgetUsed: Operation<{ now: number }, void> = {
   run(context, { now }) {
-    context.db.delete(usedAssertions).where(lt(usedAssertions.expiresAt, now)).run();
+    const { db } = context;
+    const row = { key: FORGOTTEN_UNTIL, value: String(now) };
+    const before = Number(readMeta(db, FORGOTTEN_UNTIL) ?? 0);
+    if (now <= before) return;
+    db.insert(meta).values(row).onConflictDoUpdate({ target: meta.key, set: row }).run();
+    db.delete(usedAssertions).where(lt(usedAssertions.expiresAt, now)).run();
+    db.delete(usedProofs).where(lt(usedProofs.expiresAt, now)).run();
   },
 };

@@ -1,0 +1,104 @@
+/** `sallyport connect`: a port on loopback through which any SDK works on a grant with bound tokens. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { purposeSchema } from '../../core/vocabulary.ts';
+import { id, several, wholeNumber } from '../arguments.ts';
+import { connect } from '../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { QuietExit, wrongUsage } from '../problems.ts';
+import type { Surroundings } from '../surroundings.ts';
+import type { Command as Program } from './run-command.ts';
+import { serveRun } from './run.ts';
+
+interface ConnectOptions extends BrokerOptions {
+  grant: string;
+  purpose: string;
+  run: string;
+  model?: string[];
+  maxOutputTokens?: number;
+  port: number;
+  exec?: string;
+}
+
+const EXIT_CODES = `Exit codes:
+  0  stopped by a signal, the token handed back
+  1  the broker refused a token, or the command could not be started
+  2  wrong usage: an option, an id or a file that you gave is missing or not valid
+  3  the broker could not be reached
+With a command: its own exit code; 128 and the number of the signal that ended it.`;
+
+export function addConnect(program: Command, around: Surroundings): void {
+  defineBrokerCommand(program, 'connect', {
+    summary: 'Open a port on this machine through which any SDK works under a grant',
+    details:
+      'Gets tokens for one run, bound to a key that is made for it and never leaves this process (DPoP), renews them ' +
+      'before they run out, and passes requests on from a port of 127.0.0.1. SDKs and harnesses need a base URL and ' +
+      'the local key alone: both are printed as lines for the shell. The local key is good for this run, and without ' +
+      'it nobody on this machine can use the port.\n\n' +
+      'With a command after "--" it runs that program with the variables set; with --exec it has the shell run a ' +
+      'command line. Either way it ends with the command, and with its exit code.',
+    examples: [
+      'sallyport connect --grant grt_01… --purpose jailbreak_robustness --run pilot',
+      'sallyport connect --grant grt_01… --purpose bias --run "round 1" -- inspect eval task.py --model openai/demo-model',
+      `sallyport connect --grant grt_01… --purpose bias --run pilot --exec 'promptfoo eval && ./report.sh'`,
+    ],
+    exitCodes: EXIT_CODES,
+  })
+    .argument(
+      '[command...]',
+      'after "--": a program and its arguments, to be run with the variables set',
+    )
+    .requiredOption('--grant <id>', 'the grant', id('grt'))
+    .addOption(
+      new Option('--purpose <purpose>', 'the category of test')
+        .choices(purposeSchema.options)
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--run <name>', 'a name for this piece of work, such as "round 1"')
+    .option('--model <name>', 'ask for this model only; may be given several times', several)
+    .option(
+      '--max-output-tokens <n>',
+      'ask for at most so many output tokens an answer',
+      wholeNumber(1),
+    )
+    .option('--port <n>', 'listen on this port instead of any free one', portNumber, 0)
+    .option('--exec <command line>', 'have the shell run this with the variables set')
+    .action(async (words: string[], options: ConnectOptions) => {
+      const command = commandOf(words, options);
+      const broker = await connect(around, options);
+      const exitCode = await serveRun(around, broker, {
+        access: accessOf(options),
+        port: options.port,
+        json: options.json ?? false,
+        command,
+      });
+      if (exitCode !== 0) throw new QuietExit(exitCode);
+    });
+}
+
+function portNumber(text: string): number {
+  const port = wholeNumber(0)(text);
+  if (port > 65_535) throw new InvalidArgumentError('It must be at most 65535.');
+  return port;
+}
+
+/** What the token is asked to give access to: no more than these. */
+function accessOf({ grant, purpose, run, model, maxOutputTokens }: ConnectOptions): object {
+  return {
+    type: 'model_access',
+    grant,
+    purpose,
+    run,
+    ...(model ? { models: model } : {}),
+    ...(maxOutputTokens === undefined ? {} : { features: { maxOutputTokens } }),
+  };
+}
+
+function commandOf(words: string[], { exec, json }: ConnectOptions): Program | undefined {
+  const [program, ...args] = words;
+  if (program === undefined && exec === undefined) return undefined;
+  if (program !== undefined && exec !== undefined)
+    throw wrongUsage('Give a command after "--" or with --exec, not both.');
+  if (json)
+    throw wrongUsage("Standard output is the command's where one is run: leave --json out.");
+  return exec === undefined ? { program: program as string, args } : { shell: exec };
+}

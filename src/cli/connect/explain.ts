@@ -1,0 +1,101 @@
+/** Says in words why requests are refused and what to do, once, however many are. */
+import type { DenialCode } from '../../core/denials.ts';
+import type { PassedRefusal } from './tail.ts';
+
+const ORDER =
+  'Nothing passes until the order is lifted, and trying again does not help. Ask the host lab.';
+const WAIT = 'SDKs wait and try again by themselves; fewer requests at once avoid it.';
+const UPSTREAM = 'That is about the model endpoint, not about your access.';
+
+/** What the broker's own sentence leaves open. Most say already what to do. */
+const ADVICE: Partial<Record<DenialCode | 'local_key_missing' | 'local_key_wrong', string>> = {
+  access_suspended: ORDER,
+  grant_suspended: ORDER,
+  lab_suspended: ORDER,
+  endpoint_suspended: ORDER,
+  model_suspended: ORDER,
+  person_suspended: ORDER,
+  request_rate_limited: WAIT,
+  token_rate_limited: WAIT,
+  concurrency_limited: WAIT,
+  budget_in_use: WAIT,
+  quota_exhausted: '"sallyport grant usage" shows what is left.',
+  model_not_granted: '"sallyport grant show" names the models that are.',
+  operation_not_granted: '"sallyport grant show" names the operations that are.',
+  feature_not_granted: '"sallyport grant show" names the features that are.',
+  unknown_field: 'The grant can say that such fields pass (unknownFields).',
+  upstream_unreachable: UPSTREAM,
+  upstream_timeout: UPSTREAM,
+  upstream_invalid: UPSTREAM,
+  upstream_incomplete: UPSTREAM,
+  assertion_replayed: 'Is another machine using your key?',
+  invalid_client: "Is this machine's clock right?",
+  token_revoked:
+    'No other token is asked for: what was ended on purpose stays ended. Start "sallyport connect" again when you may.',
+  local_key_missing:
+    'If it was none of your programs, somebody else on this machine tried the port.',
+  local_key_wrong: 'If it was none of your programs, somebody else on this machine tried the port.',
+};
+
+/** The same reason is explained at most this often. */
+const QUIET_MS = 10_000;
+
+const ORDER_ID = /\bord_[0-9a-z]{26}\b/g;
+
+interface Quiet {
+  more: number;
+  timer: NodeJS.Timeout;
+}
+
+export class Explainer {
+  readonly #note: (line: string) => void;
+  readonly #groundsOf: (orderId: string) => Promise<string | undefined>;
+  readonly #quiet = new Map<string, Quiet>();
+
+  /** @param groundsOf why an order was issued; undefined where that cannot be learned now */
+  constructor(
+    note: (line: string) => void,
+    groundsOf: (orderId: string) => Promise<string | undefined>,
+  ) {
+    this.#note = note;
+    this.#groundsOf = groundsOf;
+  }
+
+  /** Explains a refusal, or counts it where the same was explained a moment ago. */
+  explain(refusal: PassedRefusal): void {
+    const quiet = this.#quiet.get(refusal.code);
+    if (quiet) {
+      quiet.more += 1;
+      return;
+    }
+    const timer = setTimeout(() => this.#count(refusal.code), QUIET_MS).unref();
+    this.#quiet.set(refusal.code, { more: 0, timer });
+    void this.#tell(refusal);
+  }
+
+  /** Tells the counts that are still open. */
+  stop(): void {
+    for (const [code, { timer }] of this.#quiet) {
+      clearTimeout(timer);
+      this.#count(code);
+    }
+  }
+
+  #count(code: string): void {
+    const more = this.#quiet.get(code)?.more ?? 0;
+    this.#quiet.delete(code);
+    if (more > 0) this.#note(`Refused ${more} more ${more === 1 ? 'time' : 'times'} (${code}).`);
+  }
+
+  async #tell({ code, message }: PassedRefusal): Promise<void> {
+    const advice = Object.hasOwn(ADVICE, code) ? ` ${ADVICE[code as keyof typeof ADVICE]}` : '';
+    const ids = [...new Set(message.match(ORDER_ID))];
+    const grounds = await Promise.all(ids.map((id) => this.#groundsOf(id)));
+    const because = grounds
+      .filter((text) => text !== undefined)
+      .map((text) => ` Grounds: "${text}".`);
+    this.#note(`Refused: ${withStop(message)} (${code})${because.join('')}${advice}`);
+  }
+}
+
+const withStop = (text: string): string => (/[.!?)]$/.test(text) ? text : `${text}.`);

@@ -1,0 +1,184 @@
+/** Passes one request on to the broker with a bound token, and its answer back as it comes. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { Dispatcher, Pool } from 'undici';
+import { RefusedByBroker } from '../problems.ts';
+import type { DpopProofs } from './dpop.ts';
+import { headersBack, headersOnward, single } from './headers.ts';
+import { LocalRefusedError, localRefusal, refusalWithoutToken } from './local-refusal.ts';
+import { rateLimitsOf, type RateLimits } from './rate-limits.ts';
+import { Tail, refusalIn, type PassedRefusal } from './tail.ts';
+import type { HeldToken, TokenKeeper } from './token-keeper.ts';
+
+export interface Onward {
+  /** Base URL, without a slash at its end. */
+  brokerUrl: string;
+  pool: Pool;
+  keeper: TokenKeeper;
+  proofs: DpopProofs;
+  /** The broker refused a request that was passed on. */
+  onRefusal: (refusal: PassedRefusal) => void;
+  onLimits: (limits: RateLimits) => void;
+}
+
+/** A refusal of the token is never longer. */
+const MOST_REFUSAL_BYTES = 64 * 1024;
+
+interface Answer {
+  head: Dispatcher.ResponseData;
+  /** Its body, where that was read already. */
+  read: Buffer | undefined;
+}
+
+/**
+ * Passes a request on.
+ *
+ * @param path path and query, as they came
+ * @param signal aborts the request to the broker: the client has gone
+ * @throws LocalRefusedError as long as nothing was answered
+ */
+export async function forward(
+  onward: Onward,
+  req: IncomingMessage,
+  res: ServerResponse,
+  path: string,
+  body: Buffer,
+  signal: AbortSignal,
+): Promise<void> {
+  const { head, read } = await askBroker(onward, req, path, body, signal);
+  const { statusCode: status, headers } = head;
+  const limits = rateLimitsOf(headers);
+  if (limits) onward.onLimits(limits);
+  res.writeHead(status, headersBack(headers));
+  if (read) {
+    const refusal = refusalIn(read.toString('utf8'));
+    if (refusal) onward.onRefusal(refusal);
+    res.end(read);
+    return;
+  }
+  res.flushHeaders();
+  const mayRefuse =
+    status >= 400 || String(headers['content-type']).startsWith('text/event-stream');
+  const tail = mayRefuse ? new Tail() : undefined;
+  try {
+    // Where the broker's answer breaks off, this breaks off the local one: never a clean end.
+    await pipeline(watched(head.body, tail), res);
+  } finally {
+    const refusal = tail?.refusal();
+    if (refusal) onward.onRefusal(refusal);
+  }
+}
+
+async function* watched(
+  body: AsyncIterable<Buffer>,
+  tail: Tail | undefined,
+): AsyncGenerator<Buffer> {
+  for await (const chunk of body) {
+    tail?.see(chunk);
+    yield chunk;
+  }
+}
+
+/** Asks, and once more each where the broker wants another nonce or another token: it has passed nothing on then. */
+async function askBroker(
+  onward: Onward,
+  req: IncomingMessage,
+  path: string,
+  body: Buffer,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { keeper, proofs } = onward;
+  let token = await tokenFrom(() => keeper.current());
+  const tried = { nonce: false, token: false };
+  for (;;) {
+    signal.throwIfAborted();
+    const head = await send(onward, req, path, body, token, signal);
+    proofs.heard('gateway', single(head.headers, 'dpop-nonce'));
+    if (head.statusCode !== 401) return { head, read: undefined };
+    const read = await readRefusal(head);
+    const refusal = refusalIn(read.toString('utf8'));
+    if (refusal?.code === 'token_revoked')
+      keeper.end(new RefusedByBroker(refusal.code, refusal.message, refusal.message));
+    if (!tried.nonce && wantsNonce(head)) tried.nonce = true;
+    else if (!tried.token && refusal?.code === 'token_expired') {
+      tried.token = true;
+      const expired = token;
+      token = await tokenFrom(() => keeper.replace(expired));
+    } else return { head, read };
+  }
+}
+
+async function tokenFrom(get: () => Promise<HeldToken>): Promise<HeldToken> {
+  try {
+    return await get();
+  } catch (error) {
+    throw new LocalRefusedError(refusalWithoutToken(error), error);
+  }
+}
+
+async function send(
+  { brokerUrl, pool, proofs }: Onward,
+  req: IncomingMessage,
+  path: string,
+  body: Buffer,
+  token: HeldToken,
+  signal: AbortSignal,
+): Promise<Dispatcher.ResponseData> {
+  const method = req.method as Dispatcher.HttpMethod;
+  const url = `${brokerUrl}${path}`;
+  const proof = await proofs.prove('gateway', method, url, token.text);
+  try {
+    return await pool.request({
+      method,
+      path: url.slice(new URL(url).origin.length),
+      headers: {
+        ...headersOnward(req.headers),
+        authorization: `DPoP ${token.text}`,
+        dpop: proof,
+      },
+      body: body.length === 0 ? null : body,
+      signal,
+    });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new LocalRefusedError(localRefusal(whyNot(error)), error);
+  }
+}
+
+/** RFC 9449, section 9. */
+function wantsNonce({ headers }: Dispatcher.ResponseData): boolean {
+  return [headers['www-authenticate'] ?? []]
+    .flat()
+    .some((challenge) => /\bDPoP\b.*\berror="use_dpop_nonce"/i.test(challenge));
+}
+
+async function readRefusal({ body }: Dispatcher.ResponseData): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > MOST_REFUSAL_BYTES) break;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw new LocalRefusedError(localRefusal('broker_gone'), error);
+  }
+  if (length > MOST_REFUSAL_BYTES) throw new LocalRefusedError(localRefusal('broker_unexpected'));
+  return Buffer.concat(chunks, length);
+}
+
+/** Failures before a byte could leave. */
+const NEVER_SENT = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
+
+function whyNot(error: unknown): 'broker_unreachable' | 'broker_gone' {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return NEVER_SENT.has(code) || /CERT|SIGNATURE/.test(code) ? 'broker_unreachable' : 'broker_gone';
+}

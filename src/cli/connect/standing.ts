@@ -1,0 +1,95 @@
+/** How the grant stands, as the broker says: its use, and the orders in force that touch it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import type { BrokerClient } from '../broker-client.ts';
+import { grantSchema, orderSchema, usageSchema, type Grant, type Order } from '../wire.ts';
+
+export interface Standing {
+  /** The grant's status, as decides requests. */
+  status: string;
+  /** Why nothing passes under it. */
+  reason: string | null;
+  orders: Order[];
+  requests: number;
+  tokensUsed: number;
+  /** The least that any budget leaves; undefined where there is none. */
+  tokensLeft: number | undefined;
+}
+
+const POLL_MS = 5_000;
+
+/** More orders than are ever in force at once. */
+const MOST_ORDERS = 200;
+
+/**
+ * Asks how a grant stands.
+ *
+ * @throws CliError
+ */
+export async function readStanding(broker: BrokerClient, grantId: string): Promise<Standing> {
+  const [grant, usage, orders] = await Promise.all([
+    broker.get(`/grants/${grantId}`, grantSchema),
+    broker.get(`/grants/${grantId}/usage`, usageSchema),
+    broker.list('/orders', orderSchema, MOST_ORDERS, { inForce: true }),
+  ]);
+  const { total } = usage;
+  const own = usage.people.filter(({ personId }) => personId === broker.person);
+  const left = [usage, ...own]
+    .flatMap((scope) => [scope.left.tokens, scope.left.tokensPerDay])
+    .flatMap((budget) => (budget ? [budget.left] : []));
+  return {
+    status: grant.status,
+    reason: grant.statusReason?.message ?? null,
+    orders: orders.items.filter((order) => touches(order, grant, broker.person)),
+    requests: total.requestsSettled + total.requestsReserved,
+    tokensUsed: total.tokensSettled + total.tokensReserved,
+    tokensLeft: left.length === 0 ? undefined : Math.min(...left),
+  };
+}
+
+/** Whether an order stops anything of what a person can do under a grant. */
+export function touches(
+  { selector }: Pick<Order, 'selector'>,
+  { id, spec }: Pick<Grant, 'id'> & { spec: Pick<Grant['spec'], 'lab' | 'endpoints'> },
+  personId: string,
+): boolean {
+  const { all, grant, lab, person, endpoint, model } = selector;
+  return (
+    all === true ||
+    grant === id ||
+    lab === spec.lab ||
+    person === personId ||
+    spec.endpoints.some(
+      (entry) => entry.endpoint === endpoint || entry.models.some((name) => name === model),
+    )
+  );
+}
+
+/** Why an order was issued; undefined where that cannot be learned now. */
+export async function groundsOf(
+  broker: BrokerClient,
+  orderId: string,
+): Promise<string | undefined> {
+  const { grounds } = await broker
+    .get(`/orders/${orderId}`, z.looseObject({ grounds: z.string() }))
+    .catch(() => ({ grounds: undefined }));
+  return grounds;
+}
+
+/**
+ * Tells how the grant stands, every few seconds until the signal. A poll that fails disturbs nothing.
+ *
+ * @param broker a client that ends with the same signal
+ */
+export async function watchStanding(
+  broker: BrokerClient,
+  grantId: string,
+  signal: AbortSignal,
+  tell: (standing: Standing) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    const standing = await readStanding(broker, grantId).catch(() => undefined);
+    if (standing && !signal.aborted) tell(standing);
+    await delay(POLL_MS, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}

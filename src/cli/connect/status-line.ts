@@ -1,0 +1,54 @@
+/** One line that says how the run goes. */
+import { counted } from '../output.ts';
+import { selectorInWords } from '../order/print.ts';
+import type { Order } from '../wire.ts';
+import type { RateLimits } from './rate-limits.ts';
+import type { Standing } from './standing.ts';
+import type { HeldToken } from './token-keeper.ts';
+
+export interface RunState {
+  /** Requests passed on in this run, and those of them under way. */
+  total: number;
+  running: number;
+  limits: RateLimits | undefined;
+  /** Undefined until the broker has told. */
+  standing: Standing | undefined;
+  token: Pick<HeldToken, 'expiresAt' | 'renewAt'> | undefined;
+}
+
+/** @param now epoch milliseconds */
+export function statusLine(state: RunState, now: number): string {
+  const { total, running, standing, limits, token } = state;
+  const parts = [`${counted(total, 'request')}${running > 0 ? ` (${running} running)` : ''}`];
+  if (standing) {
+    const { tokensUsed, tokensLeft } = standing;
+    const left = tokensLeft === undefined ? 'no cap' : `${count(tokensLeft)} left`;
+    parts.push(`grant: ${counted(tokensUsed, 'token')} used, ${left}`);
+    if (standing.status !== 'active') parts.push(`grant ${standing.status}`);
+  }
+  for (const what of ['requests', 'tokens'] as const) {
+    const limit = limits?.[what];
+    if (limit) parts.push(`${count(limit.remaining)} of ${count(limit.limit)} ${what}/min left`);
+  }
+  parts.push(tokenPart(token, now));
+  parts.push(...(standing?.orders ?? []).map(orderInWords));
+  return parts.join(' | ');
+}
+
+/** An order that touches the grant. */
+export function orderInWords({ id, level, selector, grounds }: Order): string {
+  return `ORDER ${id}, level ${level}, stops ${selectorInWords(selector)}: ${grounds}`;
+}
+
+function tokenPart(token: RunState['token'], now: number): string {
+  if (!token || token.expiresAt <= now) return 'no token';
+  if (token.renewAt === undefined) return `access ends in ${inWords(token.expiresAt - now)}`;
+  return `token renewed in ${inWords(token.renewAt - now)}`;
+}
+
+function inWords(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+const count = (value: number): string => value.toLocaleString('en-US');

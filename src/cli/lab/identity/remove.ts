@@ -1,0 +1,27 @@
+/** `sallyport lab identity remove` */
+import type { Command } from 'commander';
+import { id } from '../../arguments.ts';
+import { connect } from '../../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../../define.ts';
+import { printJson, say } from '../../output.ts';
+import type { Surroundings } from '../../surroundings.ts';
+import { labSchema } from '../../wire.ts';
+
+export function addLabIdentityRemove(group: Command, around: Surroundings): void {
+  defineBrokerCommand(group, 'remove', {
+    summary: "Take a lab's identity away: tokens that it vouched for end at once",
+    details: 'People who have keys of their own keep their access.',
+    examples: ['sallyport lab identity remove lab_01…'],
+  })
+    .argument('<lab>', 'the lab', id('lab'))
+    .action(async (labId: string, options: BrokerOptions) => {
+      const broker = await connect(around, options);
+      const lab = await broker.post(`/labs/${labId}/identity/remove`, labSchema);
+      if (options.json) printJson(around, lab);
+      else
+        say(
+          around,
+          `Nothing that ${lab.name} signs is believed any more; every token that it vouched for has ended.`,
+        );
+    });
+}
