@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { initialise } from './broker/manage-people.ts';
+import { commandLine } from './cli/command-line.ts';
 import { printJson } from './cli/output.ts';
 import { failed } from './cli/problems.ts';
 import { publicJwkOf } from './cli/public-key.ts';
@@ -86,6 +87,7 @@ function report(facts: {
   log: { verifierKey: string };
 }): string {
   const show = (path: string): string => relative('.', path) || path;
+  const run = (words: string): string => commandLine({ env: process.env }, words);
   return `Made the host lab ${facts.lab} and its admin ${facts.admin}.
 
 Verifier key of the audit log; give it to the partner labs and auditors, by another way than this broker:
@@ -93,9 +95,9 @@ Verifier key of the audit log; give it to the partner labs and auditors, by anot
 
 Next:
   1. Describe the endpoint to protect in ${show(facts.config)}
-  2. npx sallyport serve --config ${show(facts.config)}
-  3. npx sallyport login --url http://127.0.0.1:8787 --person ${facts.admin} --key ${show(facts.key)}
-  4. Two people approve a grant: add a safety officer ("sallyport person keygen", "sallyport person add")
+  2. ${run(`serve --config ${show(facts.config)}`)}
+  3. ${run(`login --url http://127.0.0.1:8787 --person ${facts.admin} --key ${show(facts.key)}`)}
+  4. Two people approve a grant: invite a safety officer ("${run('person invite')}")
 `;
 }
 

@@ -10,4 +10,4 @@ const program = buildProgram().version(VERSION, '--version', 'print the version'
 addInit(program);
 addServe(program);
 addDemo(program);
-process.exitCode = await run(program, process.argv);
+process.exitCode = await run(program, process.argv, process.env);

@@ -33,6 +33,11 @@ export function addServe(program: Command): void {
           'this data directory has no host lab yet, so nobody can log in; make one with "sallyport init"',
         );
       }
+      if (config.endpoints.length === 0) {
+        log.warn(
+          'no endpoint is configured, so there is no model to call: describe one under "endpoints" in the configuration',
+        );
+      }
       const code = await untilStopped(server, log, signalled);
       log.info('stopped');
       if (code !== 0) throw new QuietExit(code);

@@ -7,8 +7,9 @@ import { FailureBrake } from './broker/failure-brake.ts';
 import { LiveRequests } from './broker/live-requests.ts';
 import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-keys.ts';
 import { Policy } from './broker/policy.ts';
-import { recordSystem, recoverFromCrash } from './broker/run-broker.ts';
+import { recordSystem, recoverFromCrash, warnOfStrayBits } from './broker/run-broker.ts';
 import { Settler } from './broker/settle-request.ts';
+import { TokenQuota } from './broker/token-quota.ts';
 import { TokenUse } from './broker/token-use.ts';
 import { UnauthenticatedTally } from './broker/unauthenticated-tally.ts';
 import type { Config } from './config/schema.ts';
@@ -78,6 +79,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const broker = assemble({ ...options, clock }, directory, store, url);
     const failed = follow(broker);
     await openSigningKeys(broker);
+    warnOfStrayBits(broker);
     broken = (code) => broker.unauthenticated.count('gateway', code);
     await recoverFromCrash(broker);
     await recordSystem(broker, 'system.started');
@@ -117,7 +119,11 @@ function assemble(
     signingKeys: new KeyRing(directory.keys),
     keyOverlapMs: config.tokens.keyOverlapSeconds * 1000,
     nonces: new DpopNonces(openSecretFile(join(directory.keys, 'nonce.key'))),
-    labKeys: new LabKeys({ clock, log, allowInsecureLoopback: config.federation.allowInsecureLoopback }),
+    labKeys: new LabKeys({
+      clock,
+      log,
+      allowInsecureLoopback: config.federation.allowInsecureLoopback,
+    }),
     endpoints: new Map(config.endpoints.map((endpoint) => [endpoint.id, endpoint])),
     store,
     readers,
@@ -125,7 +131,11 @@ function assemble(
     live,
     settler: new Settler(parts),
     unauthenticated: new UnauthenticatedTally(parts),
-    brake: new FailureBrake(clock),
+    tokenQuota: new TokenQuota({ policy, clock, most: config.tokens.livePerPerson }),
+    brake: new FailureBrake(clock, {
+      longestHoldMs: config.tokens.failures.longestHoldSeconds * 1000,
+      mostOfAddress: config.tokens.failures.perAddressPerMinute,
+    }),
     tokenUse: new TokenUse(parts),
   };
 }
@@ -178,9 +188,13 @@ function serve(
     isClosing: () => closing,
   };
   const isReady = (): boolean => !closing && store.isWritable;
-  const { addressOf } = gateway;
   const jwksMaxAgeSeconds = Math.floor(config.tokens.keyOverlapSeconds / 2);
-  const control = createControlApp(broker, { tokens, jwksMaxAgeSeconds, addressOf, isReady });
+  const control = createControlApp(broker, {
+    tokens,
+    jwksMaxAgeSeconds,
+    addressOf: (req) => gateway.addressOf(req),
+    isReady,
+  });
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   const timers = [

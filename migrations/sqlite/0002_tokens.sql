@@ -7,7 +7,8 @@ ALTER TABLE people ADD COLUMN subject TEXT;
 CREATE UNIQUE INDEX people_by_subject ON people (lab_id, subject) WHERE subject IS NOT NULL AND removed_at IS NULL;
 
 -- The link's secret is known by its digest only. joined_as is set when it was used; ended_at when it was
--- used or withdrawn: either way it opens nothing any more.
+-- used or withdrawn: either way it opens nothing any more. withdrawn_because is the code of what took it
+-- along: its sender was removed or left, or its grant ended.
 CREATE TABLE invitations (
   id            TEXT PRIMARY KEY,
   lab_id        TEXT NOT NULL REFERENCES labs (id),
@@ -22,10 +23,12 @@ CREATE TABLE invitations (
   created_at    INTEGER NOT NULL,
   expires_at    INTEGER NOT NULL,
   joined_as     TEXT REFERENCES people (id),
-  ended_at      INTEGER
+  ended_at      INTEGER,
+  withdrawn_because TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX invitations_by_lab ON invitations (lab_id, id);
 CREATE INDEX invitations_open_by_grant ON invitations (grant_id) WHERE ended_at IS NULL AND grant_id IS NOT NULL;
+CREATE INDEX invitations_open_by_sender ON invitations (invited_by) WHERE ended_at IS NULL;
 
 -- People whom the lead added to a grant within its cap, beside those that its text names.
 CREATE TABLE grant_joiners (
@@ -47,6 +50,9 @@ CREATE TABLE grant_leavers (
 
 -- A run that was handed back takes no token any more.
 ALTER TABLE runs ADD COLUMN ended_at INTEGER;
+-- When a token of it was last presented.
+ALTER TABLE runs ADD COLUMN last_used_at INTEGER;
+CREATE INDEX runs_by_grant ON runs (grant_id, id);
 
 -- kid is the key that the caller proved to hold: the person's own, or their lab's.
 ALTER TABLE tokens ADD COLUMN vouched_by TEXT NOT NULL DEFAULT 'person' CHECK (vouched_by IN ('person', 'lab'));
@@ -60,6 +66,8 @@ ALTER TABLE tokens ADD COLUMN last_used_at INTEGER;
 CREATE INDEX tokens_by_run ON tokens (run_id, id) WHERE run_id IS NOT NULL;
 CREATE INDEX tokens_by_lab ON tokens (lab_id, id);
 CREATE INDEX tokens_by_key ON tokens (kid, id);
+-- The runs that somebody takes part in, and the last use of their part, without reading their tokens.
+CREATE INDEX tokens_by_person_run ON tokens (person_id, run_id, last_used_at) WHERE run_id IS NOT NULL;
 
 -- Proofs of possession that were used, until they would be refused for their age (RFC 9449, section 11.1).
 CREATE TABLE used_proofs (

@@ -61,7 +61,7 @@ async function byLab(broker: Broker, jwt: string): Promise<Claimant> {
       const lab = policy.labByIssuer(iss);
       return lab?.identity ? { id: lab.id, identity: lab.identity } : undefined;
     },
-    findKey: (id, identity, kid) => labKeys.find(id, identity, kid),
+    findKeys: (id, identity, kid) => labKeys.find(id, identity, kid),
   });
   const person =
     policy.personBySubject(labId, subject) ??
@@ -74,7 +74,7 @@ async function byLab(broker: Broker, jwt: string): Promise<Claimant> {
     vouchedBy: 'lab',
     kid: assertion.kid,
     assertions: [{ by: 'lab', labId, ...assertion }],
-    // By their clock, which may be behind ours by as much as we accept.
-    endsAt: endsAt + SKEW_MS,
+    // No token outlives it. Where it is over by our clock and was accepted all the same, their clock is behind.
+    endsAt: endsAt > clock() ? endsAt : endsAt + SKEW_MS,
   };
 }

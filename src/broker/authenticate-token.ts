@@ -1,5 +1,5 @@
 /** Whether a presented access token is good: signed by us, not expired, known to us, not revoked, its sender's own. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { refuse } from '../core/denials.ts';
 import { isSameText } from '../lib/same-text.ts';
 import { verifyAccessToken, type AccessToken, type VerifiedToken } from '../oauth/access-token.ts';
@@ -7,7 +7,7 @@ import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
 import { checkPossession, type Possession } from './prove-possession.ts';
 
-/** Verified tokens remembered by hash: checking a signature costs about 200 µs, looking up a hash about 5. */
+/** Verified tokens remembered by hash: checking a signature costs about 200 µs, looking up a hash about 1. */
 const MOST_CACHED = 10_000;
 
 export type Audience = keyof Broker['audiences'];
@@ -76,9 +76,10 @@ export class TokenChecker {
     const known = policy.token(verified.id);
     if (known?.audience !== audience || known.personId !== verified.personId)
       return refuse('invalid_token');
-    if (known.revokedAt !== null) return refuse('token_revoked');
-    // Made with a key that had leaked, under the id of a token that another key signed.
+    // Before its revocation, which a retired key brings with it: somebody else's trouble, for whom a new token
+    // will do. And a token can be forged with such a key, under the id of one that another key signed.
     if (!signingKeys.accepted(verified.signingKid)) return refuse('invalid_token');
+    if (known.revokedAt !== null) return refuse('token_revoked');
     return known;
   }
 
@@ -92,13 +93,13 @@ export class TokenChecker {
     if (!proof) return refuse('invalid_dpop_proof', 'The DPoP header with the proof is missing.');
     if (!isSameText(proof.jkt, jkt))
       return refuse(
-        'invalid_dpop_proof',
-        'The proof is by another key than the one that the token is bound to.',
+        'invalid_token',
+        'The token is bound to another key than the one that made the proof.',
       );
     await this.#broker.store.write('consume', { used: { assertions: [], proof } });
   }
 }
 
 function hashOf(token: string, audience: Audience): string {
-  return createHash('sha256').update(audience).update(' ').update(token).digest('base64');
+  return hash('sha256', `${audience} ${token}`, 'base64');
 }

@@ -11,6 +11,7 @@ import type { LiveRequests } from './live-requests.ts';
 import type { Policy } from './policy.ts';
 import type { Settler } from './settle-request.ts';
 import type { FailureBrake } from './failure-brake.ts';
+import type { TokenQuota } from './token-quota.ts';
 import type { TokenUse } from './token-use.ts';
 import type { UnauthenticatedTally } from './unauthenticated-tally.ts';
 
@@ -51,6 +52,8 @@ export interface Broker {
   unauthenticated: UnauthenticatedTally;
   /** Slows those who fail again and again. */
   brake: FailureBrake;
+  /** How many live tokens a person may have. */
+  tokenQuota: TokenQuota;
   /** When each token was last presented. */
   tokenUse: TokenUse;
 }

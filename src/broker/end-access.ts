@@ -16,10 +16,16 @@ export async function revokeTokens(
   broker: Broker,
   actorId: string,
   selection: TokenSelection,
-): Promise<WithCuts<TokensEnded>> {
+): Promise<WithCuts<TokensEnded> & { warning: string | undefined }> {
   const who = by(broker, actorId);
-  return withCuts(broker, await broker.store.write('revokeTokens', { by: who, selection }));
+  const ended = await broker.store.write('revokeTokens', { by: who, selection });
+  // What is beyond the actor's reach looks like what is not there.
+  const warning = ended.tokenIds.length === 0 ? NOTHING_ENDED : undefined;
+  return { ...withCuts(broker, ended), warning };
 }
+
+const NOTHING_ENDED =
+  'No token that you may end matches, or those that do are over already. Look for typing errors, and at what there is with "sallyport token list --live".';
 
 /** Ends a run, or the actor's part in one that somebody else began. */
 export async function endRun(

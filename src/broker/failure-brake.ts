@@ -2,10 +2,11 @@
  * Slows those who fail to show who they are again and again. The answer to a failure is held back, the
  * longer the more failures there were by the same name or from the same address; a success never waits,
  * so that nobody can lock somebody else out by failing in their name. Only an address that fails without
- * end is refused unheard for a while.
+ * end gets no tokens for a while, nor does whoever shares it: what its failures cost is bounded.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { refuse } from '../core/denials.ts';
+import { subscriberNetwork } from '../core/networks.ts';
 import type { Clock } from '../lib/clock.ts';
 
 /** Failures within this time count together. */
@@ -13,12 +14,16 @@ const WINDOW_MS = 60_000;
 /** So many are answered at once: anybody mistypes. */
 const FREE = 3;
 const SHORTEST_HOLD_MS = 125;
-const LONGEST_HOLD_MS = 4_000;
-/** From so many failures in the window on, an address is refused unheard until the window is over. */
-const MOST_OF_ADDRESS = 120;
 /** Answers held back at a time, and names remembered: bounds of memory. */
 const MOST_HELD = 1_000;
 const MOST_REMEMBERED = 20_000;
+
+export interface BrakeSettings {
+  /** No answer is held back for longer. */
+  longestHoldMs: number;
+  /** From so many failures in a minute on, an address is refused unheard until the minute is over. */
+  mostOfAddress: number;
+}
 
 interface Failures {
   count: number;
@@ -27,18 +32,20 @@ interface Failures {
 
 export class FailureBrake {
   readonly #clock: Clock;
+  readonly #settings: BrakeSettings;
   /** Oldest first. */
   readonly #failures = new Map<string, Failures>();
   #held = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, settings: BrakeSettings) {
     this.#clock = clock;
+    this.#settings = settings;
   }
 
   /** @throws RefusedError `too_many_failures` for an address that has failed too often of late */
   admit(address: string): void {
-    const failures = this.#of(`address ${networkOf(address)}`);
-    if (failures.count < MOST_OF_ADDRESS) return;
+    const failures = this.#of(`address ${subscriberNetwork(address)}`);
+    if (failures.count < this.#settings.mostOfAddress) return;
     refuse('too_many_failures', undefined, {
       retryAfterMs: failures.since + WINDOW_MS - this.#clock(),
     });
@@ -50,13 +57,15 @@ export class FailureBrake {
    * @param client the name that was claimed, where one was
    */
   async hold(address: string, client: string | undefined): Promise<void> {
-    const keys = [`address ${networkOf(address)}`];
+    const keys = [`address ${subscriberNetwork(address)}`];
     if (client !== undefined) keys.push(`client ${client.slice(0, 200)}`);
     const most = Math.max(...keys.map((key) => this.#note(key)));
     if (most <= FREE || this.#held >= MOST_HELD) return;
     this.#held += 1;
     try {
-      await delay(Math.min(LONGEST_HOLD_MS, SHORTEST_HOLD_MS * 2 ** (most - FREE - 1)));
+      await delay(
+        Math.min(this.#settings.longestHoldMs, SHORTEST_HOLD_MS * 2 ** (most - FREE - 1)),
+      );
     } finally {
       this.#held -= 1;
     }
@@ -65,7 +74,9 @@ export class FailureBrake {
   #of(key: string): Failures {
     const failures = this.#failures.get(key);
     const now = this.#clock();
-    return failures && now < failures.since + WINDOW_MS ? failures : { count: 0, since: now };
+    const age = now - (failures?.since ?? -Infinity);
+    // A clock that was set back must not make the window any longer.
+    return failures && age >= 0 && age < WINDOW_MS ? failures : { count: 0, since: now };
   }
 
   #note(key: string): number {
@@ -76,13 +87,4 @@ export class FailureBrake {
     if (this.#failures.size > MOST_REMEMBERED && !oldest.done) this.#failures.delete(oldest.value);
     return count + 1;
   }
-}
-
-/** One subscriber holds a whole /64 of IPv6: its addresses count as one. */
-function networkOf(address: string): string {
-  if (!address.includes(':') || address.startsWith('::ffff:')) return address;
-  const [head = '', tail = ''] = address.split('::', 2);
-  const groups = head.split(':').filter((group) => group !== '');
-  const missing = 8 - groups.length - tail.split(':').filter((group) => group !== '').length;
-  return [...groups, ...Array<string>(Math.max(0, missing)).fill('0')].slice(0, 4).join(':');
 }

@@ -1,7 +1,6 @@
 /** What a token is worth at this moment (RFC 7662): by the decision that requests pass, not by its expiry alone. */
 import { decideIssue } from '../core/access.ts';
 import { isWithin, reachOf } from '../core/authority.ts';
-import type { Grant } from '../core/grants.ts';
 import type { Member } from '../core/people.ts';
 import type { AccessToken } from '../oauth/access-token.ts';
 import type { Credentials } from '../oauth/token-request.ts';
@@ -41,18 +40,18 @@ export async function introspectToken(
   const { access } = token;
   if (!access) return { token, access: undefined };
   const grant = policy.grant(access.grant);
-  const { purpose } = access;
-  const bound = known.jkt !== null;
-  const decision = decideIssue(
-    { grant, ...holder, purpose, bound, orders: policy.orders },
-    clock(),
-  );
-  if (!decision.allowed) return undefined;
-  const run = readers.runName(access.run) ?? '';
-  return {
-    token,
-    access: grantedAccess(grant as Grant, known.narrowing, { purpose, run }, access.run),
+  if (!grant) return undefined;
+  const facts = {
+    grant,
+    ...holder,
+    purpose: access.purpose,
+    bound: known.jkt !== null,
+    narrowing: known.narrowing,
+    orders: policy.orders,
   };
+  if (!decideIssue(facts, clock()).allowed) return undefined;
+  const run = { id: access.run, name: readers.runName(access.run) ?? '' };
+  return { token, access: grantedAccess(facts, run) };
 }
 
 function maySee(caller: Member, holder: Member): boolean {

@@ -1,15 +1,10 @@
 /** Inviting people: a link for one person, which is shown once. */
 import { createHash, randomBytes } from 'node:crypto';
-import { refuse } from '../core/denials.ts';
-import { isWithin } from '../core/authority.ts';
-import type { Invitation } from '../core/invitations.ts';
 import type { Role } from '../core/people.ts';
 import { mintId } from '../lib/ids.ts';
-import type { InvitationFilter } from '../store/list-invitations.ts';
-import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
-import { mayRead, within } from './reach.ts';
+import { withState, type ShownInvitation } from './show-invitations.ts';
 
 /** Nobody guesses it, so that it needs no slow hash. */
 const SECRET_BYTES = 32;
@@ -43,7 +38,7 @@ export async function invitePerson(
   broker: Broker,
   actorId: string,
   input: InvitationInput,
-): Promise<{ invitation: Invitation; secret: string }> {
+): Promise<ShownInvitation & { secret: string }> {
   const who = by(broker, actorId);
   const secret = randomBytes(SECRET_BYTES).toString('base64url');
   const { lab, name, roles, attributes, subject, grant, rosterUntil, expiresInHours } = input;
@@ -62,35 +57,18 @@ export async function invitePerson(
       expiresAt: who.at + expiresInHours * HOUR_MS,
     },
   });
-  return { invitation, secret };
+  return { ...withState(broker, invitation), secret };
 }
 
 /** Withdraws an invitation: its link opens nothing any more when this returns. @throws RefusedError */
-export function withdrawInvitation(
+export async function withdrawInvitation(
   broker: Broker,
   actorId: string,
   invitationId: string,
-): Promise<Invitation> {
-  return broker.store.write('withdrawInvitation', { by: by(broker, actorId), invitationId });
-}
-
-/** Invitations, newest first. */
-export function listInvitations(
-  broker: Broker,
-  actorId: string,
-  page: PageRequest,
-  filter: InvitationFilter,
-): Invitation[] {
-  const { bounds } = mayRead(broker, actorId, 'person.read');
-  const bounded = within(bounds, filter);
-  return bounded ? broker.readers.listInvitations(page, bounded) : [];
-}
-
-/** @throws RefusedError `not_found` */
-export function showInvitation(broker: Broker, actorId: string, invitationId: string): Invitation {
-  const { member, reach } = mayRead(broker, actorId, 'person.read');
-  const invitation = broker.readers.readInvitation(invitationId);
-  if (!invitation || !isWithin(reach, member, { labId: invitation.labId }))
-    return refuse('not_found');
-  return invitation;
+): Promise<ShownInvitation> {
+  const who = by(broker, actorId);
+  return withState(
+    broker,
+    await broker.store.write('withdrawInvitation', { by: who, invitationId }),
+  );
 }

@@ -1,5 +1,5 @@
 /** Issuing access tokens, for the gateway and for the control API. */
-import { decideIssue, type Decision } from '../core/access.ts';
+import { decideIssue, modelsInForce, type Decision, type IssueFacts } from '../core/access.ts';
 import { RefusedError, refusal, refuse, type Refusal } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import { refusalOfNarrowing, scopeOf, type Narrowing } from '../core/narrowing.ts';
@@ -40,6 +40,9 @@ export interface GrantedAccess {
 /** How often a decision is made again because policy changed under it, before we say "try again". */
 export const MOST_ATTEMPTS = 10;
 
+/** Room for a token comes when one ends: not to be asked for every second. */
+const RETRY_TOKENS_MS = 60_000;
+
 /** Somebody who showed who they are, and what that used up. */
 interface Asker {
   claimant: Claimant;
@@ -60,8 +63,29 @@ export async function issueToken(
   // First: a client that has yet to learn the nonce keeps its assertion for the second attempt.
   const proof = await checkPossession(broker, possession);
   const asker = { claimant: await authenticate(broker, request), proof };
+  const giveBack = broker.tokenQuota.take(asker.claimant.person.id);
+  if (!giveBack)
+    return deny(
+      broker,
+      asker,
+      mustKnow(broker, asker),
+      refusal('too_many_tokens', undefined, { retryAfterMs: RETRY_TOKENS_MS }),
+      undefined,
+    );
+  try {
+    return await issueTo(broker, asker, request.access);
+  } finally {
+    giveBack();
+  }
+}
+
+async function issueTo(
+  broker: Broker,
+  asker: Asker,
+  access: ModelAccess | undefined,
+): Promise<IssuedToken> {
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
-    const issued = await tryToIssue(broker, asker, request.access);
+    const issued = await tryToIssue(broker, asker, access);
     if (issued) return issued;
   }
   return deny(broker, asker, mustKnow(broker, asker), refusal('too_busy'), undefined);
@@ -79,12 +103,24 @@ async function tryToIssue(
   const member = mustKnow(broker, asker);
   const grant = access && policy.grant(access.grant);
   const narrowing = access ? narrowingOf(access) : null;
-  const decision = decide(broker, member, access, grant, proof !== undefined);
+  const facts: IssueFacts | undefined = access && {
+    grant,
+    ...member,
+    purpose: access.purpose,
+    bound: proof !== undefined,
+    narrowing,
+    orders: policy.orders,
+  };
+  const decision = decide(broker, member, access, facts);
   if (!decision.allowed) return deny(broker, asker, member, decision.refusal, grant);
   // Of whole seconds, as a JWT tells time: what is stored and what is signed end at the same moment.
   const issuedAt = wholeSeconds(clock());
   const lifetime = grant ? grant.spec.tokenLifetimeSeconds * 1000 : broker.controlTokenLifetimeMs;
   const expiresAt = wholeSeconds(Math.min(issuedAt + lifetime, decision.until, claimant.endsAt));
+  if (expiresAt <= issuedAt) {
+    const code = claimant.endsAt < decision.until ? 'token_expired' : 'grant_expired';
+    return deny(broker, asker, member, refusal(code, 'It ends within this second.'), grant);
+  }
   const token = {
     id: mintId('tok', clock()),
     personId: member.person.id,
@@ -120,7 +156,9 @@ async function tryToIssue(
   if (result.kind === 'stale') return undefined;
   if (result.kind === 'run_ended') return deny(broker, asker, member, refusal('run_ended'), grant);
   const granted =
-    access && grant ? grantedAccess(grant, narrowing, access, result.runId ?? runId) : undefined;
+    access && facts && grant
+      ? grantedAccess({ ...facts, grant }, { id: result.runId ?? runId, name: access.run })
+      : undefined;
   const signed = await signAccessToken(signingKey, broker.issuer, {
     ...token,
     audience: access ? audiences.gateway : audiences.control,
@@ -143,19 +181,17 @@ async function tryToIssue(
 }
 
 function decide(
-  { policy, clock }: Broker,
+  { clock }: Broker,
   member: Member,
   access: ModelAccess | undefined,
-  grant: Grant | undefined,
-  bound: boolean,
+  facts: IssueFacts | undefined,
 ): Decision {
-  if (!access) return { allowed: true, until: Infinity };
-  const { purpose } = access;
-  const facts = { grant, ...member, purpose, bound, orders: policy.orders };
-  const decision = decideIssue(facts, clock());
-  const tooMuch =
-    decision.allowed && refusalOfNarrowing((grant as Grant).spec, narrowingOf(access) ?? {});
-  return tooMuch ? { allowed: false, refusal: tooMuch } : decision;
+  if (member.person.removedAt !== null)
+    return { allowed: false, refusal: refusal('person_removed') };
+  if (!access || !facts) return { allowed: true, until: Infinity };
+  const tooMuch = facts.grant && refusalOfNarrowing(facts.grant.spec, narrowingOf(access) ?? {});
+  const decision = decideIssue(tooMuch ? { ...facts, narrowing: null } : facts, clock());
+  return decision.allowed && tooMuch ? { allowed: false, refusal: tooMuch } : decision;
 }
 
 /** What is asked for of a grant, where it is less than all. */
@@ -166,14 +202,13 @@ function narrowingOf({ models, operations, features }: ModelAccess): Narrowing |
 
 /** What a token gives access to at this moment. */
 export function grantedAccess(
-  grant: Grant,
-  narrowing: Narrowing | null,
-  { purpose, run }: { purpose: ModelAccess['purpose']; run: string },
-  runId: string,
+  facts: IssueFacts & { grant: Grant },
+  run: { id: string; name: string },
 ): GrantedAccess {
-  const { endpoints, operations, features } = scopeOf(grant.spec, narrowing);
-  const models = endpoints.flatMap((entry) => entry.models);
-  return { grant: grant.id, purpose, run, runId, models, operations, features };
+  const { grant, purpose, narrowing } = facts;
+  const { operations, features } = scopeOf(grant.spec, narrowing);
+  const { models } = modelsInForce(facts);
+  return { grant: grant.id, purpose, run: run.name, runId: run.id, models, operations, features };
 }
 
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000) * 1000;

@@ -10,8 +10,10 @@ import { mintId } from '../lib/ids.ts';
 import { checkJoinProof } from '../oauth/join-proof.ts';
 import type { Broker } from './broker.ts';
 import { digestOfSecret } from './invite-person.ts';
+import { factsOf } from './show-invitations.ts';
 
-export interface ShownInvitation {
+/** What an invitation says to whoever holds its link. */
+export interface Offer {
   invitation: Invitation;
   lab: Lab;
   host: Lab;
@@ -19,22 +21,27 @@ export interface ShownInvitation {
   grant: Grant | undefined;
 }
 
-/** What an invitation says to whoever holds its link. @throws RefusedError `invitation_not_valid` */
+/**
+ * What an invitation offers to whoever holds its link.
+ *
+ * @param address the caller's
+ * @throws RefusedError
+ */
 export function previewInvitation(
   broker: Broker,
+  address: string,
   invitationId: string,
   secret: string,
-): Promise<ShownInvitation> {
-  return orCount(broker, async () => {
+): Promise<Offer> {
+  return orHold(broker, address, invitationId, () => {
     const invitation = mustOpen(broker, invitationId, secret);
     const { policy, readers } = broker;
-    const inviter = policy.person(invitation.invitedBy);
+    const { inviter, grant } = factsOf(broker, invitation);
     const lab = policy.lab(invitation.labId);
     const host = policy.lab(readers.hostLabId() ?? '');
     if (!inviter || !lab || !host)
       throw new Error(`What invitation ${invitation.id} refers to is missing from the policy.`);
-    const grant = invitation.grantId === null ? undefined : policy.grant(invitation.grantId);
-    return { invitation, lab, host, inviter, grant };
+    return Promise.resolve({ invitation, lab, host, inviter: inviter.person, grant });
   });
 }
 
@@ -51,14 +58,16 @@ export interface JoinInput {
  * Registers whoever holds the link with a key that they prove to hold, puts them on the roster of the
  * grant that the invitation names, and records that they accept its terms where it is in force.
  *
+ * @param address the caller's
  * @throws RefusedError
  */
 export function joinByInvitation(
   broker: Broker,
+  address: string,
   invitationId: string,
   { secret, publicKey, proof, termsDigest }: JoinInput,
 ): Promise<Person> {
-  return orCount(broker, async () => {
+  return orHold(broker, address, invitationId, async () => {
     // First, so that guessing costs neither a signature's check nor a transaction.
     mustOpen(broker, invitationId, secret);
     const at = broker.clock();
@@ -77,17 +86,28 @@ export function joinByInvitation(
 
 function mustOpen(broker: Broker, invitationId: string, secret: string): Invitation {
   const invitation = broker.readers.readInvitation(invitationId);
-  const inviter = invitation && broker.policy.member(invitation.invitedBy);
-  const why = refusalOfLink(invitation, digestOfSecret(secret), inviter, broker.clock());
+  const facts = invitation && factsOf(broker, invitation);
+  const why = refusalOfLink(facts, digestOfSecret(secret), broker.clock());
   if (why) throw new RefusedError(why);
   return invitation as Invitation;
 }
 
-async function orCount<T>(broker: Broker, work: () => Promise<T>): Promise<T> {
+/** Counts what is refused; and what may be a guess is answered the later, the more there were of it. */
+async function orHold<T>(
+  broker: Broker,
+  address: string,
+  invitationId: string,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
+    broker.brake.admit(address);
     return await work();
   } catch (error) {
-    if (error instanceof RefusedError) broker.unauthenticated.count('join', error.refusal.code);
+    if (error instanceof RefusedError) {
+      const { code } = error.refusal;
+      broker.unauthenticated.count('join', code);
+      if (code === 'invitation_not_valid') await broker.brake.hold(address, invitationId);
+    }
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 /** Reading tokens and runs, within the reader's reach, with the last use of each. */
 import { refuse } from '../core/denials.ts';
-import type { PageRequest } from '../store/page.ts';
-import type { RunRow, TokenRow } from '../store/token-lists.ts';
+import type { RunRow } from '../store/list-runs.ts';
+import type { TokenRow } from '../store/list-tokens.ts';
+import type { PageRequest, Searched } from '../store/page.ts';
 import type { Broker } from './broker.ts';
 import { mayRead, within } from './reach.ts';
 
@@ -13,6 +14,7 @@ export interface TokenQuery {
   /** The key that they were obtained with. */
   kid?: string | undefined;
   vouchedBy?: 'person' | 'lab' | undefined;
+  audience?: 'gateway' | 'control' | undefined;
   /** Only those neither expired nor revoked. */
   live?: boolean | undefined;
 }
@@ -23,17 +25,20 @@ export function listTokens(
   actorId: string,
   page: PageRequest,
   { live, ...filter }: TokenQuery,
-): TokenRow[] {
+): Searched<TokenRow> {
   const { bounds } = mayRead(broker, actorId, 'token.read');
   const bounded = within(bounds, filter);
-  if (!bounded) return [];
+  if (!bounded) return NOTHING;
   const liveAt = live ? broker.clock() : undefined;
-  const tokens = broker.readers.listTokens(page, { ...bounded, liveAt });
-  return tokens.map((token) => ({
+  const { found, searchedTo } = broker.readers.listTokens(page, { ...bounded, liveAt });
+  const tokens = found.map((token) => ({
     ...token,
     lastUsedAt: later(token.lastUsedAt, broker.tokenUse.lastUse(token.id)),
   }));
+  return { found: tokens, searchedTo };
 }
+
+const NOTHING = { found: [], searchedTo: null };
 
 /** Runs, newest first: those that the reader may see, and of each what they may see. */
 export function listRuns(
@@ -47,13 +52,14 @@ export function listRuns(
     /** Only those that have not been handed back. */
     open?: boolean | undefined;
   },
-): RunRow[] {
+): Searched<RunRow> {
   return readRuns(broker, actorId, page, filter);
 }
 
 /** @throws RefusedError `not_found` */
 export function showRun(broker: Broker, actorId: string, runId: string): RunRow {
-  const [run] = readRuns(broker, actorId, { limit: 1 }, { id: runId });
+  const { found } = readRuns(broker, actorId, { limit: 1 }, { id: runId });
+  const [run] = found;
   return run ?? refuse('not_found');
 }
 
@@ -62,15 +68,19 @@ function readRuns(
   actorId: string,
   page: PageRequest,
   filter: { id?: string; grantId?: string | undefined; personId?: string | undefined },
-): RunRow[] {
+): Searched<RunRow> {
   const { bounds } = mayRead(broker, actorId, 'run.read');
   const bounded = within(bounds, filter);
-  if (!bounded) return [];
+  if (!bounded) return NOTHING;
   const now = broker.clock();
   const seenBy = bounds.personId;
-  const runs = broker.readers.listRuns(page, { ...bounded, seenBy, now });
-  const unwritten = unwrittenUses(broker, runs, seenBy);
-  return runs.map((run) => ({ ...run, lastUsedAt: later(run.lastUsedAt, unwritten.get(run.id)) }));
+  const { found, searchedTo } = broker.readers.listRuns(page, { ...bounded, seenBy, now });
+  const unwritten = unwrittenUses(broker, found, seenBy);
+  const runs = found.map((run) => ({
+    ...run,
+    lastUsedAt: later(run.lastUsedAt, unwritten.get(run.id)),
+  }));
+  return { found: runs, searchedTo };
 }
 
 /** The last use of each run that the store may not know of yet. */

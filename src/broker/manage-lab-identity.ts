@@ -17,7 +17,7 @@ export async function setLabIdentity(
   labId: string,
   { issuer, jwks, jwksUrl }: IdentityInput,
 ): Promise<Lab> {
-  const usable = jwks && [...(await readKeySet(jwks)).values()];
+  const usable = jwks && (await readKeySet(jwks));
   return broker.store.write('setLabIdentity', {
     by: by(broker, actorId),
     labId,

@@ -3,7 +3,11 @@ import { reachOf, type Action } from '../core/authority.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import { mintId } from '../lib/ids.ts';
-import { MOST_KEY_ENTRIES, type RetiredKey } from '../store/operations/signing-keys.ts';
+import {
+  MOST_KEY_ENTRIES,
+  type NewKey,
+  type RetiredKey,
+} from '../store/operations/signing-keys.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { recordDenial } from './deny-action.ts';
@@ -20,6 +24,8 @@ const START_DEADLINE_MS = 60_000;
  */
 export async function openSigningKeys(broker: Broker): Promise<void> {
   const { store, readers, signingKeys, clock, log } = broker;
+  for (const file of signingKeys.removeParts())
+    log.warn({ file }, 'removed what a crash left of a key file in the making');
   const records = readers.listSigningKeys();
   for (const record of records) signingKeys.apply(record);
   const isHeld = new Set(signingKeys.held.map(({ kid }) => kid));
@@ -62,7 +68,8 @@ export async function advanceSigningKeys(broker: Broker): Promise<void> {
  * Has a new key take over, after it was published for as long as clients keep the published keys; or at once.
  *
  * @returns the key that signs from now on, or from its `activatesAt` on
- * @throws RefusedError when a new key waits already, unless it is to take over at once
+ * @throws RefusedError when a new key waits already, unless it is to take over at once; when one is needed
+ *   and cannot be written
  */
 export async function rotateSigningKeys(
   broker: Broker,
@@ -86,6 +93,8 @@ export async function rotateSigningKeys(
 /**
  * Retires a key at once. When it returns, its tokens have ended, their live streams are cut, and another key
  * signs.
+ *
+ * @throws RefusedError when another key would be needed and cannot be written, and whatever else forbids it
  */
 export async function retireSigningKey(
   broker: Broker,
@@ -137,14 +146,17 @@ async function mustBeAllowed(
   throw new RefusedError(reach);
 }
 
-/** Runs an operation that may put a new key to use, and removes the key where it did not. */
+/**
+ * Runs an operation that may put a new key to use, and removes the key where it did not. Where none can be
+ * written, it runs without: only the transaction knows whether it needs one.
+ */
 async function withNewKey<R>(
   broker: Broker,
-  write: (key: { kid: string; x: string }) => Promise<R>,
+  write: (key: NewKey | undefined) => Promise<R>,
 ): Promise<R> {
   const { signingKeys } = broker;
   // On disk first: a crash after the commit must find what signs from then on.
-  const key = signingKeys.make();
+  const key = makeKey(broker);
   let mayCommitYet = false;
   try {
     return await write(key);
@@ -153,20 +165,29 @@ async function withNewKey<R>(
     throw error;
   } finally {
     // What the operation did is in the ring by now.
-    if (!mayCommitYet) signingKeys.discardUnused(key.kid);
+    if (key && !mayCommitYet) signingKeys.discardUnused(key.kid);
     removeSpentKeys(broker);
+  }
+}
+
+function makeKey({ signingKeys, log }: Broker): NewKey | undefined {
+  try {
+    return signingKeys.make();
+  } catch (error) {
+    log.error({ err: String(error) }, 'no token key can be written to the folder of keys');
+    return undefined;
   }
 }
 
 /** Nobody uses such a key whether its file can be removed or not, so that is not a reason to fail. */
 function removeSpentKeys({ signingKeys, log }: Broker): void {
-  try {
-    for (const kid of signingKeys.removeSpent())
-      log.info({ kid }, 'removed the private half of a token key that is no longer used');
-  } catch (error) {
+  const { removed, failed } = signingKeys.removeSpent();
+  for (const kid of removed)
+    log.info({ kid }, 'removed the private half of a token key that is no longer used');
+  for (const { kid, why } of failed) {
     log.error(
-      { err: String(error) },
-      'the private half of a token key that is no longer used could not be removed: remove it',
+      { kid, err: why },
+      'the private half of a token key that is no longer used cannot be removed, which is tried again: remove it',
     );
   }
 }

@@ -15,6 +15,8 @@ export class Policy {
   /** In force, oldest first. Replaced at every change, so that whoever holds it has a whole state. */
   #orders: readonly Order[];
   readonly #tokens = new Map<string, LiveToken>();
+  /** Ids of tokens by person; what is over leaves when somebody counts, or with the token itself. */
+  readonly #tokensOf = new Map<string, Set<string>>();
   /** Lab ids by the issuer that a lab is registered with. */
   readonly #issuers = new Map<string, string>();
   /** Person ids by what their lab calls them. */
@@ -26,7 +28,7 @@ export class Policy {
     for (const person of records.people) this.#setPerson(person);
     for (const grant of records.grants) this.#grants.set(grant.id, grant);
     this.#orders = records.ordersInForce;
-    for (const token of records.liveTokens) this.#tokens.set(token.id, token);
+    for (const token of records.liveTokens) this.#setToken(token);
     this.#epoch = epoch;
   }
 
@@ -52,7 +54,10 @@ export class Policy {
           if (change.value.liftedAt === null) this.#orders = [...this.#orders, change.value];
           break;
         case 'token':
-          this.#tokens.set(change.value.id, change.value);
+          this.#setToken(change.value);
+          break;
+        case 'tokens_ended':
+          this.#endTokens(change.ids, change.at);
           break;
         case 'key':
           // The key ring's.
@@ -104,6 +109,32 @@ export class Policy {
     return this.#orders;
   }
 
+  /** How many tokens of a person are live, of either audience. */
+  liveTokensOf(personId: string, now: number): number {
+    const ids = this.#tokensOf.get(personId);
+    if (!ids) return 0;
+    for (const id of ids) {
+      const token = this.#tokens.get(id);
+      if (!token || token.expiresAt <= now || token.revokedAt !== null) ids.delete(id);
+    }
+    if (ids.size === 0) this.#tokensOf.delete(personId);
+    return ids.size;
+  }
+
+  #setToken(token: LiveToken): void {
+    this.#tokens.set(token.id, token);
+    const ids = this.#tokensOf.get(token.personId);
+    if (ids) ids.add(token.id);
+    else this.#tokensOf.set(token.personId, new Set([token.id]));
+  }
+
+  #endTokens(ids: string[], at: number): void {
+    for (const id of ids) {
+      const token = this.#tokens.get(id);
+      if (token) this.#tokens.set(id, { ...token, revokedAt: at });
+    }
+  }
+
   #setLab(lab: Lab): void {
     const before = this.#labs.get(lab.id)?.identity?.issuer;
     if (before !== undefined && this.#issuers.get(before) === lab.id) this.#issuers.delete(before);
@@ -121,8 +152,13 @@ export class Policy {
 
   /** Forgets tokens that expired before a moment: no stream that began with one can be running any more. */
   forgetTokensExpiredBefore(moment: number): void {
-    for (const token of this.#tokens.values())
-      if (token.expiresAt < moment) this.#tokens.delete(token.id);
+    for (const token of this.#tokens.values()) {
+      if (token.expiresAt >= moment) continue;
+      this.#tokens.delete(token.id);
+      const ids = this.#tokensOf.get(token.personId);
+      ids?.delete(token.id);
+      if (ids?.size === 0) this.#tokensOf.delete(token.personId);
+    }
   }
 }
 

@@ -10,8 +10,12 @@ export async function revokeToken(
   broker: Broker,
   actorId: string,
   tokenId: string,
-): Promise<{ revokedAt: number }> {
-  return broker.store.write('revokeToken', { by: by(broker, actorId), tokenId });
+): Promise<{ revokedAt: number; cut: number }> {
+  const who = by(broker, actorId);
+  const { revokedAt } = await broker.store.write('revokeToken', { by: who, tokenId });
+  // One that had ended before has cut what it could then.
+  const cut = revokedAt === who.at ? broker.live.cutsWith([tokenId]).length : 0;
+  return { revokedAt, cut };
 }
 
 /**

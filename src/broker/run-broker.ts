@@ -1,5 +1,6 @@
 /** What the broker does when it starts and stops, and says so in the log. */
 import type { EntryKind, Json } from '../core/audit/entry.ts';
+import { octetsOf } from '../core/base64url.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
 
@@ -22,6 +23,20 @@ export async function recoverFromCrash({ store, clock, log }: Broker): Promise<v
   if (recovered === 0) return;
   log.warn({ recovered }, 'requests were in flight when the broker died; their outcome is unknown');
   await recordSystemEntry({ store, clock }, 'system.recovered', { requests: recovered });
+}
+
+/**
+ * Says which keys of people older versions registered in a form that is refused now: whoever holds such a key
+ * could register it once more, under another kid.
+ */
+export function warnOfStrayBits({ readers, log }: Broker): void {
+  for (const { kid, personId, x } of readers.listPersonKeys()) {
+    if (octetsOf(x)) continue;
+    log.warn(
+      { kid, personId },
+      'this key of a person was registered with stray bits at its end, so that the same key could be registered under another kid, too: have them replace it ("sallyport person replace-key")',
+    );
+  }
 }
 
 /** Records that the broker started or stopped, and with which endpoints. */

@@ -2,16 +2,25 @@
 import { grantStanding, type Standing } from '../core/access.ts';
 import { budgetsLeft } from '../core/budgets-left.ts';
 import { refuse } from '../core/denials.ts';
-import { rosterOf, type Grant } from '../core/grants.ts';
+import { rosterOf, type Grant, type RosterPlace } from '../core/grants.ts';
 import { isWithin } from '../core/authority.ts';
 import { NOTHING_CHARGED, type Budgets, type Charged } from '../core/limits.ts';
 import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
 import { mayRead, within } from './reach.ts';
+import { withState } from './show-invitations.ts';
+
+/** Somebody on the roster; of those who were removed, nothing passes any more. */
+interface ShownPlace extends RosterPlace {
+  removed: boolean;
+}
 
 export interface ShownGrant {
   grant: Grant;
   standing: Standing;
+  roster: ShownPlace[];
+  /** Of the roster's cap; null: there is none, and nobody is invited. */
+  places: { taken: number; invited: number } | null;
 }
 
 export function showGrant(broker: Broker, actorId: string, grantId: string): ShownGrant {
@@ -33,9 +42,29 @@ export function listGrants(
   return grants.map((grant) => withStanding(broker, grant));
 }
 
-/** The grant with its status at this moment. */
+/** The grant with its status and its roster at this moment. */
 export function withStanding(broker: Broker, grant: Grant): ShownGrant {
-  return { grant, standing: grantStanding(grant, broker.policy.orders, broker.clock()) };
+  const { policy, clock } = broker;
+  const now = clock();
+  const roster = rosterOf(grant).map((place) => {
+    const person = policy.person(place.personId);
+    return { ...place, removed: typeof person?.removedAt === 'number' };
+  });
+  const places =
+    grant.spec.maxPeople === undefined
+      ? null
+      : {
+          taken: roster.filter((place) => place.until > now && !place.removed).length,
+          invited: countInvited(broker, grant.id),
+        };
+  return { grant, standing: grantStanding(grant, policy.orders, now), roster, places };
+}
+
+/** How many invitations onto a grant are open. */
+function countInvited(broker: Broker, grantId: string): number {
+  return broker.readers
+    .openInvitationsOnto(grantId, broker.clock())
+    .filter((invitation) => withState(broker, invitation).state === 'open').length;
 }
 
 /** What one scope, a grant or a person under it, has used and has left. */

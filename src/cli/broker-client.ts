@@ -145,14 +145,15 @@ export class BrokerClient {
   }
 
   async #askForToken(access: object | undefined, proofs?: DpopProofs): Promise<TokenAnswer> {
-    const url = `${this.url}/oauth/token`;
+    const path = '/oauth/token';
+    const url = `${this.url}${path}`;
     const form = new URLSearchParams(await this.#credential.tokenForm(this.#around.clock));
     if (access !== undefined) form.set('authorization_details', JSON.stringify([access]));
     const init: RequestInit = { method: 'POST', body: form };
-    if (proofs) init.headers = { dpop: await proofs.prove('token endpoint', 'POST', url) };
+    if (proofs) init.headers = { dpop: await proofs.prove('token endpoint', 'POST', path) };
     const response = await this.#send(url, init);
     proofs?.heard('token endpoint', response.headers.get('dpop-nonce'));
-    if (!response.ok) throw await errorOf(url, response);
+    if (!response.ok) throw this.#credential.explain(await errorOf(url, response));
     return jsonOf(response, tokenAnswerSchema);
   }
 

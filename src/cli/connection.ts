@@ -3,6 +3,7 @@ import { loadKeyFile } from '../lib/key-file.ts';
 import { idSchema } from '../core/ids.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { BrokerClient } from './broker-client.ts';
+import { sallyport } from './command-line.ts';
 import { vouchedFor } from './credential.ts';
 import { fetchIssuer } from './issuer.ts';
 import { wrongUsage } from './problems.ts';
@@ -18,24 +19,12 @@ export interface ConnectionOptions {
   key?: string;
 }
 
-/** The same where `--person` names somebody else, and `--as` who calls. */
-export interface ConnectionAsOptions extends Omit<ConnectionOptions, 'person'> {
-  as?: string;
-}
-
-/** What says who calls, out of the options of a command where `--person` names somebody else. */
-export function callerOf({ as, profile, url, key }: ConnectionAsOptions): ConnectionOptions {
-  return { profile, url, key, person: as };
-}
-
 /** Opens a connection. The key file is read here, and the issuer where no profile knows it. @throws CliError */
 export async function connect(
   around: Surroundings,
   options: ConnectionOptions,
-  personFlag: 'person' | 'as' = 'person',
 ): Promise<BrokerClient> {
-  const flags = { url: '--url', person: `--${personFlag}`, key: '--key' };
-  const known = fromProfile(around, options, flags) ?? fromParts(around, options, flags);
+  const known = fromProfile(around, options) ?? fromParts(around, options);
   if ('via' in known) return connectVia(around, known, known.via);
   const key = loadKeyFile(known.key);
   const issuer = known.issuer ?? (await fetchIssuer(known.url));
@@ -53,7 +42,7 @@ export function connectVia(
   broker: { url: string; issuer: string; person: string },
   via: string,
 ): BrokerClient {
-  const own = profileNamed(readProfiles(around.env), via);
+  const own = profileNamed(around.env, readProfiles(around.env), via);
   if (!('key' in own))
     throw wrongUsage(
       `The profile "${via}" goes by the word of another broker itself. Name one with a key, at the broker of your own lab.`,
@@ -62,7 +51,7 @@ export function connectVia(
   const credential = vouchedFor(async () => {
     const body = { audience: broker.issuer };
     return (await home.post('/assertions', assertionSchema, body)).assertion;
-  });
+  }, broker.url);
   return new BrokerClient(around, { ...broker, credential });
 }
 
@@ -76,9 +65,6 @@ export function urlOf(
   return given === undefined ? chosenProfile(env, profile).url : brokerUrl(given);
 }
 
-/** What the options are called in this command. */
-type Flags = Record<(typeof PARTS)[number]['name'], string>;
-
 interface Parts {
   url: string;
   /** Absent where nobody has asked the broker for it yet. */
@@ -87,15 +73,11 @@ interface Parts {
   key: string;
 }
 
-function fromProfile(
-  { env }: Surroundings,
-  options: ConnectionOptions,
-  flags: Flags,
-): Profile | undefined {
+function fromProfile({ env }: Surroundings, options: ConnectionOptions): Profile | undefined {
   const parts = PARTS.filter(({ name }) => options[name] !== undefined);
   if (options.profile === undefined) {
     if (parts.length > 0 || PARTS.some(({ variable }) => env[variable])) return undefined;
-  } else if (parts.length > 0) throw excluded(parts.map(({ name }) => flags[name]));
+  } else if (parts.length > 0) throw excluded(parts.map(({ name }) => `--${name}`));
   return chosenProfile(env, options.profile);
 }
 
@@ -103,17 +85,22 @@ function fromProfile(
 function chosenProfile(env: Surroundings['env'], name: string | undefined): Profile {
   const profiles = readProfiles(env);
   const chosen = name === undefined ? profiles.default : profileName(name);
-  if (chosen !== null) return profileNamed(profiles, chosen);
+  if (chosen !== null) return profileNamed(env, profiles, chosen);
   const names = Object.keys(profiles.profiles);
   throw wrongUsage(
     names.length === 0
-      ? 'No broker is known yet. Log in with "sallyport login --url URL --person ID --key FILE".'
+      ? `No broker is known yet. Log in with "${sallyport(env)} login --url URL --person ID --key FILE".`
       : `No profile is the default. Choose one with --profile: ${names.join(', ')}.`,
   );
 }
 
+/** Where somebody names whom a command is about by the option that says who calls. */
+const NOT_OF = ' --person says who you are; a command about somebody else takes --of.';
+
 const excluded = (flags: string[]) =>
-  wrongUsage(`--profile and ${flags.join(', ')} exclude each other: give one or the other.`);
+  wrongUsage(
+    `--profile and ${flags.join(', ')} exclude each other: give one or the other.${flags.includes('--person') ? NOT_OF : ''}`,
+  );
 
 const PARTS = [
   { name: 'url', variable: 'SALLYPORT_URL' },
@@ -121,14 +108,14 @@ const PARTS = [
   { name: 'key', variable: 'SALLYPORT_KEY' },
 ] as const;
 
-function fromParts(around: Surroundings, options: ConnectionOptions, flags: Flags): Parts {
+function fromParts(around: Surroundings, options: ConnectionOptions): Parts {
   const value = ({ name, variable }: (typeof PARTS)[number]): string | undefined =>
     options[name] ?? (around.env[variable] || undefined);
   const missing = PARTS.filter((part) => value(part) === undefined);
   const [url, person, key] = PARTS.map(value);
   if (url === undefined || person === undefined || key === undefined) {
     throw wrongUsage(
-      `Without a profile it takes url, person and key; missing: ${missing.map(({ name, variable }) => `${flags[name]} (or ${variable})`).join(', ')}.`,
+      `Without a profile it takes url, person and key; missing: ${missing.map(({ name, variable }) => `--${name} (or ${variable})`).join(', ')}.${options.person === undefined ? '' : NOT_OF}`,
     );
   }
   return { url: brokerUrl(url), person: personId(person), key, ...issuerFrom(around.env) };

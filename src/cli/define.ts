@@ -31,17 +31,12 @@ export function defineCommand(parent: Command, usage: string, help: CommandHelp)
 }
 
 /**
- * Adds a command that talks to a broker.
- *
- * @param personFlag `as` for commands where `--person` names somebody else
+ * Adds a command that talks to a broker. In all of them `--person` says who calls, and `--of` whom it is
+ * about.
  */
-export function defineBrokerCommand(
-  parent: Command,
-  usage: string,
-  help: CommandHelp,
-  personFlag: 'person' | 'as' = 'person',
-): Command {
-  return withJson(withConnection(defineCommand(parent, usage, help), personFlag));
+export function defineBrokerCommand(parent: Command, usage: string, help: CommandHelp): Command {
+  // The group of the first option stands first.
+  return withConnection(withJson(defineCommand(parent, usage, help)));
 }
 
 /** Adds a group of commands. */
@@ -60,11 +55,11 @@ export function withJson(command: Command): Command {
 /** In a group of their own, after the options that are the command's. */
 const CONNECTION_HEADING = 'Which broker, and as whom:';
 
-function withConnection(command: Command, personFlag: string): Command {
+function withConnection(command: Command): Command {
   const options: [string, string][] = [
-    ['--profile <name>', 'use this profile of "sallyport login" instead of the last one'],
+    ['--profile <name>', 'use this profile of "login" instead of the last one'],
     ['--url <url>', 'without a profile: the broker (or SALLYPORT_URL)'],
-    [`--${personFlag} <id>`, 'without a profile: who you are (or SALLYPORT_PERSON)'],
+    ['--person <id>', 'without a profile: who you are (or SALLYPORT_PERSON)'],
     ['--key <file>', 'without a profile: your private key (or SALLYPORT_KEY)'],
   ];
   for (const [flags, text] of options)

@@ -147,12 +147,14 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
 function mayHaveArrived({ method = 'GET' }: RequestInit, error: unknown): boolean {
   if (method === 'GET') return false;
   const { code = '' } = causeOf(error);
-  return !NEVER_SENT.has(code) && !/CERT|SIGNATURE/.test(code);
+  return !NEVER_SENT.has(code) && !/CERT|SIGNATURE|SSL/.test(code);
 }
 
 function causeOf(error: unknown): NodeJS.ErrnoException {
   return (error instanceof Error && error.cause ? error.cause : error) as NodeJS.ErrnoException;
 }
+
+const NO_TLS = 'what listens there is not encrypted (http, not https)';
 
 /** Why a connection failed, in words. `fetch` itself says only that it failed. */
 function whyNot(error: unknown): string {
@@ -171,6 +173,8 @@ function whyNot(error: unknown): string {
     SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by nobody this machine trusts',
     UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by nobody this machine trusts',
     CERT_HAS_EXPIRED: 'its certificate has expired',
+    ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
+    ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
   };
   return (code !== undefined && words[code]) || code || oneLine(message);
 }

@@ -15,7 +15,6 @@ export const invitationSchema = z.looseObject({
   expiresAt: time,
   joinedAs: z.string().nullable(),
 });
-export type Invitation = z.infer<typeof invitationSchema>;
 
 /** An invitation just made: the one time that its link is shown. */
 export const newInvitationSchema = invitationSchema.extend({ link: z.string() });

@@ -11,13 +11,8 @@ export interface ListOptions extends BrokerOptions {
 }
 
 /** Adds a command that lists things. */
-export function defineListCommand(
-  parent: Command,
-  usage: string,
-  help: CommandHelp,
-  personFlag?: 'as',
-): Command {
-  return defineBrokerCommand(parent, usage, help, personFlag).option(
+export function defineListCommand(parent: Command, usage: string, help: CommandHelp): Command {
+  return defineBrokerCommand(parent, usage, help).option(
     '--limit <n>',
     'show so many at most',
     wholeNumber(1),

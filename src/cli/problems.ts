@@ -4,7 +4,7 @@ import { EXIT, type ExitCode } from './exit-codes.ts';
 /** Ends a command with a sentence on standard error. */
 export class CliError extends Error {
   override readonly name = 'CliError';
-  readonly exitCode: number;
+  readonly exitCode: ExitCode;
 
   constructor(message: string, exitCode: ExitCode, cause?: unknown) {
     super(message, { cause });

@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { idSchema } from '../core/ids.ts';
+import { sallyport } from './command-line.ts';
 import { fileTrouble, wrongUsage } from './problems.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -30,6 +31,8 @@ const profileSchema = z.union([
     ...brokerShape,
     /** Absolute path of the key file. */
     key: z.string().min(1),
+    /** The kid of the key before, as long as it is not known to be removed. */
+    replaces: z.string().min(1).optional(),
   }),
   z.strictObject({
     ...brokerShape,
@@ -69,12 +72,12 @@ export function readProfiles(env: Env): Profiles {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { default: null, profiles: {} };
     throw wrongUsage(`Cannot read the profiles in ${path}: ${fileTrouble(error)}.`, error);
   }
-  refuseOthersWriting(path);
+  refuseOthersWriting(env, path);
   try {
     return profilesSchema.parse(JSON.parse(text));
   } catch (error) {
     throw wrongUsage(
-      `The profiles in ${path} are damaged. Remove the file and log in again with "sallyport login".`,
+      `The profiles in ${path} are damaged. Remove the file and log in again with "${sallyport(env)} login".`,
       error,
     );
   }
@@ -95,7 +98,7 @@ export function replaceProfile(env: Env, name: string, profile: Profile): void {
 /** Forgets a profile; when it was the default, there is none until the next login. @throws CliError */
 export function forgetProfile(env: Env, name: string): void {
   const known = readProfiles(env);
-  profileNamed(known, name);
+  profileNamed(env, known, name);
   const profiles = Object.fromEntries(
     Object.entries(known.profiles).filter(([other]) => other !== name),
   );
@@ -103,13 +106,13 @@ export function forgetProfile(env: Env, name: string): void {
 }
 
 /** The profile of that name. @throws CliError */
-export function profileNamed({ profiles }: Profiles, name: string): Profile {
+export function profileNamed(env: Env, { profiles }: Profiles, name: string): Profile {
   const profile = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
   if (profile) return profile;
   const names = Object.keys(profiles);
   throw wrongUsage(
     names.length === 0
-      ? `There is no profile "${name}". Make it with "sallyport login --profile ${name}".`
+      ? `There is no profile "${name}". Make it with "${sallyport(env)} login --profile ${name}".`
       : `There is no profile "${name}". There are: ${names.join(', ')}.`,
   );
 }
@@ -136,11 +139,11 @@ function writeProfiles(env: Env, profiles: Profiles): void {
   }
 }
 
-function refuseOthersWriting(path: string): void {
+function refuseOthersWriting(env: Env, path: string): void {
   for (const place of [dirname(path), path]) {
     if ((statSync(place).mode & OTHERS_WRITE) !== 0) {
       throw wrongUsage(
-        `Others than you can write to ${place}, and could send you to another broker. Run "chmod go-w ${place}", and check the profiles with "sallyport login --list".`,
+        `Others than you can write to ${place}, and could send you to another broker. Run "chmod go-w ${place}", and check the profiles with "${sallyport(env)} login --list".`,
       );
     }
   }

@@ -1,13 +1,15 @@
 /** The command line: all commands that talk to a broker or check its evidence, and how they end. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { KeyFileError } from '../lib/key-file.ts';
 import { addAuditCommands } from './audit/commands.ts';
+import { asTyped, sallyport } from './command-line.ts';
 import { addConnect } from './connect/command.ts';
 import { usageExitCodeOf } from './define.ts';
 import { addEndpointCommands } from './endpoint/commands.ts';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
 import { addGrantCommands } from './grant/commands.ts';
 import { addKeysCommands } from './keys/commands.ts';
+import { addJoin } from './join/command.ts';
 import { addLabCommands } from './lab/commands.ts';
 import { addLogin } from './login.ts';
 import { addOrderCommands } from './order/commands.ts';
@@ -28,11 +30,13 @@ export function buildProgram(around: Surroundings = processSurroundings()): Comm
     .description('Inter-lab access grants: who may test which model, under what limits, on record.')
     .configureOutput({ writeOut: around.out, writeErr: around.err })
     .helpOption('-h, --help', 'show this help')
+    .configureHelp({ optionDescription: describe })
     .helpCommand(false)
     .addHelpText(
       'after',
-      `\nBegin with "sallyport person keygen" and "sallyport login". Every command has its own --help.\n\n${EXIT_CODES_HELP}\n"audit verify" has codes of its own: see its --help.`,
+      `\nBegin with "${sallyport(around.env)} join" and the link that you were sent. Every command has its own --help.\n\n${EXIT_CODES_HELP}\n"audit verify" has codes of its own: see its --help.`,
     );
+  addJoin(program, around);
   addLogin(program, around);
   addWhoami(program, around);
   addLabCommands(program, around);
@@ -48,13 +52,24 @@ export function buildProgram(around: Surroundings = processSurroundings()): Comm
   return program;
 }
 
+/** An option as `--help` explains it; what must be given is marked. */
+function describe(option: Option): string {
+  const text = new Help().optionDescription(option);
+  return option.mandatory ? `${text} (required)` : text;
+}
+
 /**
  * Runs a command line. Whatever goes wrong becomes one sentence on standard error, never a stack trace.
  *
  * @param argv as in `process.argv`: the command begins at the third
+ * @param env that of the process
  * @returns the exit code; never rejects
  */
-export async function run(program: Command, argv: readonly string[]): Promise<number> {
+export async function run(
+  program: Command,
+  argv: readonly string[],
+  env: Surroundings['env'],
+): Promise<number> {
   const output = program.configureOutput();
   everyCommand(program, (command) => {
     // Commander would print its errors itself and end the process.
@@ -68,7 +83,8 @@ export async function run(program: Command, argv: readonly string[]): Promise<nu
     return EXIT.ok;
   } catch (error) {
     const { sentence, exitCode } = asEnding(error);
-    if (sentence !== undefined) output.writeErr?.(`sallyport: ${manyLines(sentence)}\n`);
+    if (sentence !== undefined)
+      output.writeErr?.(`sallyport: ${manyLines(asTyped(env, sentence))}\n`);
     return exitCode;
   }
 }

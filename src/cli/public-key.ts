@@ -12,7 +12,7 @@ export function publicJwkOf(key: KeyObject): { kty: 'OKP'; crv: 'Ed25519'; x: st
 }
 
 /** The public half of an Ed25519 private key, as a JWK with its RFC 7638 thumbprint as `kid`. */
-export async function publicKeyOf(key: KeyObject): Promise<PublicKey> {
+export async function publicKeyOf(key: KeyObject): Promise<PublicKey & { kid: string }> {
   const jwk = publicJwkOf(key);
   return { ...jwk, kid: await calculateJwkThumbprint(jwk, 'sha256'), alg: 'EdDSA', use: 'sig' };
 }

@@ -1,4 +1,5 @@
 /** What commands see of the process that they run in. Handed to them, so that tests can set it. */
+import { text as textOf } from 'node:stream/consumers';
 import { systemClock, type Clock } from '../lib/clock.ts';
 
 export interface Surroundings {
@@ -12,6 +13,10 @@ export interface Surroundings {
   interactive: boolean;
   /** Asks a question that is answered with yes or no. Only when `interactive`. */
   confirm: (question: string) => Promise<boolean>;
+  /** Asks for a text that does not show while it is typed; empty when interrupted. Only when `interactive`. */
+  secret: (question: string) => Promise<string>;
+  /** Standard input, to its end. */
+  input: () => Promise<string>;
   /** How wide the terminal is that standard error goes to; undefined where it goes to none. */
   columns: () => number | undefined;
   /** Listens for a signal, which then does not end the process by itself. Returns how to stop listening. */
@@ -32,7 +37,10 @@ export function processSurroundings(): Surroundings {
     err: (text) => void process.stderr.write(text),
     interactive: process.stdin.isTTY && process.stderr.isTTY,
     confirm: askOnTerminal,
-    columns: () => (process.stderr.isTTY ? process.stderr.columns : undefined),
+    secret: secretFromTerminal,
+    input: () => textOf(process.stdin),
+    // Some terminals do not say, and give 0.
+    columns: () => (process.stderr.isTTY ? process.stderr.columns || 80 : undefined),
     onSignal: (signal, listener) => {
       process.on(signal, listener);
       return () => void process.off(signal, listener);
@@ -46,4 +54,10 @@ async function askOnTerminal(question: string): Promise<boolean> {
   const answer = await confirm({ message: question, initialValue: false, output: process.stderr });
   // An interruption is not a yes.
   return answer === true;
+}
+
+async function secretFromTerminal(question: string): Promise<string> {
+  const { password } = await import('@clack/prompts');
+  const answer = await password({ message: question, output: process.stderr });
+  return typeof answer === 'string' ? answer : '';
 }

@@ -21,7 +21,7 @@ export const labSchema = z.looseObject({
       kids: names.nullable(),
       setAt: time,
     })
-    .nullable(),
+    .nullish(),
 });
 export type Lab = z.infer<typeof labSchema>;
 
@@ -31,7 +31,7 @@ export const personSchema = z.looseObject({
   name: z.string(),
   roles: names,
   attributes: z.record(z.string(), z.string()),
-  subject: z.string().nullable(),
+  subject: z.string().nullish(),
   keys: z.array(z.looseObject({ kid: z.string(), addedAt: time })),
   createdAt: time,
   removedAt: maybeTime,
@@ -95,6 +95,9 @@ export const grantSchema = z.looseObject({
   acceptedForLabBy: z.string().nullish(),
   joiners: z.array(z.looseObject({ personId: z.string(), until: maybeTime })),
   leavers: names,
+  roster: z.array(z.looseObject({ personId: z.string(), until: maybeTime, removed: z.boolean() })),
+  /** Places of the roster that are taken, and those that open invitations hold. */
+  places: z.looseObject({ taken: z.number(), invited: z.number() }).nullish(),
   createdAt: time,
   updatedAt: time,
 });
@@ -169,6 +172,10 @@ export const tokenSchema = z.looseObject({
   bound: z.string().nullable(),
 });
 
+/** A token of the gateway is for a grant; one of the control API for whatever its person may do. */
+export const isOfGateway = ({ grantId }: z.infer<typeof tokenSchema>): boolean =>
+  typeof grantId === 'string';
+
 export const runSchema = z.looseObject({
   id: z.string(),
   grantId: z.string(),
@@ -182,7 +189,12 @@ export const runSchema = z.looseObject({
 });
 
 /** How many live tokens ended, and how many running requests were cut. */
-export const endedSchema = z.looseObject({ ended: z.number(), cut: z.number() });
+const endedSchema = z.looseObject({ ended: z.number(), cut: z.number() });
+
+export const tokensRevokedSchema = endedSchema.extend({
+  /** Set when there was nothing to end. */
+  warning: z.string().nullable(),
+});
 
 /** Null: the run goes on, and only the caller's own tokens of it ended. */
 export const runEndedSchema = endedSchema.extend({ endedAt: time.nullable() });
@@ -211,7 +223,7 @@ export const retiredKeySchema = z.looseObject({
   tokensEnded: z.number(),
 });
 
-export const revokedSchema = z.looseObject({ revokedAt: time });
+export const revokedSchema = z.looseObject({ revokedAt: time, cut: z.number() });
 
 export const entrySchema = z.looseObject({
   index: z.number(),

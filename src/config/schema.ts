@@ -54,7 +54,14 @@ const gatewaySchema = z.strictObject({
   requestSeconds: seconds(1, 86_400, 900),
 });
 
+const failuresSchema = z.strictObject({
+  longestHoldSeconds: z.number().min(0).max(30).default(4),
+  perAddressPerMinute: z.int().min(1).max(1_000_000).default(1_200),
+});
+
 const tokensSchema = z.strictObject({
+  failures: failuresSchema.prefault({}),
+  livePerPerson: z.int().min(1).max(1_000_000).default(1_000),
   controlLifetimeSeconds: z.int().min(60).max(3600).default(600),
   keyOverlapSeconds: z.int().min(120).max(604_800).default(600),
 });

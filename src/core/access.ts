@@ -4,7 +4,7 @@
  */
 import { refusal, type Refusal } from './denials.ts';
 import { grantedModels, openApprovals, rosterOf, type Grant } from './grants.ts';
-import { scopeOf, type Narrowing } from './narrowing.ts';
+import { scopeOf, type Narrowing, type Scope } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
 import { refusalByOrders, type Order } from './orders.ts';
 import type { Lab, Person } from './people.ts';
@@ -69,6 +69,14 @@ function whyNotActive(
   }
 }
 
+/** Why nobody will ever do anything under a grant again, or null while somebody may. */
+export function refusalOfEndedGrant(grant: Grant, now: number): Refusal | null {
+  const { status, refusal: why } = grantStanding(grant, [], now);
+  return OVER.has(status) ? why : null;
+}
+
+const OVER: ReadonlySet<GrantStatus> = new Set(['rejected', 'revoked', 'closed', 'expired']);
+
 /** An order on the grant stops it, and so do orders that between them stop every model it covers. */
 function stoppedAsAWhole(grant: Grant, orders: readonly Order[]): Refusal | null {
   const subject = { grantId: grant.id, labId: grant.spec.lab };
@@ -89,6 +97,8 @@ export interface IssueFacts {
   purpose: Purpose;
   /** Whether the token is, or is to be, bound to a key that the client proves to hold. */
   bound: boolean;
+  /** What the token gives up of the grant. */
+  narrowing: Narrowing | null;
   /** Those in force. A list, not an iterator: a decision looks through it more than once. */
   orders: readonly Order[];
 }
@@ -96,8 +106,6 @@ export interface IssueFacts {
 /** Facts about one request. `model` and `endpoint` are absent for operations that name none. */
 export interface AccessFacts extends IssueFacts {
   operation: Operation;
-  /** What the token gave up of the grant. */
-  narrowing: Narrowing | null;
   endpoint?: string | undefined;
   model?: string | undefined;
   /** The address the request came from. */
@@ -128,7 +136,10 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
     return denied(
       refusal('person_not_on_grant', 'Your place on the roster of this grant has ended.'),
     );
-  if (!grant.acceptedBy.includes(person.id)) return denied(refusal('terms_not_accepted'));
+  if (!grant.acceptedBy.includes(person.id)) {
+    const accept = `Accept the terms of the grant first: "sallyport grant accept ${grant.id}".`;
+    return denied(refusal('terms_not_accepted', accept));
+  }
   if (
     !grant.spec.purposes.allowed.includes(purpose) ||
     grant.spec.purposes.excluded.includes(purpose)
@@ -147,7 +158,36 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
   });
   if (stopped) return denied(stopped);
   if (grant.spec.binding === 'dpop' && !facts.bound) return denied(refusal('dpop_required'));
+  // Of the whole grant, its standing has said so already.
+  if (facts.narrowing?.models) {
+    const inForce = modelsInForce({ ...facts, grant });
+    if (inForce.models.length === 0) return denied(inForce.stopped ?? refusal('model_not_granted'));
+  }
   return { allowed: true, until: Math.min(Date.parse(grant.spec.window.until), place.until) };
+}
+
+/**
+ * The models that a token gives access to at this moment: what grant and token cover, less what orders
+ * stop. `stopped` is why the first of those that orders stop is.
+ */
+export function modelsInForce({
+  grant,
+  lab,
+  person,
+  narrowing,
+  orders,
+}: Omit<IssueFacts, 'grant'> & { grant: Grant }): { models: string[]; stopped: Refusal | null } {
+  let stopped: Refusal | null = null;
+  const subject = { grantId: grant.id, labId: lab.id, personId: person.id };
+  const models = scopeOf(grant.spec, narrowing)
+    .endpoints.flatMap(({ endpoint, models: names }) => names.map((model) => ({ endpoint, model })))
+    .filter((one) => {
+      const why = refusalByOrders(orders, { ...subject, ...one });
+      stopped ??= why;
+      return why === null;
+    })
+    .map(({ model }) => model);
+  return { models, stopped };
 }
 
 /**
@@ -175,10 +215,11 @@ export function decideAccess(facts: AccessFacts, now: number): Decision {
   }
   if (facts.model !== undefined) {
     const { endpoint, model } = facts;
-    if (
-      !scope.endpoints.some((entry) => entry.endpoint === endpoint && entry.models.includes(model))
-    ) {
-      return denied(refusal('model_not_granted'));
+    const covers = ({ endpoints }: Scope): boolean =>
+      endpoints.some((entry) => entry.endpoint === endpoint && entry.models.includes(model));
+    if (!covers(scope)) {
+      const why = covers(spec) ? 'The token does not cover this model.' : undefined;
+      return denied(refusal('model_not_granted', why));
     }
     const stopped = refusalByOrders(facts.orders, {
       grantId: (facts.grant as Grant).id,

@@ -53,6 +53,11 @@ export const AUTHORITY = {
   'person.read': EVERYONE,
   'person.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
   'person.invite': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'person.withdraw_invitation': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'partner.lead': 'lab',
+  },
   'person.remove': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
   // Nobody adds a key to somebody else: they could then speak as them, and be two people.
   'person.add_key': ONESELF,
@@ -107,11 +112,30 @@ export function reachOf(member: Member, action: Action): Reach | Refusal {
     if (reach && (!widest || BREADTH[reach] > BREADTH[widest])) widest = reach;
   }
   if (widest) return widest;
-  const able = Object.keys(rule).map((key) => key.replace('.', ' '));
+  const yours = member.person.roles.length === 1 ? 'Your role does' : 'Your roles do';
   return refusal(
     'role_required',
-    `Your role does not allow "${action}". It takes: ${able.join(', ')}.`,
+    `${yours} not allow this. It asks for the role ${rolesOf(rule)}.`,
   );
+}
+
+const LABS: Record<LabKind, string> = {
+  host: 'the host lab',
+  partner: 'the partner lab',
+  auditor: 'an auditor lab',
+};
+
+/** The roles that a rule names, in words. */
+function rolesOf(rule: Rule): string {
+  const keys = Object.keys(rule) as (keyof Rule)[];
+  return (Object.keys(LABS) as LabKind[])
+    .flatMap((kind) => {
+      const roles = keys
+        .filter((key) => key.startsWith(`${kind}.`))
+        .map((key) => key.slice(kind.length + 1));
+      return roles.length === 0 ? [] : `${roles.join(' or ')} of ${LABS[kind]}`;
+    })
+    .join(', or ');
 }
 
 /** Whether something that belongs to a lab and perhaps a person lies within a member's reach. */

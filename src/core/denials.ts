@@ -47,8 +47,8 @@ export const DENIALS = {
     'Send an access token as "Authorization: Bearer …" or as "x-api-key".',
   ),
   conflicting_credentials: no(
-    401,
-    'authentication_error',
+    400,
+    'invalid_request_error',
     'Two different credentials were sent. Send one.',
   ),
   invalid_token: no(
@@ -96,6 +96,11 @@ export const DENIALS = {
     401,
     'authentication_error',
     'This access is bound to a key. Prove possession with DPoP: "sallyport connect" does it for any SDK.',
+  ),
+  too_many_tokens: later(
+    429,
+    'rate_limit_error',
+    'This person has as many live tokens as one may have. Hand some back ("sallyport token revoke"), or wait until they have expired.',
   ),
   too_many_failures: later(
     429,

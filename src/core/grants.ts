@@ -160,15 +160,19 @@ export interface RosterPlace {
   until: number;
 }
 
-/** Everybody who may use a grant: those its text names and those who joined, less those who left. */
+/**
+ * Everybody who may use a grant: those its text names and those who joined, less those who left. Each has
+ * one place; whoever is there twice has it until the earlier of the two ends.
+ */
 export function rosterOf(grant: Pick<Grant, 'spec' | 'joiners' | 'leavers'>): RosterPlace[] {
-  return [
-    ...grant.spec.people.map(({ person, until }) => ({
-      personId: person,
-      until: until === undefined ? Infinity : Date.parse(until),
-    })),
-    ...grant.joiners.map(({ personId, until }) => ({ personId, until: until ?? Infinity })),
-  ].filter(({ personId }) => !grant.leavers.includes(personId));
+  const untilOf = new Map<string, number>();
+  const add = (personId: string, until: number): void =>
+    void untilOf.set(personId, Math.min(until, untilOf.get(personId) ?? Infinity));
+  for (const { person, until } of grant.spec.people)
+    add(person, until === undefined ? Infinity : Date.parse(until));
+  for (const { personId, until } of grant.joiners) add(personId, until ?? Infinity);
+  for (const personId of grant.leavers) untilOf.delete(personId);
+  return [...untilOf].map(([personId, until]) => ({ personId, until }));
 }
 
 /** The approvals that a grant needs: one of each, by two different people. */

@@ -1,8 +1,8 @@
 /** Invitations: who is asked to join which lab as what, and whether a link still opens anything. */
 import { timingSafeEqual } from 'node:crypto';
-import { grantStanding } from './access.ts';
+import { refusalOfEndedGrant } from './access.ts';
 import { isWithin, reachOf } from './authority.ts';
-import { refusal, type Refusal } from './denials.ts';
+import { refusal, type DenialCode, type Refusal } from './denials.ts';
 import { rosterOf, type Grant } from './grants.ts';
 import type { Member, Role } from './people.ts';
 
@@ -29,60 +29,96 @@ export interface Invitation {
   joinedAs: string | null;
   /** When it was used or withdrawn. */
   endedAt: number | null;
+  /** Why it was withdrawn, where nobody did but what it rests on came to an end. */
+  withdrawnBecause: WithdrawnBecause | null;
 }
+
+/** What takes an invitation with it: its sender leaves, or its grant ends. */
+export type WithdrawnBecause = Extract<
+  DenialCode,
+  | 'person_removed'
+  | 'access_handed_back'
+  | 'grant_not_active'
+  | 'grant_revoked'
+  | 'grant_closed'
+  | 'grant_expired'
+>;
 
 export type InvitationState = 'open' | 'joined' | 'withdrawn' | 'expired';
 
-/** How an invitation stands at a moment, in epoch milliseconds. */
-export function invitationState(
-  invitation: Pick<Invitation, 'joinedAs' | 'endedAt' | 'expiresAt'>,
+/** An invitation with what it rests on, as that is at a moment. */
+export interface InvitationFacts {
+  invitation: Invitation;
+  /** Whoever sent it. */
+  inviter: Member | undefined;
+  /** The grant that it names. */
+  grant: Grant | undefined;
+}
+
+export interface InvitationStanding {
+  state: InvitationState;
+  /** Why it opens nothing, or null when it is open. */
+  refusal: Refusal | null;
+}
+
+/**
+ * How an invitation stands at a moment. What is listed as open, what counts against a roster and what a link
+ * opens are all this function.
+ *
+ * @param now epoch milliseconds
+ */
+export function invitationStanding(
+  { invitation, inviter, grant }: InvitationFacts,
   now: number,
-): InvitationState {
-  if (invitation.joinedAs !== null) return 'joined';
-  if (invitation.endedAt !== null) return 'withdrawn';
-  return now < invitation.expiresAt ? 'open' : 'expired';
+): InvitationStanding {
+  const notValid = refusal('invitation_not_valid');
+  if (invitation.joinedAs !== null) return { state: 'joined', refusal: notValid };
+  if (invitation.endedAt !== null) {
+    const why = invitation.withdrawnBecause;
+    const because = why === null ? notValid : refusalOfWithdrawn(why, grant, now);
+    return { state: 'withdrawn', refusal: because };
+  }
+  if (now >= invitation.expiresAt) return { state: 'expired', refusal: notValid };
+  if (!mayInvite(inviter, invitation.labId)) return { state: 'withdrawn', refusal: SENDER_IS_OUT };
+  const over = grant ? refusalOfEndedGrant(grant, now) : null;
+  return over ? { state: 'expired', refusal: over } : { state: 'open', refusal: null };
+}
+
+const SENDER_IS_OUT = refusal(
+  'invitation_not_valid',
+  'Whoever sent this invitation may not invite people to this lab any more. Ask the lab for a new one.',
+);
+
+function refusalOfWithdrawn(why: WithdrawnBecause, grant: Grant | undefined, now: number): Refusal {
+  if (why === 'person_removed' || why === 'access_handed_back') return SENDER_IS_OUT;
+  return (grant && refusalOfEndedGrant(grant, now)) ?? refusal(why);
+}
+
+/** An invitation speaks for whoever sent it, and no longer than they could say it themselves. */
+function mayInvite(inviter: Member | undefined, labId: string): boolean {
+  const reach = inviter && reachOf(inviter, 'person.invite');
+  return typeof reach === 'string' && isWithin(reach, inviter as Member, { labId });
 }
 
 const NO_DIGEST = Buffer.alloc(32);
 
 /**
- * Whether a link opens its invitation at a moment. Whatever is wrong with the link itself gives one and the
- * same refusal, after the same work, so that nothing can be probed.
+ * Why a link does not open its invitation at a moment, or null. Whatever is wrong with the link itself gives
+ * one and the same refusal, after the same work, so that nothing can be probed.
  *
- * @param invitation the one that the link names, if there is one
+ * @param facts of the invitation that the link names, if there is one
  * @param secretDigest SHA-256 of the secret that was presented, hex
- * @param inviter whoever sent it, as they are now
  * @param now epoch milliseconds
  */
 export function refusalOfLink(
-  invitation: Invitation | undefined,
+  facts: InvitationFacts | undefined,
   secretDigest: string,
-  inviter: Member | undefined,
   now: number,
 ): Refusal | null {
-  const known = invitation ? Buffer.from(invitation.secretDigest, 'hex') : NO_DIGEST;
+  const known = facts ? Buffer.from(facts.invitation.secretDigest, 'hex') : NO_DIGEST;
   const right = timingSafeEqual(known, Buffer.from(secretDigest, 'hex'));
-  if (!invitation || !right || invitationState(invitation, now) !== 'open')
-    return refusal('invitation_not_valid');
-  // It speaks for whoever sent it, and no longer than they could say it themselves.
-  const reach = inviter && reachOf(inviter, 'person.invite');
-  const stands =
-    typeof reach === 'string' && isWithin(reach, inviter as Member, { labId: invitation.labId });
-  return stands
-    ? null
-    : refusal(
-        'invitation_not_valid',
-        'Whoever sent this invitation may not invite people to this lab any more. Ask the lab for a new one.',
-      );
-}
-
-/** Grants under which nobody will ever do anything again. */
-const OVER: ReadonlySet<string> = new Set(['rejected', 'revoked', 'closed', 'expired']);
-
-/** Why nothing more will happen under a grant, or null. */
-export function refusalOfEndedGrant(grant: Grant, now: number): Refusal | null {
-  const standing = grantStanding(grant, [], now);
-  return OVER.has(standing.status) ? standing.refusal : null;
+  if (!facts || !right) return refusal('invitation_not_valid');
+  return invitationStanding(facts, now).refusal;
 }
 
 /**
@@ -96,10 +132,7 @@ export function placesTaken(
   isPresent: (personId: string) => boolean,
   now: number,
 ): number {
-  const holders = rosterOf(grant)
-    .filter((place) => place.until > now && isPresent(place.personId))
-    .map((place) => place.personId);
-  return new Set(holders).size;
+  return rosterOf(grant).filter((place) => place.until > now && isPresent(place.personId)).length;
 }
 
 /** Whether a grant's roster, with so many places taken, has one left. */

@@ -34,10 +34,12 @@ export const labIdentitySchema = z
       context.addIssue({ code: 'custom', path: [path], message });
     if ((jwks === undefined) === (jwksUrl === undefined))
       fail('jwks', 'and "jwksUrl" exclude each other: give exactly one of them');
-    const kids = (jwks?.keys ?? []).map(({ kid }) => kid);
-    if (kids.length > 1 && kids.includes(undefined))
+    const keys = jwks?.keys ?? [];
+    if (keys.length > 1 && keys.some(({ kid }) => kid === undefined))
       fail('jwks', 'must give each of several keys a kid');
-    if (new Set(kids).size < kids.length) fail('jwks', 'must not give two keys the same kid');
+    // Only a type tells keys of one kid apart (RFC 7517, section 4.5).
+    const names = new Set(keys.map(({ kty, kid }) => `${kty} ${kid ?? ''}`));
+    if (names.size < keys.length) fail('jwks', 'must not give two keys of one type the same kid');
   });
 
 export type IdentityInput = z.infer<typeof labIdentitySchema>;

@@ -35,3 +35,18 @@ export function isInNetworks(address: string, networks: readonly string[]): bool
     return base.kind() === parsed.kind() && parsed.match(base, bits);
   });
 }
+
+/**
+ * The addresses that one subscriber holds: a single one of IPv4, a whole /64 of IPv6. However an address is
+ * written, it comes to one text; what is no address stands for itself.
+ */
+export function subscriberNetwork(address: string): string {
+  if (!isPlainAddress(address)) return address.slice(0, 64);
+  const parsed = ipaddr.process(address);
+  return parsed instanceof ipaddr.IPv6
+    ? `${parsed.parts
+        .slice(0, 4)
+        .map((part) => part.toString(16))
+        .join(':')}::/64`
+    : parsed.toString();
+}

@@ -76,7 +76,8 @@ export function refusalByOrders(orders: readonly Order[], subject: OrderSubject)
     ids.push(order.id);
   }
   if (!code) return null;
-  return refusal(code, `${refusal(code).message} (${ids.join(', ')}; level 4, suspend)`, {
+  const what = refusal(code).message.replace(/\.$/, '');
+  return refusal(code, `${what} (${ids.join(', ')}; level 4, suspend). Ask the host lab.`, {
     orders: ids,
   });
 }

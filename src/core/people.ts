@@ -1,5 +1,6 @@
 /** Labs and the people in them. */
 import { z } from 'zod';
+import { octetsOf } from './base64url.ts';
 
 export const labKindSchema = z.enum(['host', 'partner', 'auditor']);
 /** The host runs this broker and grants; partners are granted to; an auditor lab belongs to neither. */
@@ -18,16 +19,48 @@ export const ROLES_OF_LAB: Record<LabKind, readonly Role[]> = {
 /** A name for people to read: no control characters, and nothing at its ends that the eye cannot see. */
 export const nameSchema = z
   .string()
-  .min(1)
+  .min(1, 'must not be empty')
   .max(120)
   .regex(/^[^\p{C}]*$/u, 'must not hold control characters')
   .refine((name) => name.trim() === name, 'must not begin or end with space');
+
+/**
+ * What is the same for names that people would take for one: differences of case, of spaces and of how
+ * Unicode writes a letter do not count.
+ */
+export function nameKey(name: string): string {
+  // By way of upper case, which is what makes "ß" and "ss" the same.
+  const folded = name.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC');
+  return folded.replaceAll(/[\p{Z}\s]+/gu, ' ').trim();
+}
+
+/** What a fact about a person is called. */
+export const attributeNameSchema = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, 'takes letters, digits, _ . -');
 
 /** Prose that goes into the record. */
 export const proseSchema = z.string().trim().min(1).max(4_000);
 
 const usableFor = { use: z.literal('sig').optional(), kid: z.string().min(1).max(200).optional() };
-const base64url = z.string().regex(/^[A-Za-z0-9_-]{1,1400}$/, 'must be base64url');
+const octets = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,1400}$/, 'must be base64url')
+  .refine((text) => octetsOf(text), 'must be base64url without stray bits at its end');
+
+/** A coordinate has the length that its curve gives it (RFC 7518, section 6.2.1.2). */
+const coordinate = (bytes: number) =>
+  octets.refine((text) => octetsOf(text)?.length === bytes, `must be ${bytes} bytes in base64url`);
+
+const ecKey = <C extends string, A extends string>(crv: C, alg: A, bytes: number) =>
+  z.strictObject({
+    ...usableFor,
+    kty: z.literal('EC'),
+    crv: z.literal(crv),
+    x: coordinate(bytes),
+    y: coordinate(bytes),
+    alg: z.literal(alg).optional(),
+  });
 
 /** A public key that a lab signs with (RFC 7517). A private part is refused, so that nobody hands us one. */
 export const labKeySchema = z
@@ -36,23 +69,20 @@ export const labKeySchema = z
       ...usableFor,
       kty: z.literal('OKP'),
       crv: z.literal('Ed25519'),
-      x: base64url,
+      x: coordinate(32),
       alg: z.enum(['EdDSA', 'Ed25519']).optional(),
     }),
-    z.strictObject({
-      ...usableFor,
-      kty: z.literal('EC'),
-      crv: z.enum(['P-256', 'P-384', 'P-521']),
-      x: base64url,
-      y: base64url,
-      alg: z.enum(['ES256', 'ES384', 'ES512']).optional(),
-    }),
+    z.discriminatedUnion('crv', [
+      ecKey('P-256', 'ES256', 32),
+      ecKey('P-384', 'ES384', 48),
+      ecKey('P-521', 'ES512', 66),
+    ]),
     z.strictObject({
       ...usableFor,
       kty: z.literal('RSA'),
       // 2048 bits and more.
-      n: base64url.min(342, 'must be an RSA key of at least 2048 bits'),
-      e: base64url,
+      n: octets.refine((text) => text.length >= 342, 'must be an RSA key of at least 2048 bits'),
+      e: octets,
       alg: z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']).optional(),
     }),
   ])
@@ -120,7 +150,13 @@ export const publicKeySchema = z
   .strictObject({
     kty: z.literal('OKP'),
     crv: z.literal('Ed25519'),
-    x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be 32 bytes in base64url'),
+    // 43 characters hold two bits more than the key has: with any other last one, it would have another `kid`, too.
+    x: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/,
+        'must be 32 bytes in base64url, without stray bits at its end',
+      ),
     kid: z.string().max(200).optional(),
     alg: z.enum(['EdDSA', 'Ed25519']).optional(),
     use: z.literal('sig').optional(),

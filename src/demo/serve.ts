@@ -2,6 +2,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { sallyport } from '../cli/command-line.ts';
 import { createLogger } from '../lib/log.ts';
 import { firstStopSignal, untilStopped } from '../stop.ts';
 import { HOST_LAB, PARTNER_LAB } from './cast.ts';
@@ -90,14 +91,15 @@ async function prepare(
       : await makeActiveGrant(world, spec);
   world.keepGrant(grant);
   const inForce = server.broker.policy.grant(grant)?.spec ?? spec;
+  const [purpose = 'hallucination'] = inForce.purposes.allowed;
   const { access_token: token } = await people.researcher.client.requestToken({
     type: 'model_access',
     grant,
-    purpose: inForce.purposes.allowed[0],
+    purpose,
     run: 'demo',
   });
   const model = inForce.endpoints[0]?.models[0] ?? DEMO_MODEL;
-  return factsOf(world, { token, grant, model });
+  return factsOf(world, { token, grant, model, purpose });
 }
 
 interface Facts {
@@ -105,6 +107,7 @@ interface Facts {
   token: string;
   grant: string;
   model: string;
+  purpose: string;
   person: string;
   dataDir: string;
   log: { origin: string; verifierKey: string };
@@ -112,7 +115,10 @@ interface Facts {
   people: { id: string; lab: string; name: string; role: string; keyFile: string }[];
 }
 
-function factsOf(world: DemoWorld, parts: Pick<Facts, 'token' | 'grant' | 'model'>): Facts {
+function factsOf(
+  world: DemoWorld,
+  parts: Pick<Facts, 'token' | 'grant' | 'model' | 'purpose'>,
+): Facts {
   const { server, labs, people } = world;
   const { origin, verifierKey } = server.broker.store;
   return {
@@ -137,15 +143,17 @@ function factsOf(world: DemoWorld, parts: Pick<Facts, 'token' | 'grant' | 'model
 
 function introduction(facts: Facts, hasDemoModel: boolean): string {
   const { url, token, grant, model, dataDir, people, log } = facts;
+  const researcher = people.find(({ role }) => role === 'researcher');
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello!' }] });
   const rows = people.map(
     ({ id, name, role, lab, keyFile }) =>
       `    ${role.padEnd(11)} ${name.padEnd(15)} ${id}  ${basename(keyFile).padEnd(14)}  ${facts.labs.find((entry) => entry.id === lab)?.name}`,
   );
+  const command = sallyport(process.env);
   return `
 Sallyport is running at ${url}  (API: ${url}/api/docs)
 
-Call the protected model as ${people.find(({ role }) => role === 'researcher')?.name}, researcher of the partner lab, under grant ${grant}:
+Call the protected model as ${researcher?.name}, researcher of the partner lab, under grant ${grant}:
 
 curl ${url}/v1/chat/completions -H 'authorization: Bearer ${token}' -H 'content-type: application/json' -d '${body}'
 
@@ -155,17 +163,20 @@ For the OpenAI SDKs:
 For the Anthropic SDKs:
   export ANTHROPIC_BASE_URL=${url}
   export ANTHROPIC_AUTH_TOKEN=${token}
-The model is "${model}". The token lasts an hour.
+The model is "${model}". The token lasts an hour. For as long as you like, bound to a key and renewed, without a
+token in your hands:
+  ${command} login --profile researcher --url ${url} --person ${researcher?.id} --key ${join(dataDir, 'people', 'researcher.pem')}
+  ${command} connect --profile researcher --grant ${grant} --purpose ${facts.purpose} --run first-try
 
 What is demo about it: ${hasDemoModel ? 'the model is a script that answers always alike; ' : ''}the labs and people are invented, and
 all their keys lie together in ${join(dataDir, 'people')}:
 ${rows.join('\n')}
 The grants, limits, orders and the audit log are the real thing. Become one of the people with, for example:
-  npx sallyport login --profile demo --url ${url} --person ${people.find(({ role }) => role === 'safety')?.id} --key ${join(dataDir, 'people', 'safety.pem')}
-  npx sallyport order suspend --all --grounds "trying it out"
+  ${command} login --profile demo --url ${url} --person ${people.find(({ role }) => role === 'safety')?.id} --key ${join(dataDir, 'people', 'safety.pem')}
+  ${command} order suspend --all --grounds "trying it out"
 The log's verifier key: ${log.verifierKey}
 
-To start for real: npx sallyport init --help
+To start for real: ${command} init --help
 Stop with Ctrl-C. The data and the keys stay in ${dataDir}.
 `;
 }

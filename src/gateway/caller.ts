@@ -51,7 +51,7 @@ function parseAuthorization(header: string): Credential {
   const [, scheme, token] = /^(Bearer|DPoP) +(\S+) *$/i.exec(header) ?? [];
   if (scheme === undefined || token === undefined) {
     return refuse(
-      'invalid_token',
+      'missing_credential',
       'The Authorization header must be "Bearer" or "DPoP" and an access token.',
     );
   }

@@ -39,7 +39,7 @@ export function checkContent(
   const grant = caller.grant ?? refuse('grant_unknown');
   const model = orMalformed(() => modelOf(asked));
   const scope = scopeOf(grant.spec, caller.narrowing);
-  const endpoint = findEndpoint(gateway, scope, dialect, model);
+  const endpoint = findEndpoint(gateway, grant, scope, dialect, model);
   const most = mostOutputTokens(scope.features, endpoint.features);
   const prepared = dialect.prepare(asked, {
     maxOutputTokens: most,
@@ -47,7 +47,8 @@ export function checkContent(
   });
   // Inspected as it will be sent: what is authorised is what is dispatched.
   const inspection = orMalformed(() => dialect.inspect(prepared));
-  const why = checkScope(inspection, scope.features, endpoint.features, grant.spec.unknownFields);
+  const { features, unknownFields } = grant.spec;
+  const why = checkScope(inspection, scope.features, endpoint.features, unknownFields, features);
   if (why) throw new RefusedError(why);
   const body = serialise(prepared);
   const messages = Array.isArray(prepared['messages']) ? prepared['messages'].length : 0;
@@ -63,7 +64,10 @@ export function checkContent(
     inspection,
     grant,
     body,
-    headers: { ...dialect.headers(req.headers), ...betaHeaders(req, dialect, scope, endpoint) },
+    headers: {
+      ...dialect.headers(req.headers),
+      ...betaHeaders(req, dialect, grant, scope, endpoint),
+    },
     amount: {
       tokens: inputTokens + outputTokens,
       spendNanoUsd: priceNanoUsd(endpoint, inputTokens, outputTokens),
@@ -93,7 +97,13 @@ function serialise(body: JsonObject): Buffer {
 }
 
 /** The model decides the endpoint; only the body names a model. */
-function findEndpoint(gateway: Gateway, scope: Scope, dialect: Dialect, model: string): Endpoint {
+function findEndpoint(
+  gateway: Gateway,
+  { spec }: Grant,
+  scope: Scope,
+  dialect: Dialect,
+  model: string,
+): Endpoint {
   for (const entry of scope.endpoints) {
     const endpoint = gateway.broker.endpoints.get(entry.endpoint);
     if (!endpoint || !entry.models.includes(model) || !endpoint.models.includes(model)) continue;
@@ -105,10 +115,11 @@ function findEndpoint(gateway: Gateway, scope: Scope, dialect: Dialect, model: s
     );
   }
   const name = modelSchema.safeParse(model).success ? `"${model}"` : 'with that name';
-  const covered = scope.endpoints.flatMap((entry) => entry.models);
+  const modelsOf = ({ endpoints }: Scope): string[] => endpoints.flatMap((entry) => entry.models);
+  const [who, narrower] = modelsOf(spec).includes(model) ? ['token', scope] : ['grant', spec];
   return refuse(
     'model_not_granted',
-    `The grant does not cover a model ${name}. It covers: ${covered.join(', ')}.`,
+    `The ${who} does not cover a model ${name}. It covers: ${modelsOf(narrower).join(', ')}.`,
     { param: 'model' },
   );
 }
@@ -116,6 +127,7 @@ function findEndpoint(gateway: Gateway, scope: Scope, dialect: Dialect, model: s
 function betaHeaders(
   req: IncomingMessage,
   { betaHeader }: Dialect,
+  { spec }: Grant,
   scope: Scope,
   endpoint: Endpoint,
 ): Record<string, string> {
@@ -128,9 +140,11 @@ function betaHeaders(
   for (const value of values) {
     if (scope.features.betaHeaders.includes(value) && endpoint.features.betaHeaders.includes(value))
       continue;
+    const narrower = spec.features.betaHeaders.includes(value) ? 'token' : 'grant';
+    const who = scope.features.betaHeaders.includes(value) ? 'endpoint' : narrower;
     refuse(
       'feature_not_granted',
-      `The grant does not allow that value of the header "${betaHeader}".`,
+      `The ${who} does not allow that value of the header "${betaHeader}".`,
       { param: betaHeader },
     );
   }

@@ -40,7 +40,7 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
       // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
       res.on('error', () => undefined);
       const handled = handle(gateway, req, res, requestId)
-        .catch((error: unknown) => answerError(gateway, res, requestId, error))
+        .catch((error: unknown) => answerError(gateway, req, res, requestId, error))
         .finally(() => underWay.delete(handled));
       underWay.add(handled);
     },
@@ -52,6 +52,7 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
 
 function answerError(
   gateway: Gateway,
+  req: IncomingMessage,
   res: ServerResponse,
   requestId: string,
   error: unknown,
@@ -61,7 +62,7 @@ function answerError(
   const why = error instanceof RefusedError ? error.refusal : refusal('unexpected');
   if (res.headersSent) res.destroy();
   else {
-    const challenge = challengeFor(why, gateway.resourceMetadataUrl);
+    const challenge = challengeFor(why, gateway.resourceMetadataUrl, req.headers.authorization);
     const headers = challenge === undefined ? undefined : { 'www-authenticate': challenge };
     sendRefusal(res, why, requestId, { headers });
   }

@@ -33,12 +33,16 @@ export async function listModels(
   if (!decision.allowed) throw new RefusedError(decision.refusal);
   const grant = caller.grant as Grant;
   // What an order has stopped is not offered either.
-  const models = grantedModels(grant.spec)
-    .filter(({ endpoint, model }) => decideAccess({ ...facts, endpoint, model }, at).allowed)
-    .map(({ model }) => model)
-    .filter((model) => only === undefined || model === only);
-  if (only !== undefined && models.length === 0)
-    throw new RefusedError(refusal('model_not_granted'));
+  const decisions = grantedModels(grant.spec)
+    .filter(({ model }) => only === undefined || model === only)
+    .map((one) => ({ ...one, decision: decideAccess({ ...facts, ...one }, at) }));
+  const models = decisions.filter((one) => one.decision.allowed).map(({ model }) => model);
+  if (only !== undefined && models.length === 0) {
+    const [found] = decisions;
+    throw new RefusedError(
+      found?.decision.allowed === false ? found.decision.refusal : refusal('model_not_granted'),
+    );
+  }
   await broker.store.write('recordEntry', {
     entry: {
       id: mintId('ent', at),

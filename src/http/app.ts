@@ -80,7 +80,7 @@ function answerError({ broker, publicUrl }: Control): ErrorRequestHandler {
     const retryAfter = retryAfterSeconds(refused.refusal);
     if (retryAfter !== undefined) res.setHeader('retry-after', String(retryAfter));
     const metadataUrl = `${publicUrl}/.well-known/oauth-protected-resource/api/v1`;
-    const challenge = challengeFor(refused.refusal, metadataUrl);
+    const challenge = challengeFor(refused.refusal, metadataUrl, req.headers.authorization);
     if (challenge !== undefined) res.setHeader('www-authenticate', challenge);
     res.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
   };

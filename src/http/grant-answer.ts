@@ -52,13 +52,34 @@ export const grantAnswer = named(
       .array(z.object({ personId: z.string(), until: instant.nullable() }))
       .describe('People who joined by invitation, beside those whom the text names'),
     leavers: z.array(z.string()).describe('People who handed their place back'),
+    roster: z
+      .array(
+        z.object({
+          personId: z.string(),
+          until: instant.nullable().describe('When the place ends; null: with the grant'),
+          removed: z.boolean().describe('Whether the person was removed: nothing passes for them'),
+        }),
+      )
+      .describe('Everybody who has a place, whether the text names them or they joined'),
+    places: z
+      .object({
+        taken: z.int(),
+        invited: z.int().describe('Those that open invitations hold'),
+      })
+      .nullable()
+      .describe('Of "maxPeople"; null where the text does not say it'),
     createdAt: instant,
     updatedAt: instant,
   }),
 );
 
 /** A grant as the API answers it. */
-export function showGrantAnswer({ grant, standing }: ShownGrant): z.input<typeof grantAnswer> {
+export function showGrantAnswer({
+  grant,
+  standing,
+  roster,
+  places,
+}: ShownGrant): z.input<typeof grantAnswer> {
   return {
     ...grant,
     lab: grant.spec.lab,
@@ -69,6 +90,11 @@ export function showGrantAnswer({ grant, standing }: ShownGrant): z.input<typeof
       personId,
       until: toInstantOrNull(until),
     })),
+    roster: roster.map(({ until, ...place }) => ({
+      ...place,
+      until: until === Infinity ? null : toInstant(until),
+    })),
+    places,
     createdAt: toInstant(grant.createdAt),
     updatedAt: toInstant(grant.updatedAt),
   };

@@ -1,8 +1,9 @@
 /** What is shown of invitations: to those who send them, and to those who hold a link. */
 import { z } from 'zod';
-import type { ShownInvitation } from '../broker/join.ts';
+import type { Offer } from '../broker/join.ts';
+import type { ShownInvitation } from '../broker/show-invitations.ts';
+import { DENIALS, type DenialCode } from '../core/denials.ts';
 import { grantedModels } from '../core/grants.ts';
-import { invitationState, type Invitation } from '../core/invitations.ts';
 import { roleSchema } from '../core/people.ts';
 import { purposeSchema } from '../core/vocabulary.ts';
 import { grantStates } from './grant-answer.ts';
@@ -17,11 +18,17 @@ const invitationShape = {
   subject: z.string().nullable(),
   grant: z.string().nullable().describe('Where the person gets a place on the roster'),
   rosterUntil: instant.nullable(),
-  state: z.enum(['open', 'joined', 'withdrawn', 'expired']),
+  state: z
+    .enum(['open', 'joined', 'withdrawn', 'expired'])
+    .describe('open: the link can be used at this moment; expired: it, or the grant, is over'),
   invitedBy: z.string(),
   createdAt: instant,
   expiresAt: instant,
   endedAt: instant.nullable().describe('When it was used or withdrawn'),
+  withdrawnBecause: z
+    .enum(Object.keys(DENIALS) as [DenialCode, ...DenialCode[]])
+    .nullable()
+    .describe('What took it along: its sender was removed or left, or its grant ended'),
   joinedAs: z.string().nullable().describe('The person who used it'),
 };
 
@@ -37,18 +44,18 @@ export const newInvitationAnswer = named(
   }),
 );
 
-/** An invitation as the API answers it. @param now epoch milliseconds */
-export function showInvitationAnswer(
-  invitation: Invitation,
-  now: number,
-): z.input<typeof invitationAnswer> {
+/** An invitation as the API answers it. */
+export function showInvitationAnswer({
+  invitation,
+  state,
+}: ShownInvitation): z.input<typeof invitationAnswer> {
   const { labId, grantId, rosterUntil, createdAt, expiresAt, endedAt, ...rest } = invitation;
   return {
     ...rest,
     lab: labId,
     grant: grantId,
     rosterUntil: toInstantOrNull(rosterUntil),
-    state: invitationState(invitation, now),
+    state,
     createdAt: toInstant(createdAt),
     expiresAt: toInstant(expiresAt),
     endedAt: toInstantOrNull(endedAt),
@@ -80,8 +87,8 @@ export const previewAnswer = named(
 );
 
 /** What an invitation offers, to whoever holds its link. */
-export function showPreview(shown: ShownInvitation): z.input<typeof previewAnswer> {
-  const { invitation, lab, host, inviter, grant } = shown;
+export function showPreview(offer: Offer): z.input<typeof previewAnswer> {
+  const { invitation, lab, host, inviter, grant } = offer;
   return {
     host,
     lab,

@@ -15,11 +15,14 @@ const OAUTH_CODE_OF: Partial<Record<DenialCode, OAuthErrorCode>> = {
   invalid_client: 'invalid_client',
   assertion_replayed: 'invalid_client',
   invalid_assertion: 'invalid_grant',
+  // The assertion, or the grant's window, ends within this second.
+  token_expired: 'invalid_grant',
   invalid_dpop_proof: 'invalid_dpop_proof',
   dpop_required: 'invalid_dpop_proof',
   use_dpop_nonce: 'use_dpop_nonce',
   lab_keys_unavailable: 'temporarily_unavailable',
   too_many_failures: 'temporarily_unavailable',
+  too_many_tokens: 'temporarily_unavailable',
   too_busy: 'temporarily_unavailable',
   log_unavailable: 'temporarily_unavailable',
   shutting_down: 'temporarily_unavailable',
@@ -86,7 +89,7 @@ function answer(
   headers: Record<string, string> = {},
 ): OAuthErrorAnswer {
   return {
-    // Only for too many failures: RFC 6585.
+    // Too many failures, or tokens: RFC 6585.
     status: DENIALS[code].status === 429 ? 429 : (STATUS_OF[error] ?? 400),
     headers,
     body: { error, error_description: ascii(message), code },

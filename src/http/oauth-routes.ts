@@ -18,9 +18,13 @@ const MOST_FORM_BYTES = 65_536;
 const UNAUTHENTICATED: ReadonlySet<DenialCode> = new Set([
   'invalid_client',
   'invalid_request',
+  'invalid_json',
+  'body_too_large',
+  'unsupported_media_type',
   'invalid_assertion',
   'assertion_replayed',
   'invalid_dpop_proof',
+  'use_dpop_nonce',
   'lab_keys_unavailable',
   'too_many_failures',
 ]);
@@ -48,7 +52,6 @@ export function serveOAuth(app: Express, control: Control): void {
       res.setHeader('pragma', 'no-cache');
       let form = new URLSearchParams();
       try {
-        broker.brake.admit(control.addressOf(req));
         refuseOtherCredentials(req, res);
         form = await readForm(read, req, res);
         const body = await answer({ form, req });
@@ -60,7 +63,7 @@ export function serveOAuth(app: Express, control: Control): void {
     });
     refuseOtherMethods(app, path, ['post']);
   };
-  const get = (path: string, body: () => object, type = 'application/json'): void => {
+  const get = (path: string | RegExp, body: () => object, type = 'application/json'): void => {
     app.get(path, (_req, res) => void res.type(type).send(JSON.stringify(body())));
     refuseOtherMethods(app, path, ['get']);
   };
@@ -69,7 +72,12 @@ export function serveOAuth(app: Express, control: Control): void {
   post('/oauth/revoke', (asked) => answerRevocation(control, asked));
   post('/oauth/introspect', (asked) => answerIntrospection(control, asked));
   serveKeys(app, control);
-  get('/.well-known/oauth-authorization-server', () => authorizationServerMetadata(control));
+  const serverPath = '/.well-known/oauth-authorization-server';
+  get(serverPath, () => authorizationServerMetadata(control));
+  // RFC 8414, section 3.1: where clients look that know the issuer alone.
+  const { pathname: issuerPath } = new URL(broker.issuer);
+  if (issuerPath !== '/')
+    get(literally(`${serverPath}${issuerPath}`), () => authorizationServerMetadata(control));
   const resourcePath = '/.well-known/oauth-protected-resource';
   get(resourcePath, () => protectedResourceMetadata(control, control.publicUrl));
   for (const resource of Object.values(broker.audiences)) {
@@ -78,6 +86,10 @@ export function serveOAuth(app: Express, control: Control): void {
       get(`${resourcePath}${pathname}`, () => protectedResourceMetadata(control, resource));
   }
 }
+
+/** A route for one path alone: Express would read patterns into it. */
+const literally = (path: string): RegExp =>
+  new RegExp(`^${path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)}$`);
 
 /** Partners keep the key set for as long as this says, so a new key is published at least twice as long before its use. */
 function serveKeys(app: Express, { broker, jwksMaxAgeSeconds }: Control): void {
@@ -101,10 +113,13 @@ function refuseOtherCredentials(req: Request, res: Response): void {
   );
 }
 
-async function answerToken({ broker, publicUrl }: Control, { form, req }: Asked): Promise<object> {
+async function answerToken(control: Control, { form, req }: Asked): Promise<object> {
+  const { broker, publicUrl } = control;
+  // Only here: handing back must work for everybody behind an address, whoever fails there.
+  broker.brake.admit(control.addressOf(req));
   const request = parseTokenRequest(form);
-  const { gateway, control } = broker.audiences;
-  const audience = request.access ? gateway : control;
+  const { audiences } = broker;
+  const audience = request.access ? audiences.gateway : audiences.control;
   // The origin as a whole stands for both.
   if (request.resource !== undefined && ![audience, publicUrl].includes(request.resource)) {
     throw new OAuthError(
@@ -120,7 +135,8 @@ async function answerToken({ broker, publicUrl }: Control, { form, req }: Asked)
   return {
     access_token: issued.token,
     token_type: issued.bound ? 'DPoP' : 'Bearer',
-    expires_in: Math.max(0, Math.floor((issued.expiresAt - broker.clock()) / 1000)),
+    // Whoever is told 0 takes the token for over.
+    expires_in: Math.max(1, Math.floor((issued.expiresAt - broker.clock()) / 1000)),
     ...detailsOf(issued),
   };
 }

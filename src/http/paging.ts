@@ -1,7 +1,7 @@
 /** Lists in pages. A cursor is opaque to clients: where the last page ended. */
 import { z } from 'zod';
 import { refuse } from '../core/denials.ts';
-import type { PageRequest } from '../store/page.ts';
+import type { PageRequest, Searched } from '../store/page.ts';
 
 /** Query parameters of every list. */
 export const pageQuery = {
@@ -15,8 +15,23 @@ export const pageOf = <T extends z.ZodType>(
 ): z.ZodObject<{ items: z.ZodArray<T>; next: z.ZodNullable<z.ZodString> }> =>
   z.object({
     items: z.array(item),
-    next: z.string().nullable().describe('Cursor of the next page; null: this is the last one'),
+    next: z
+      .string()
+      .nullable()
+      .describe(
+        'Cursor of the next page, also where this one has fewer items than fit; null: this is the last one',
+      ),
   });
+
+interface PageQuery {
+  cursor?: string | undefined;
+  limit: number;
+}
+
+interface Page<S> {
+  items: S[];
+  next: string | null;
+}
 
 /**
  * Reads one page. Asks for one thing more than fits, to know whether there is a next page.
@@ -25,17 +40,26 @@ export const pageOf = <T extends z.ZodType>(
  * @param show what is shown of a thing
  */
 export function readPage<T extends { id: string }, S>(
-  query: { cursor?: string | undefined; limit: number },
+  query: PageQuery,
   read: (page: PageRequest) => T[],
   show: (thing: T) => S,
-): { items: S[]; next: string | null } {
+): Page<S> {
+  return searchPage(query, (page) => ({ found: read(page), searchedTo: null }), show);
+}
+
+/** The same for a list that is searched bit by bit: a page may have fewer items than fit, or none. */
+export function searchPage<T extends { id: string }, S>(
+  query: PageQuery,
+  search: (page: PageRequest) => Searched<T>,
+  show: (thing: T) => S,
+): Page<S> {
   const after = query.cursor === undefined ? undefined : idOf(query.cursor);
-  const found = read({ after, limit: query.limit + 1 });
+  const { found, searchedTo } = search({ after, limit: query.limit + 1 });
   const items = found.slice(0, query.limit);
-  const last = items.at(-1);
+  const last = found.length > items.length ? (items.at(-1)?.id ?? null) : searchedTo;
   return {
     items: items.map(show),
-    next: last && found.length > items.length ? Buffer.from(last.id).toString('base64url') : null,
+    next: last === null ? null : Buffer.from(last).toString('base64url'),
   };
 }
 

@@ -1,13 +1,10 @@
 /** What is said of a person who is registered or invited. */
 import { z } from 'zod';
-import { publicKeySchema } from '../core/people.ts';
+import { attributeNameSchema, publicKeySchema } from '../core/people.ts';
 import { named } from './schemas.ts';
 
 export const attributesSchema = z
-  .record(
-    z.string().regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, 'takes letters, digits, _ . -'),
-    z.string().max(500),
-  )
+  .record(attributeNameSchema, z.string().max(500))
   .refine((attributes) => Object.keys(attributes).length <= 32, 'takes at most 32 attributes')
   .describe('Facts about the person, such as employer or date of training');
 

@@ -40,10 +40,25 @@ export async function readJson(
     return refuse('unsupported_media_type');
   const text = await read(req, res);
   try {
-    return JSON.parse(text) as unknown;
-  } catch {
+    return withoutProto(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof RefusedError) throw error;
     return refuse('invalid_json');
   }
+}
+
+/** Wherever names are free to choose, schemas would pass over this one in silence. */
+function withoutProto(body: unknown): unknown {
+  const open = [body];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (typeof next !== 'object' || next === null) continue;
+    if (Object.hasOwn(next, '__proto__')) {
+      const param = '__proto__';
+      refuse('invalid_request', `The name "${param}" cannot be used.`, { param });
+    }
+    for (const value of Object.values(next)) open.push(value);
+  }
+  return body;
 }
 
 /** What the body parser says when it gives up, in our words. */

@@ -30,6 +30,8 @@ export type Method = 'get' | 'post' | 'put' | 'delete';
 interface Asked<P, Q, B> {
   control: Control;
   broker: Broker;
+  /** Of the caller, seen through trusted proxies. */
+  address: string;
   params: P;
   query: Q;
   body: B;

@@ -24,7 +24,11 @@ export function serveRoutes(app: Express, control: Control, routes: readonly Rou
 }
 
 /** Answers 405 for what is left of a path. */
-export function refuseOtherMethods(app: Express, path: string, methods: readonly Method[]): void {
+export function refuseOtherMethods(
+  app: Express,
+  path: string | RegExp,
+  methods: readonly Method[],
+): void {
   const allowed = methods.flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method]));
   app.all(path, (_req, res) => {
     res.setHeader('allow', allowed.join(', ').toUpperCase());
@@ -45,6 +49,7 @@ async function serve(
   const asked = await orRecord(control, route, actorId, res, async () => ({
     control,
     broker: control.broker,
+    address: control.addressOf(req),
     actorId,
     params: parse('path', route.params, joined(req.params)),
     query: parse('query', route.query, req.query),
@@ -58,7 +63,7 @@ async function serve(
   await send(route, reply, res);
 }
 
-/** Puts a refusal of somebody we know on record before it is answered. */
+/** Puts a refusal of somebody we know on record before it is answered; one of anybody else is counted. */
 async function orRecord<T>(
   { broker }: Control,
   { action }: Route,
@@ -70,9 +75,10 @@ async function orRecord<T>(
     return await work();
   } catch (error) {
     // A reason that lies with us is not a decision about the caller.
-    if (error instanceof RefusedError && action !== 'public') {
+    if (error instanceof RefusedError && DENIALS[error.refusal.code].status < 500) {
       const { refusal: why } = error;
-      if (DENIALS[why.code].status < 500) {
+      if (action === 'public') broker.unauthenticated.count('control', why.code);
+      else {
         // Names of unknown fields are the client's own words: not for the record.
         const recorded = error instanceof InvalidInputError ? refusal(why.code) : why;
         await recordDenial(broker, actorId, action, recorded, String(res.locals['requestId']));

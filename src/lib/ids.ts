@@ -15,12 +15,21 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
  * @param now epoch milliseconds
  */
 export function mintId(prefix: IdPrefix, now: number): string {
+  let random = '';
+  for (const byte of randomBytes(16)) random += ALPHABET.charAt(byte & 31);
+  return firstIdAt(prefix, now) + random;
+}
+
+/**
+ * What sorts before every identifier minted at a moment or later, and after every earlier one.
+ *
+ * @param now epoch milliseconds
+ */
+export function firstIdAt(prefix: IdPrefix, now: number): string {
   let time = '';
   for (let rest = Math.floor(now), i = 0; i < 10; i += 1) {
     time = ALPHABET.charAt(rest % 32) + time;
     rest = Math.floor(rest / 32);
   }
-  let random = '';
-  for (const byte of randomBytes(16)) random += ALPHABET.charAt(byte & 31);
-  return `${prefix}_${time}${random}`;
+  return `${prefix}_${time}`;
 }

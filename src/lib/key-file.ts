@@ -1,14 +1,22 @@
 /** Private keys in files: readable by their owner only, and refused when they are not. */
-import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  randomBytes,
+  randomUUID,
+  type KeyObject,
+} from 'node:crypto';
 import {
   closeSync,
   constants,
   existsSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   openSync,
   readFileSync,
-  writeSync,
+  rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -41,22 +49,38 @@ export function saveKeyFile(path: string, privateKey: KeyObject): void {
   createPrivateFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
 }
 
-/** Makes a file that only its owner can read; its name and content are on disk when this returns. */
+/**
+ * Makes a file that only its owner can read, whole or not at all; its name and content are on disk when this
+ * returns. A process that is killed meanwhile may leave a file beside it whose name ends in ".part", which is in
+ * nobody's way.
+ */
 function createPrivateFile(path: string, text: string): void {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-  const file = orExplain(`make the key ${path}`, () => openSync(path, flags, 0o600));
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+  const part = `${path}.${randomUUID()}.part`;
+  orExplain(`make the key ${path}`, () => {
+    try {
+      writeOnDisk(part, text);
+      // Not renamed: that would overwrite a file of this name.
+      linkSync(part, path);
+    } finally {
+      rmSync(part, { force: true });
+    }
+  });
   // The name as well: after a crash, what was signed with a key that is gone could never be continued.
   syncFolder(dirname(path));
 }
 
+function writeOnDisk(path: string, text: string): void {
+  const file = openSync(path, 'wx', 0o600);
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Puts the names of a folder's files on disk. */
-export function syncFolder(path: string): void {
+function syncFolder(path: string): void {
   const folder = openSync(path, constants.O_RDONLY);
   try {
     fsyncSync(folder);
@@ -125,6 +149,8 @@ const ADVICE: Record<string, string> = {
   EEXIST: 'there is a file already, and a key is never overwritten',
   ENOENT: 'there is no such file or folder',
   EACCES: 'this user may not',
+  EPERM: 'this user may not, or its file system has no hard links, which it takes',
+  ENOTSUP: 'its file system has no hard links, which it takes',
 };
 
 function orExplain<T>(what: string, action: () => T): T {

@@ -5,13 +5,13 @@ import { z } from 'zod';
 import { refuse } from '../core/denials.ts';
 import type { Person } from '../core/people.ts';
 import { decoyOf } from './decoy-keys.ts';
+import { keyKindOf } from './jwk.ts';
 import {
   MalformedAssertion,
   hasPassed,
   isAhead,
   isSignedBy,
   isTooFar,
-  keyKindOf,
   readAssertion,
   rememberUntil,
   type Assertion,
@@ -60,7 +60,7 @@ export async function authenticateClient(
   const { iss } = assertion.claims;
   const person = typeof iss === 'string' ? find(iss) : undefined;
   const key = person && keyOf(person, assertion.kid);
-  const signed = await isSignedBy(assertion, key ? publicKeyOf(key) : decoyOf('Ed25519'));
+  const signed = await isSignedBy(assertion, publicKeyOf(key?.x ?? DECOY_X));
   if (!person || !key || !signed) return refuse('invalid_client');
   const { success, data: claims } = claimsSchema.safeParse(assertion.claims);
   if (
@@ -98,15 +98,11 @@ function keyOf({ keys, removedAt }: Person, kid: string | undefined): PersonKey 
   return keys.length === 1 ? keys[0] : undefined;
 }
 
-/** Imported once: a key that had to be imported at every try would take longer than the decoy. */
-const imported = new WeakMap<PersonKey, KeyObject>();
+const DECOY_X = decoyOf('Ed25519').export({ format: 'jwk' }).x as string;
 
-function publicKeyOf(key: PersonKey): KeyObject {
-  const known = imported.get(key);
-  if (known) return known;
-  const made = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: key.x }, format: 'jwk' });
-  imported.set(key, made);
-  return made;
+/** Imported at every try, the decoy as well: of keys that were kept, the first try would tell that they are known. */
+function publicKeyOf(x: string): KeyObject {
+  return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
 }
 
 /** The RFC 7638 thumbprint of a public key: the `kid` that it is registered under. */

@@ -3,7 +3,7 @@
  * and refused whatever comes out, so that timing does not tell an unknown name from a wrong key.
  */
 import { createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
-import type { KeyKind } from './jwt-assertion.ts';
+import type { KeyKind } from './jwk.ts';
 
 const DECOYS: Record<KeyKind, KeyObject> = {
   Ed25519: generateKeyPairSync('ed25519').publicKey,

@@ -1,29 +1,32 @@
 /** The header of a DPoP proof (RFC 9449, section 4.2), and the public key in it that the proof is of. */
 import { calculateJwkThumbprint, importJWK, type CryptoKey } from 'jose';
 import { z } from 'zod';
+import { octetsOf } from '../core/base64url.ts';
 import { parseProofPart, refuseProof } from './dpop-part.ts';
+import {
+  SIGNATURE_ALGORITHMS,
+  hasSecretParts,
+  keyKindOf,
+  type KeyKind,
+  type SignatureAlgorithm,
+} from './jwk.ts';
 
 const UNFIT = 'The "jwk" of the DPoP proof is not a key for its "alg".';
 const MALFORMED = 'The "jwk" of the DPoP proof is not a well-formed public key.';
 const WRONG_SIZE =
   'An RSA key of a DPoP proof has 2048 to 8192 bits, and a public exponent of at most 32.';
 
-/** Octets in base64url without padding or stray bits: of one key there is but one thumbprint. */
+/** Octets in their one form: of one key there is but one thumbprint. */
 const octets = (error: string, fits: (bytes: Buffer) => boolean) =>
   z.string(MALFORMED).superRefine((text, context) => {
-    const bytes = Buffer.from(text, 'base64url');
-    if (bytes.toString('base64url') !== text) context.addIssue(MALFORMED);
+    const bytes = octetsOf(text);
+    if (!bytes) context.addIssue(MALFORMED);
     else if (!fits(bytes)) context.addIssue(error);
   });
 const coordinate = (size: number) => octets(MALFORMED, ({ length }) => length === size);
 
 const bitsOf = (bytes: Buffer): number => bytes.length * 8 - (Math.clz32(bytes[0] ?? 0) - 24);
 
-const ed25519 = z.object({
-  kty: z.literal('OKP', UNFIT),
-  crv: z.literal('Ed25519', UNFIT),
-  x: coordinate(32),
-});
 const ec = (curve: string, size: number) =>
   z.object({
     kty: z.literal('EC', UNFIT),
@@ -31,32 +34,24 @@ const ec = (curve: string, size: number) =>
     x: coordinate(size),
     y: coordinate(size),
   });
-// No leading zeros (RFC 7518, section 2). Bounded above, too: what a check costs is chosen by whoever sends the key.
-const rsa = z.object({
-  kty: z.literal('RSA', UNFIT),
-  n: octets(WRONG_SIZE, (n) => n[0] !== 0 && bitsOf(n) >= 2048 && bitsOf(n) <= 8192),
-  e: octets(WRONG_SIZE, (e) => e.length > 0 && e[0] !== 0 && bitsOf(e) <= 32),
-});
 
-/** The key that each algorithm takes; of the members of a JWK those that are the key (RFC 7638, section 3.2). */
+/** Of the members of a JWK those that are the key (RFC 7638, section 3.2). */
 const KEYS = {
-  EdDSA: ed25519,
-  Ed25519: ed25519,
-  ES256: ec('P-256', 32),
-  ES384: ec('P-384', 48),
-  ES512: ec('P-521', 66),
-  PS256: rsa,
-  PS384: rsa,
-  PS512: rsa,
-  RS256: rsa,
-  RS384: rsa,
-  RS512: rsa,
-} as const;
-
-type Algorithm = keyof typeof KEYS;
-
-/** What a proof may be signed with: asymmetric algorithms only. */
-export const PROOF_ALGORITHMS = Object.keys(KEYS) as Algorithm[];
+  Ed25519: z.object({
+    kty: z.literal('OKP', UNFIT),
+    crv: z.literal('Ed25519', UNFIT),
+    x: coordinate(32),
+  }),
+  'P-256': ec('P-256', 32),
+  'P-384': ec('P-384', 48),
+  'P-521': ec('P-521', 66),
+  // No leading zeros (RFC 7518, section 2). Bounded above, too: what a check costs is chosen by whoever sends the key.
+  RSA: z.object({
+    kty: z.literal('RSA', UNFIT),
+    n: octets(WRONG_SIZE, (n) => n[0] !== 0 && bitsOf(n) >= 2048 && bitsOf(n) <= 8192),
+    e: octets(WRONG_SIZE, (e) => e.length > 0 && e[0] !== 0 && bitsOf(e) <= 32),
+  }),
+} as const satisfies Record<KeyKind, z.ZodType>;
 
 const absent = (name: string) =>
   z.undefined(`The header of a DPoP proof may not have "${name}".`).optional();
@@ -65,8 +60,8 @@ const headerSchema = z.object(
   {
     typ: z.literal('dpop+jwt', 'The "typ" of a DPoP proof is "dpop+jwt".'),
     alg: z.enum(
-      PROOF_ALGORITHMS,
-      `The "alg" of a DPoP proof is one of ${PROOF_ALGORITHMS.join(', ')}.`,
+      SIGNATURE_ALGORITHMS,
+      `The "alg" of a DPoP proof is one of ${SIGNATURE_ALGORITHMS.join(', ')}.`,
     ),
     crit: absent('crit'),
     jku: absent('jku'),
@@ -81,12 +76,9 @@ const headerSchema = z.object(
   'The header of a DPoP proof is a JSON object.',
 );
 
-/** Members of private and of symmetric keys (RFC 7518, section 6). */
-const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
-
 /** The key of a proof, ready to check its signature. */
 export interface ProofKey {
-  alg: Algorithm;
+  alg: SignatureAlgorithm;
   publicKey: CryptoKey;
   /** RFC 7638 thumbprint, SHA-256, base64url. */
   jkt: string;
@@ -121,9 +113,9 @@ export async function proofKeyOf(header: string): Promise<ProofKey> {
 
 async function readKey(header: string): Promise<ProofKey> {
   const { alg, jwk } = parseProofPart(header, headerSchema);
-  if (SECRET_MEMBERS.some((name) => Object.hasOwn(jwk, name)))
+  if (hasSecretParts(jwk))
     return refuseProof('The "jwk" of the DPoP proof has private parts. Send the public key alone.');
-  const parsed = KEYS[alg].safeParse(jwk);
+  const parsed = KEYS[keyKindOf(alg)].safeParse(jwk);
   if (!parsed.success) return refuseProof(parsed.error.issues[0]?.message ?? MALFORMED);
   try {
     const publicKey = await importJWK(parsed.data, alg);

@@ -1,5 +1,6 @@
 /** Nonces of the server for DPoP proofs (RFC 9449, section 8), made from the time, so that none is stored. */
-import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { isSameText } from '../lib/same-text.ts';
 
 /** A nonce is current for one to two steps. */
 const STEP_MS = 300_000;
@@ -39,9 +40,8 @@ export class DpopNonces {
    */
   isCurrent(nonce: string, now: number): boolean {
     this.#moveTo(now);
-    const given = Buffer.from(nonce);
-    const isOfStep = isSame(given, this.#ofStep);
-    const isOfStepBefore = isSame(given, this.#ofStepBefore);
+    const isOfStep = isSameText(nonce, this.#ofStep);
+    const isOfStepBefore = isSameText(nonce, this.#ofStepBefore);
     return isOfStep || isOfStepBefore;
   }
 
@@ -59,9 +59,4 @@ export class DpopNonces {
     const mac = createHmac('sha256', this.#secret).update(number).digest().subarray(0, MAC_BYTES);
     return Buffer.concat([number, mac]).toString('base64url');
   }
-}
-
-function isSame(given: Buffer, right: string): boolean {
-  const bytes = Buffer.from(right);
-  return given.length === bytes.length && timingSafeEqual(given, bytes);
 }

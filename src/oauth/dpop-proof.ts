@@ -1,13 +1,15 @@
 /** Proofs of possession (DPoP, RFC 9449): whoever sends this request holds this key. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { compactVerify, errors } from 'jose';
 import { z } from 'zod';
-import { PROOF_ALGORITHMS, proofKeyOf, type ProofKey } from './dpop-key.ts';
+import { isSameText } from '../lib/same-text.ts';
+import { proofKeyOf, type ProofKey } from './dpop-key.ts';
 import { parseProofPart, refuseProof } from './dpop-part.ts';
+import { SIGNATURE_ALGORITHMS } from './jwk.ts';
 import { parseTargetUri } from './target-uri.ts';
 
 /** For `dpop_signing_alg_values_supported` (RFC 8414, RFC 9449 section 5.1) and `algs` (section 7.1). */
-export const DPOP_ALGORITHMS: readonly string[] = PROOF_ALGORITHMS;
+export const DPOP_ALGORITHMS: readonly string[] = SIGNATURE_ALGORITHMS;
 
 const LARGEST = 8 * 1024;
 const COMPACT = /^([\w-]+)\.([\w-]+)\.[\w-]+$/;
@@ -110,9 +112,7 @@ function checkTime({ iat, exp, nbf }: Claims, now: number): number {
 function checkToken(ath: unknown, accessToken: string): void {
   if (typeof ath !== 'string')
     return refuseProof('With an access token, a DPoP proof has its hash as "ath".');
-  const given = Buffer.from(ath);
-  const right = Buffer.from(createHash('sha256').update(accessToken).digest('base64url'));
-  if (given.length !== right.length || !timingSafeEqual(given, right))
+  if (!isSameText(ath, createHash('sha256').update(accessToken).digest('base64url')))
     return refuseProof('The "ath" of the DPoP proof is not the hash of the access token.');
 }
 

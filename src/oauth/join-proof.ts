@@ -5,18 +5,18 @@ import { z } from 'zod';
 import { refuse } from '../core/denials.ts';
 import type { PublicKey } from '../core/people.ts';
 import { thumbprintOf } from './client-assertion.ts';
+import { keyKindOf } from './jwk.ts';
 import {
   MalformedAssertion,
   hasPassed,
   isAhead,
   isSignedBy,
   isTooFar,
-  keyKindOf,
   readAssertion,
 } from './jwt-assertion.ts';
 
 /** So that nothing else a key has signed serves here, nor this anywhere else. */
-export const JOIN_PROOF_TYPE = 'sallyport-join+jwt';
+const JOIN_PROOF_TYPE = 'sallyport-join+jwt';
 
 const LONGEST_LIFE_SECONDS = 300;
 

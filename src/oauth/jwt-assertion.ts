@@ -5,40 +5,19 @@
 import type { KeyObject } from 'node:crypto';
 import { compactVerify, decodeJwt, decodeProtectedHeader, errors } from 'jose';
 import { z } from 'zod';
+import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from './jwk.ts';
 
 const MOST_BYTES = 8_192;
 
 /** What others sign may be off by this much, up to and including it. */
 export const SKEW_MS = 30_000;
 
-/** What each algorithm's key is: its type and, where that leaves a choice, its curve. */
-const KEY_OF = {
-  EdDSA: 'Ed25519',
-  Ed25519: 'Ed25519',
-  ES256: 'P-256',
-  ES384: 'P-384',
-  ES512: 'P-521',
-  PS256: 'RSA',
-  PS384: 'RSA',
-  PS512: 'RSA',
-  RS256: 'RSA',
-  RS384: 'RSA',
-  RS512: 'RSA',
-} as const;
-
-/** Asymmetric signatures: nothing that both sides would have to know a secret for. */
-export type AssertionAlgorithm = keyof typeof KEY_OF;
-export type KeyKind = (typeof KEY_OF)[AssertionAlgorithm];
-
-/** Of what kind a key must be to check signatures of an algorithm. */
-export const keyKindOf = (alg: AssertionAlgorithm): KeyKind => KEY_OF[alg];
-
 /** Headers that would have us take a key from the assertion itself, or extensions that we do not know. */
 const REFUSED_HEADERS = ['crit', 'jku', 'x5u', 'x5c', 'jwk'];
 
 const headerSchema = z.object({
-  alg: z.custom<AssertionAlgorithm>(
-    (alg) => typeof alg === 'string' && Object.hasOwn(KEY_OF, alg),
+  alg: z.enum(
+    SIGNATURE_ALGORITHMS,
     'Sign the assertion with an asymmetric algorithm: EdDSA, or one of the ES, PS and RS families.',
   ),
   kid: z
@@ -53,7 +32,7 @@ export class MalformedAssertion extends Error {}
 
 export interface Assertion {
   jwt: string;
-  alg: AssertionAlgorithm;
+  alg: SignatureAlgorithm;
   kid: string | undefined;
   /** Nothing of this is to be believed before {@link isSignedBy} has said so. */
   claims: Record<string, unknown>;

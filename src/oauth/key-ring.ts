@@ -4,6 +4,7 @@ import type { SigningKeyRecord, SigningKeyState } from '../core/signing-keys.ts'
 import {
   loadSigningKeys,
   makeSigningKey,
+  removeParts,
   removeSigningKey,
   verificationKey,
   type SigningKey,
@@ -24,8 +25,8 @@ export class KeyRing {
   /** Private halves at hand, also of keys that the store does not know yet. */
   readonly #held = new Map<string, SigningKey>();
   readonly #inUse = new Map<string, KeyInUse>();
-  /** No longer used, and their files still there. */
-  readonly #spent = new Set<string>();
+  /** No longer used, and their files still there; true where removing one has failed. */
+  readonly #spent = new Map<string, boolean>();
   #active: SigningKey | undefined;
 
   /**
@@ -64,7 +65,7 @@ export class KeyRing {
     if (this.#active?.kid === kid) this.#active = undefined;
     if (state === 'retired') {
       this.#inUse.delete(kid);
-      if (this.#held.delete(kid)) this.#spent.add(kid);
+      if (this.#held.delete(kid)) this.#spent.set(kid, false);
       return;
     }
     const held = this.#held.get(kid);
@@ -91,19 +92,37 @@ export class KeyRing {
 
   /** Gives up a key that was made and not put to use. One that is in use stays. */
   discardUnused(kid: string): void {
-    if (!this.#inUse.has(kid) && this.#held.delete(kid)) this.#spent.add(kid);
+    if (!this.#inUse.has(kid) && this.#held.delete(kid)) this.#spent.set(kid, false);
   }
 
   /**
-   * Removes the files of keys that nobody uses any more.
+   * Removes the files of keys that nobody uses any more. What cannot be removed stays for the next call.
    *
-   * @returns their kids
-   * @throws when one cannot be removed; it is not tried again before the next start
+   * @returns the kids of keys that are gone, and of those that failed for the first time, with the reason
    */
-  removeSpent(): string[] {
-    const spent = [...this.#spent];
-    this.#spent.clear();
-    for (const kid of spent) removeSigningKey(this.#folder, kid);
-    return spent;
+  removeSpent(): { removed: string[]; failed: { kid: string; why: string }[] } {
+    const removed: string[] = [];
+    const failed: { kid: string; why: string }[] = [];
+    for (const [kid, hasFailed] of this.#spent) {
+      try {
+        removeSigningKey(this.#folder, kid);
+        this.#spent.delete(kid);
+        removed.push(kid);
+      } catch (error) {
+        if (!hasFailed) failed.push({ kid, why: String(error) });
+        this.#spent.set(kid, true);
+      }
+    }
+    return { removed, failed };
+  }
+
+  /**
+   * Removes what a crash left of files in the making. For the start, when nobody makes one.
+   *
+   * @returns the names of the files
+   * @throws when one cannot be removed
+   */
+  removeParts(): string[] {
+    return removeParts(this.#folder);
   }
 }

@@ -3,12 +3,10 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
 import { labKeySchema, type LabKey } from '../core/people.ts';
+import { hasSecretParts } from './jwk.ts';
 
 const MOST_KEYS = 64;
 const LEAST_RSA_BITS = 2048;
-
-/** RFC 7518, section 6: any of these makes a key a private or a shared one. */
-const SECRET_PARTS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 const PUBLIC_PARTS = new Set(['kty', 'crv', 'x', 'y', 'n', 'e', 'alg', 'use', 'kid']);
 
@@ -29,26 +27,19 @@ export interface FoundKey {
  * shared and private ones, those for encryption, unknown types and curves, RSA below 2048 bits.
  *
  * @param set what the JSON parser made of it
- * @returns the usable keys by `kid`
- * @throws Error, with a sentence that quotes nothing, when it is no JWK set of at most 64 keys, or when two
- *   usable keys share a `kid`
+ * @returns the usable keys, of which those of different types may share a `kid` (section 4.5)
+ * @throws Error, with a sentence that quotes nothing, when it is no JWK set of at most 64 keys
  */
-export async function readKeySet(set: unknown): Promise<Map<string, FoundKey>> {
+export async function readKeySet(set: unknown): Promise<FoundKey[]> {
   const parsed = setSchema.safeParse(set);
   if (!parsed.success) throw new Error(`It is not a JWK set of at most ${MOST_KEYS} keys.`);
-  const found = new Map<string, FoundKey>();
-  for (const candidate of parsed.data.keys) {
-    const key = await usableKey(candidate);
-    if (!key) continue;
-    if (found.has(key.kid)) throw new Error('Two of its keys have the same kid.');
-    found.set(key.kid, key);
-  }
-  return found;
+  const keys = await Promise.all(parsed.data.keys.map(usableKey));
+  return keys.filter((key) => key !== undefined);
 }
 
 async function usableKey(candidate: unknown): Promise<FoundKey | undefined> {
   if (typeof candidate !== 'object' || candidate === null) return undefined;
-  if (SECRET_PARTS.some((name) => name in candidate)) return undefined;
+  if (hasSecretParts(candidate)) return undefined;
   const { key_ops: keyOps, ...members } = candidate as Record<string, unknown>;
   const uses = keyOpsSchema.safeParse(keyOps);
   if (!uses.success || uses.data?.includes('verify') === false) return undefined;

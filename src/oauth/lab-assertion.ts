@@ -3,13 +3,13 @@ import { z } from 'zod';
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { LabIdentity } from '../core/people.ts';
 import { decoyOf } from './decoy-keys.ts';
+import { keyKindOf } from './jwk.ts';
 import {
   MalformedAssertion,
   hasPassed,
   isAhead,
   isSignedBy,
   isTooFar,
-  keyKindOf,
   readAssertion,
   rememberUntil,
   type Assertion,
@@ -54,8 +54,8 @@ export interface LabAssertionFacts {
   now: number;
   /** The lab that is registered with an issuer. */
   findLab: (issuer: string) => { id: string; identity: LabIdentity } | undefined;
-  /** The lab's key that goes by a `kid`. */
-  findKey: (labId: string, identity: LabIdentity, kid: string | undefined) => Promise<FoundKey>;
+  /** The lab's keys that go by a `kid`. */
+  findKeys: (labId: string, identity: LabIdentity, kid: string | undefined) => Promise<FoundKey[]>;
 }
 
 export interface LabAssertion {
@@ -90,7 +90,7 @@ export async function verifyLabAssertion(
   const assertion = read(jwt);
   const { iss } = assertion.claims;
   const lab = typeof iss === 'string' ? facts.findLab(iss) : undefined;
-  const key = lab && (await findFittingKey(assertion, lab, facts.findKey));
+  const key = lab && (await findFittingKey(assertion, lab, facts.findKeys));
   const decoy = decoyOf(keyKindOf(assertion.alg));
   const signed = await isSignedBy(assertion, key?.publicKey ?? decoy);
   if (!lab || !key || !signed || iss !== lab.identity.issuer) return refuse('invalid_assertion');
@@ -118,15 +118,19 @@ function read(jwt: string): Assertion {
   }
 }
 
-/** The key that the assertion says it is signed with, if there is one and its algorithm is that key's. */
+/**
+ * The key that the assertion says it is signed with: the one of its `kid` that its algorithm fits. Of two that
+ * nothing tells apart, neither is taken (RFC 7517, section 4.5).
+ */
 async function findFittingKey(
   { alg, kid }: Assertion,
   { id, identity }: { id: string; identity: LabIdentity },
-  findKey: LabAssertionFacts['findKey'],
+  findKeys: LabAssertionFacts['findKeys'],
 ): Promise<FoundKey | undefined> {
   try {
-    const key = await findKey(id, identity, kid);
-    return fits(key, alg) ? key : undefined;
+    const found = await findKeys(id, identity, kid);
+    const [only, another] = found.filter((key) => fits(key, alg));
+    return another ? undefined : only;
   } catch (error) {
     if (error instanceof RefusedError && error.refusal.code === 'invalid_assertion')
       return undefined;

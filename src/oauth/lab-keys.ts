@@ -26,7 +26,7 @@ export interface LabKeysSettings {
 /** What is known of one lab's keys under one identity. Another identity gets another, so that neither fills the other's. */
 interface Cache {
   readonly identity: LabIdentity;
-  keys: Map<string, FoundKey>;
+  keys: FoundKey[];
   /** The keys are trusted from `since` until before `until`. */
   trust: { since: number; until: number };
   /** When the last fetch was begun, and whether it has failed. */
@@ -51,29 +51,26 @@ export class LabKeys {
   }
 
   /**
-   * Finds the one public key of a lab that goes by `kid`. A set of exactly one usable key needs no `kid`.
+   * Finds the public keys of a lab that go by `kid`: one, or several that their types tell apart. A set of
+   * exactly one usable key needs no `kid`.
    *
+   * @returns at least one
    * @throws RefusedError `invalid_assertion` where there is no such key; `lab_keys_unavailable` where the
    *   lab's keys are not known well enough to say so, in which case nothing is trusted
    */
-  async find(labId: string, identity: LabIdentity, kid: string | undefined): Promise<FoundKey> {
+  async find(labId: string, identity: LabIdentity, kid: string | undefined): Promise<FoundKey[]> {
     const cache = this.#cacheOf(labId, identity);
     if (!this.#isTrusted(cache)) {
       if (!cache.pending && this.#isRecent(cache, RETRY_MS)) return refuse('lab_keys_unavailable');
       await this.#fetch(labId, cache);
     }
-    const key = pick(cache.keys, kid);
-    if (key) return key;
+    const found = pick(cache.keys, kid);
+    if (found) return found;
     if (kid === undefined || identity.jwksUrl === undefined) return refuse('invalid_assertion');
     if (cache.pending || !this.#isRecent(cache, UNKNOWN_KID_MS)) await this.#fetch(labId, cache);
     // Without the newest keys, one that was published since cannot be told from one that never was.
     const whyNot = cache.lastFetch?.failed ? 'lab_keys_unavailable' : 'invalid_assertion';
     return pick(cache.keys, kid) ?? refuse(whyNot);
-  }
-
-  /** Drops what is known of a lab's keys. A fetch under way finds nobody who takes its result. */
-  forget(labId: string): void {
-    this.#caches.delete(labId);
   }
 
   /** Ends fetches under way: who waits for one is refused. */
@@ -87,7 +84,7 @@ export class LabKeys {
       return known;
     const cache: Cache = {
       identity,
-      keys: new Map(),
+      keys: [],
       trust: { since: 0, until: 0 },
       lastFetch: undefined,
       pending: undefined,
@@ -151,8 +148,8 @@ export class LabKeys {
   }
 }
 
-function pick(keys: Map<string, FoundKey>, kid: string | undefined): FoundKey | undefined {
-  if (kid !== undefined) return keys.get(kid);
-  const [only, another] = keys.values();
-  return another ? undefined : only;
+function pick(keys: FoundKey[], kid: string | undefined): FoundKey[] | undefined {
+  if (kid === undefined) return keys.length === 1 ? keys : undefined;
+  const found = keys.filter((key) => key.kid === kid);
+  return found.length > 0 ? found : undefined;
 }

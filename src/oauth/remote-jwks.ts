@@ -1,11 +1,10 @@
 /** Fetches a JWK set over HTTP: bounded in time and size, from the named address and nowhere else. */
 import { request, type Agent, type Dispatcher } from 'undici';
+import { isLoopback } from '../core/loopback.ts';
 import { freshnessOf } from './freshness.ts';
 import { readKeySet, type FoundKey } from './key-set.ts';
 
 const MOST_BYTES = 65_536;
-
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 const JSON_TYPE = /^application\/([\w.+-]+\+)?json\s*(;|$)/i;
 
@@ -20,7 +19,7 @@ export interface FetchSettings {
 }
 
 export interface RemoteKeySet {
-  keys: Map<string, FoundKey>;
+  keys: FoundKey[];
   /** Milliseconds that the answer says it may be kept; undefined where it says nothing. */
   lifetimeMs: number | undefined;
 }
@@ -69,7 +68,7 @@ function checkedUrl(url: string, allowInsecureLoopback: boolean): URL {
   if (target.username || target.password)
     throw new Error('The address of the keys must not hold credentials.');
   const insecureButHere =
-    target.protocol === 'http:' && allowInsecureLoopback && LOOPBACK.test(target.hostname);
+    target.protocol === 'http:' && allowInsecureLoopback && isLoopback(target.hostname);
   if (target.protocol !== 'https:' && !insecureButHere)
     throw new Error('The address of the keys must be an https:// URL.');
   return target;

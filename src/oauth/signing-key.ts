@@ -1,9 +1,15 @@
 /** The keys that sign tokens: Ed25519 (RFC 8037), published at /oauth/jwks. Private halves are files. */
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+} from 'node:crypto';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JWK } from 'jose';
-import { loadKeyFile, saveKeyFile, syncFolder } from '../lib/key-file.ts';
+import { loadKeyFile, saveKeyFile } from '../lib/key-file.ts';
 
 /** The public half: what checks a token. */
 export interface VerificationKey {
@@ -37,8 +43,7 @@ export function verificationKey(x: string): VerificationKey {
  * @throws KeyFileError when one of them is open to others than its owner, or is no Ed25519 key
  */
 export function loadSigningKeys(folder: string): { path: string; key: SigningKey }[] {
-  return readdirSync(folder)
-    .filter((name) => FILE_NAME.test(name))
+  return keyFiles(folder)
     .sort()
     .map((name) => {
       const path = join(folder, name);
@@ -49,17 +54,49 @@ export function loadSigningKeys(folder: string): { path: string; key: SigningKey
 /** Makes a key in a file of its own, which is on disk when this returns. @throws KeyFileError */
 export function makeSigningKey(folder: string): SigningKey {
   const key = newSigningKey();
-  const path = join(folder, `token-${key.kid.slice(0, 16)}.pem`);
-  // Under another name first: a crash may leave a part of a file, and what is named like a key has to be one.
-  saveKeyFile(`${path}.part`, key.privateKey);
-  renameSync(`${path}.part`, path);
-  syncFolder(folder);
+  saveKeyFile(join(folder, fileName(key.kid)), key.privateKey);
   return key;
 }
 
-/** Removes every file that holds this key. @throws KeyFileError, or when a file cannot be removed */
+/**
+ * Removes every file that holds this key. Neither that others may read it nor what else lies in the folder is
+ * a reason to keep it.
+ *
+ * @throws when a file cannot be removed
+ */
 export function removeSigningKey(folder: string, kid: string): void {
-  for (const { path, key } of loadSigningKeys(folder)) if (key.kid === kid) rmSync(path);
+  for (const name of keyFiles(folder)) {
+    const path = join(folder, name);
+    const found = kidIn(path);
+    if (found === kid || (found === undefined && name === fileName(kid))) rmSync(path);
+  }
+}
+
+/**
+ * Removes what a process that was killed left of files that it was making: whole private keys, it may be.
+ *
+ * @returns the names of the files
+ * @throws when one cannot be removed
+ */
+export function removeParts(folder: string): string[] {
+  const parts = readdirSync(folder).filter((name) => name.endsWith('.part'));
+  for (const name of parts) rmSync(join(folder, name));
+  return parts;
+}
+
+const keyFiles = (folder: string): string[] =>
+  readdirSync(folder).filter((name) => FILE_NAME.test(name));
+
+const fileName = (kid: string): string => `token-${kid.slice(0, 16)}.pem`;
+
+/** The key that a file holds, whatever its mode; undefined where it cannot be read as a token key. */
+function kidIn(path: string): string | undefined {
+  try {
+    return signingKey(createPrivateKey(readFileSync(path))).kid;
+  } catch {
+    // Whether it is to be removed all the same, its name says.
+    return undefined;
+  }
 }
 
 function newSigningKey(): SigningKey {

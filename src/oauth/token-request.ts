@@ -71,8 +71,8 @@ export const GRANT_TYPES = ['client_credentials', JWT_BEARER] as const;
  *
  * @throws OAuthError
  */
-export function parseTokenRequest(form: URLSearchParams): TokenRequest {
-  refuseDuplicates(form);
+export function parseTokenRequest(sent: URLSearchParams): TokenRequest {
+  const form = parametersOf(sent);
   const grantType = form.get('grant_type');
   if (!grantType) throw new OAuthError('invalid_request', 'The parameter "grant_type" is missing.');
   if (grantType !== 'client_credentials' && grantType !== JWT_BEARER) {
@@ -88,7 +88,7 @@ export function parseTokenRequest(form: URLSearchParams): TokenRequest {
     );
   }
   const labAssertion = grantType === JWT_BEARER ? form.get('assertion') : null;
-  if (labAssertion === '' || (grantType === JWT_BEARER && labAssertion === null))
+  if (grantType === JWT_BEARER && labAssertion === null)
     throw new OAuthError('invalid_request', 'The parameter "assertion" is missing.');
   const details = form.get('authorization_details');
   return {
@@ -101,16 +101,16 @@ export function parseTokenRequest(form: URLSearchParams): TokenRequest {
 }
 
 /** Reads the form of a request about a token: revocation (RFC 7009) or introspection (RFC 7662). @throws OAuthError */
-export function parseAboutToken(form: URLSearchParams): Credentials & { token: string } {
-  refuseDuplicates(form);
+export function parseAboutToken(sent: URLSearchParams): Credentials & { token: string } {
+  const form = parametersOf(sent);
   const credentials = { ...parseClient(form, false), labAssertion: undefined };
   const token = form.get('token');
   if (!token) throw new OAuthError('invalid_request', 'The parameter "token" is missing.');
   return { ...credentials, token };
 }
 
-/** RFC 6749, section 3.2: request parameters must not be included more than once. */
-function refuseDuplicates(form: URLSearchParams): void {
+/** RFC 6749, section 3.2: no parameter is given more than once; one without a value counts as left out. */
+function parametersOf(form: URLSearchParams): URLSearchParams {
   const seen = new Set<string>();
   for (const name of form.keys()) {
     // The name is the client's own text.
@@ -120,6 +120,7 @@ function refuseDuplicates(form: URLSearchParams): void {
     }
     seen.add(name);
   }
+  return new URLSearchParams([...form].filter(([, value]) => value !== ''));
 }
 
 function parseClient(

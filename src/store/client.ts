@@ -11,6 +11,23 @@ import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts'
 /** A caller is told within this time that the log cannot be written, however the disk hangs. */
 const WRITE_DEADLINE_MS = 900;
 
+/**
+ * What ends tokens, of which there may be many, waits longer: told after a second that it failed, whoever
+ * asked would believe that nothing has ended.
+ */
+const ENDING_DEADLINE_MS = 10_000;
+const ENDING: ReadonlySet<OperationName> = new Set([
+  'revokeTokens',
+  'endRun',
+  'handBackAccess',
+  'removePerson',
+  'removePersonKey',
+  'setLabIdentity',
+  'removeLabIdentity',
+  'retireSigningKey',
+  'openSigningKeys',
+]);
+
 /** The writer may take this long to finish what is queued when the broker stops. */
 const STOP_DEADLINE_MS = 5_000;
 
@@ -108,7 +125,8 @@ export class Store {
     }
     const id = this.#nextCall;
     this.#nextCall += 1;
-    const deadlineMs = options.deadlineMs ?? WRITE_DEADLINE_MS;
+    const usual = ENDING.has(name) ? ENDING_DEADLINE_MS : WRITE_DEADLINE_MS;
+    const deadlineMs = options.deadlineMs ?? usual;
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         resolve,

@@ -14,7 +14,7 @@ import { Ledger } from './ledger.ts';
 import { readMeta } from './records.ts';
 import { entries, meta } from './schema.ts';
 
-/** A token that has not expired. */
+/** What the proxied path knows of a token, until no request can be running that began with it. */
 export interface LiveToken {
   id: string;
   audience: 'gateway' | 'control';
@@ -39,6 +39,7 @@ export type PolicyChange =
   | { kind: 'grant'; value: Grant }
   | { kind: 'order'; value: Order }
   | { kind: 'token'; value: LiveToken }
+  | { kind: 'tokens_ended'; ids: string[]; at: number }
   | { kind: 'key'; value: SigningKeyRecord };
 
 /** Whether somebody who was allowed something before may be refused it now. */
@@ -50,8 +51,10 @@ export function canNarrow(change: PolicyChange): boolean {
       return ['active', 'revoked', 'closed'].includes(change.value.state);
     case 'person':
       return change.value.removedAt !== null;
+    case 'tokens_ended':
+      return true;
     case 'token':
-      return change.value.revokedAt !== null;
+      return false;
     case 'key':
       // A token is signed with the key that its decision saw: one that is no longer active signs nothing.
       return change.value.state !== 'next';

@@ -11,6 +11,21 @@ export interface InvitationFilter {
   openAt?: number | undefined;
 }
 
+/** Those onto a grant that were neither used nor withdrawn, nor have expired at a moment: no more than its places. */
+export function openInvitationsOnto(db: Db, grantId: string, now: number): Invitation[] {
+  return db
+    .select()
+    .from(invitations)
+    .where(
+      and(
+        eq(invitations.grantId, grantId),
+        isNull(invitations.endedAt),
+        gt(invitations.expiresAt, now),
+      ),
+    )
+    .all();
+}
+
 /** Newest first. */
 export function listInvitations(
   db: Db,

@@ -7,6 +7,13 @@ export interface PageRequest {
   limit: number;
 }
 
+/** What a bounded search of a list has found. */
+export interface Searched<T> {
+  found: T[];
+  /** The last id that was looked at, where there is more to look at; null: that was all. */
+  searchedTo: string | null;
+}
+
 /** A condition on a value where there is one; none otherwise. */
 export function maybe<T>(
   value: T | undefined,

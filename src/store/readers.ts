@@ -10,8 +10,10 @@ import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
-import { listInvitations, type InvitationFilter } from './list-invitations.ts';
-import { maybe, type PageRequest } from './page.ts';
+import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
+import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
+import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
+import { maybe, type PageRequest, type Searched } from './page.ts';
 import { readMeta, readGrant, readGrants, readInvitation, readPeople, toOrder } from './records.ts';
 import {
   charges,
@@ -21,20 +23,13 @@ import {
   labs,
   orders,
   people,
+  personKeys,
   requests,
   runs,
   tiles,
   tokens,
 } from './schema.ts';
 import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
-import {
-  listRuns,
-  listTokens,
-  type RunFilter,
-  type RunRow,
-  type TokenFilter,
-  type TokenRow,
-} from './token-lists.ts';
 
 export interface StoredEntry {
   index: number;
@@ -120,6 +115,11 @@ export class Readers {
     return readPeople(this.#db, rows);
   }
 
+  /** Every key that is or was a person's. */
+  listPersonKeys(): { kid: string; personId: string; x: string }[] {
+    return this.#db.select().from(personKeys).all();
+  }
+
   readInvitation(id: string): Invitation | undefined {
     return readInvitation(this.#db, id);
   }
@@ -127,6 +127,10 @@ export class Readers {
   /** Newest first. */
   listInvitations(page: PageRequest, filter: InvitationFilter): Invitation[] {
     return listInvitations(this.#db, page, filter);
+  }
+
+  openInvitationsOnto(grantId: string, now: number): Invitation[] {
+    return openInvitationsOnto(this.#db, grantId, now);
   }
 
   readGrant(id: string): Grant | undefined {
@@ -177,12 +181,12 @@ export class Readers {
   }
 
   /** Newest first. */
-  listTokens(page: PageRequest, filter: TokenFilter): TokenRow[] {
+  listTokens(page: PageRequest, filter: TokenFilter): Searched<TokenRow> {
     return listTokens(this.#db, page, filter);
   }
 
   /** Newest first. */
-  listRuns(page: PageRequest, filter: RunFilter): RunRow[] {
+  listRuns(page: PageRequest, filter: RunFilter): Searched<RunRow> {
     return listRuns(this.#db, page, filter);
   }
 

@@ -1,10 +1,11 @@
 /** Reads rows and puts them together to what core/ speaks of. Used by the writer and by readers alike. */
-import { and, asc, eq, inArray, isNull } from 'drizzle-orm';
+import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
 import type { Grant } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
 import type { Order } from '../core/orders.ts';
 import type { Lab, Member, Person } from '../core/people.ts';
 import type { Db } from './database.ts';
+import { prepared } from './prepared.ts';
 import {
   grantAcceptances,
   grantApprovals,
@@ -24,8 +25,16 @@ type PersonRow = typeof people.$inferSelect;
 type GrantRow = typeof grants.$inferSelect;
 type OrderRow = typeof orders.$inferSelect;
 
+const metaByKey = prepared((db) =>
+  db
+    .select()
+    .from(meta)
+    .where(eq(meta.key, sql.placeholder('key')))
+    .prepare(),
+);
+
 export function readMeta(db: Db, key: string): string | undefined {
-  return db.select().from(meta).where(eq(meta.key, key)).get()?.value;
+  return metaByKey(db).get({ key })?.value;
 }
 
 export function readLab(db: Db, id: string): Lab | undefined {
@@ -60,6 +69,18 @@ export function readPeople(db: Db, rows: PersonRow[]): Person[] {
     ...row,
     keys: (byPerson.get(row.id) ?? []).map(({ kid, x, addedAt }) => ({ kid, x, addedAt })),
   }));
+}
+
+/** Which of these people are people of a lab and have not been removed. */
+export function readPresent(db: Db, labId: string, ids: readonly string[]): Set<string> {
+  const found = inChunks([...ids], (some) =>
+    db
+      .select({ id: people.id })
+      .from(people)
+      .where(and(inArray(people.id, some), eq(people.labId, labId), isNull(people.removedAt)))
+      .all(),
+  );
+  return new Set(found.map(({ id }) => id));
 }
 
 export function readInvitation(db: Db, id: string): Invitation | undefined {

@@ -1,6 +1,7 @@
 /** The tables as drizzle sees them. What they mean stands in migrations/sqlite; both change together. */
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { Approval, GrantSpec, GrantState } from '../core/grants.ts';
+import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { OrderSpec } from '../core/orders.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { LabIdentity, LabKind, Role } from '../core/people.ts';
@@ -47,6 +48,7 @@ export const invitations = sqliteTable('invitations', {
   expiresAt: integer('expires_at').notNull(),
   joinedAs: text('joined_as'),
   endedAt: integer('ended_at'),
+  withdrawnBecause: text('withdrawn_because').$type<WithdrawnBecause>(),
 });
 
 export const personKeys = sqliteTable('person_keys', {
@@ -133,6 +135,7 @@ export const runs = sqliteTable('runs', {
   personId: text('person_id').notNull(),
   createdAt: integer('created_at').notNull(),
   endedAt: integer('ended_at'),
+  lastUsedAt: integer('last_used_at'),
 });
 
 export const tokens = sqliteTable('tokens', {

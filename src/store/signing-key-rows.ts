@@ -13,6 +13,15 @@ export function readSigningKeys(db: Db): SigningKeyRecord[] {
     .all();
 }
 
+/** The key that signs. */
+export function readActiveKid(db: Db): string | undefined {
+  return db
+    .select({ kid: signingKeys.kid })
+    .from(signingKeys)
+    .where(eq(signingKeys.state, 'active'))
+    .get()?.kid;
+}
+
 /** Whether a key signed a token that expires after a moment. */
 export function hasUnexpiredTokens(db: Db, kid: string, now: number): boolean {
   const found = db

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { counted, note, printJson, say } from '../output.ts';
@@ -42,10 +43,11 @@ export function addAuditExport(group: Command, around: Surroundings): void {
         around,
         `Wrote ${out}: ${counted(size, 'entry', 'entries')}, ${counted(written.bytes, 'byte')}${id ? ` (${id})` : ''}.`,
       );
-      note(around, `Check it with: sallyport audit verify ${out} --key KEY`);
+      note(around, `Check it with: ${commandLine(around, `audit verify ${out} --key KEY`)}`);
+      const key = commandLine(around, 'audit key', options.profile);
       note(
         around,
-        'Get the key from the host lab by another way than this bundle; "sallyport audit key" prints what the broker says it is.',
+        `Get the key from the host lab by another way than this bundle; "${key}" prints what the broker says it is.`,
       );
     });
 }

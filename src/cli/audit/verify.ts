@@ -5,6 +5,7 @@ import { CHECKPOINT_PATH, MANIFEST_PATH, VERIFIER_KEY_PATH } from '../../audit/b
 import { Finding } from '../../audit/finding.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
 import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
+import { commandLine } from '../command-line.ts';
 import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
 import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { readInputFile } from '../input-file.ts';
@@ -42,15 +43,19 @@ export function addAuditVerify(group: Command, around: Surroundings): void {
       'take the key out of the bundle: shows damage, but not who made the bundle',
     )
     .action(async (path: string, options: VerifyOptions) => {
-      const report = await verify(path, options);
+      const report = await verify(around, path, options);
       print(around, report, options);
       throw new QuietExit(EXIT_CODES[report.status]);
     });
 }
 
-async function verify(path: string, options: VerifyOptions): Promise<BundleReport> {
+async function verify(
+  around: Surroundings,
+  path: string,
+  options: VerifyOptions,
+): Promise<BundleReport> {
   try {
-    return await verifyBundle(path, await trustedKey(path, options));
+    return await verifyBundle(path, await trustedKey(around, path, options));
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     const status = error instanceof Finding ? error.status : 'could_not_run';
@@ -58,7 +63,11 @@ async function verify(path: string, options: VerifyOptions): Promise<BundleRepor
   }
 }
 
-async function trustedKey(path: string, options: VerifyOptions): Promise<string> {
+async function trustedKey(
+  around: Surroundings,
+  path: string,
+  options: VerifyOptions,
+): Promise<string> {
   const { key, trustKeyInBundle } = options;
   if (key !== undefined && trustKeyInBundle)
     throw new Error('--key and --trust-key-in-bundle exclude each other: give one of them.');
@@ -66,7 +75,7 @@ async function trustedKey(path: string, options: VerifyOptions): Promise<string>
   if (key !== undefined) return key;
   if (trustKeyInBundle) return keyInBundle(path);
   throw new Error(
-    'It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("sallyport audit key" prints what a broker says it is; compare it with what the lab publishes or told you).',
+    `It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("${commandLine(around, 'audit key')}" prints what a broker says it is; compare it with what the lab publishes or told you).`,
   );
 }
 

@@ -15,12 +15,12 @@ interface ConnectOptions extends BrokerOptions {
   run: string;
   model?: string[];
   maxOutputTokens?: number;
-  port: number;
+  port?: number;
   exec?: string;
 }
 
 const EXIT_CODES = `Exit codes:
-  0  stopped by a signal, the token handed back
+  0  stopped by a signal (npx, where it is run by that, ends with 130 then)
   1  the broker refused a token, or the command could not be started
   2  wrong usage: an option, an id or a file that you gave is missing or not valid
   3  the broker could not be reached
@@ -33,12 +33,13 @@ export function addConnect(program: Command, around: Surroundings): void {
       'Gets tokens for one run, bound to a key that is made for it and never leaves this process (DPoP), renews them ' +
       'before they run out, and passes requests on from a port of 127.0.0.1. SDKs and harnesses need a base URL and ' +
       'the local key alone: both are printed as lines for the shell. The local key is good for this run, and without ' +
-      'it nobody on this machine can use the port.\n\n' +
+      'it other users of this machine cannot use the port. Of the headers of a request, those go on that the broker ' +
+      'knows; no other credential does.\n\n' +
       'With a command after "--" it runs that program with the variables set; with --exec it has the shell run a ' +
       'command line. Either way it ends with the command, and with its exit code.',
     examples: [
       'sallyport connect --grant grt_01… --purpose jailbreak_robustness --run pilot',
-      'sallyport connect --grant grt_01… --purpose bias --run "round 1" -- inspect eval task.py --model openai/demo-model',
+      'sallyport connect --grant grt_01… --purpose bias --run "round 1" -- inspect eval task.py --model openai/demo-model -M responses_api=false',
       `sallyport connect --grant grt_01… --purpose bias --run pilot --exec 'promptfoo eval && ./report.sh'`,
     ],
     exitCodes: EXIT_CODES,
@@ -60,14 +61,14 @@ export function addConnect(program: Command, around: Surroundings): void {
       'ask for at most so many output tokens an answer',
       wholeNumber(1),
     )
-    .option('--port <n>', 'listen on this port instead of any free one', portNumber, 0)
+    .option('--port <n>', 'listen on this port instead of any free one', portNumber)
     .option('--exec <command line>', 'have the shell run this with the variables set')
     .action(async (words: string[], options: ConnectOptions) => {
       const command = commandOf(words, options);
       const broker = await connect(around, options);
       const exitCode = await serveRun(around, broker, {
         access: accessOf(options),
-        port: options.port,
+        port: options.port ?? 0,
         json: options.json ?? false,
         command,
       });

@@ -14,29 +14,31 @@ const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]{1,500}$/;
 export class DpopProofs {
   readonly #key: KeyObject;
   readonly #jwk: JWK;
+  readonly #origin: string;
   readonly #clock: Clock;
   readonly #nonces = new Map<NonceGiver, string>();
 
-  constructor(clock: Clock) {
+  /** @param origin under which the broker knows itself, and checks proofs */
+  constructor(origin: string, clock: Clock) {
     const { privateKey } = generateKeyPairSync('ed25519');
     this.#key = privateKey;
     this.#jwk = { ...publicJwkOf(privateKey) };
+    this.#origin = origin;
     this.#clock = clock;
   }
 
   /**
    * Makes the `DPoP` header of one request.
    *
-   * @param url where it goes; query and fragment are left out of the proof (section 4.2)
+   * @param path of the request; its query is left out of the proof (section 4.2)
    * @param accessToken the token that goes with it, at the gateway
    */
-  prove(to: NonceGiver, method: string, url: string, accessToken?: string): Promise<string> {
-    const { origin, pathname } = new URL(url);
+  prove(to: NonceGiver, method: string, path: string, accessToken?: string): Promise<string> {
     const other = to === 'gateway' ? 'token endpoint' : 'gateway';
     const nonce = this.#nonces.get(to) ?? this.#nonces.get(other);
     return new SignJWT({
       htm: method,
-      htu: `${origin}${pathname}`,
+      htu: `${this.#origin}${path.split('?', 1)[0]}`,
       ...(accessToken === undefined ? {} : { ath: hashOf(accessToken) }),
       ...(nonce === undefined ? {} : { nonce }),
     })

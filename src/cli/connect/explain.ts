@@ -2,8 +2,7 @@
 import type { DenialCode } from '../../core/denials.ts';
 import type { PassedRefusal } from './tail.ts';
 
-const ORDER =
-  'Nothing passes until the order is lifted, and trying again does not help. Ask the host lab.';
+const ORDER = 'Nothing passes until the order is lifted, and trying again does not help.';
 const WAIT = 'SDKs wait and try again by themselves; fewer requests at once avoid it.';
 const UPSTREAM = 'That is about the model endpoint, not about your access.';
 
@@ -20,9 +19,6 @@ const ADVICE: Partial<Record<DenialCode | 'local_key_missing' | 'local_key_wrong
   concurrency_limited: WAIT,
   budget_in_use: WAIT,
   quota_exhausted: '"sallyport grant usage" shows what is left.',
-  model_not_granted: '"sallyport grant show" names the models that are.',
-  operation_not_granted: '"sallyport grant show" names the operations that are.',
-  feature_not_granted: '"sallyport grant show" names the features that are.',
   unknown_field: 'The grant can say that such fields pass (unknownFields).',
   upstream_unreachable: UPSTREAM,
   upstream_timeout: UPSTREAM,
@@ -30,12 +26,36 @@ const ADVICE: Partial<Record<DenialCode | 'local_key_missing' | 'local_key_wrong
   upstream_incomplete: UPSTREAM,
   assertion_replayed: 'Is another machine using your key?',
   invalid_client: "Is this machine's clock right?",
+  invalid_dpop_proof: "Is this machine's clock right?",
   token_revoked:
     'No other token is asked for: what was ended on purpose stays ended. Start "sallyport connect" again when you may.',
+  invalid_token:
+    'A new one was refused as well, and no other is asked for. Tell the host lab, and start "sallyport connect" again.',
   local_key_missing:
     'If it was none of your programs, somebody else on this machine tried the port.',
   local_key_wrong: 'If it was none of your programs, somebody else on this machine tried the port.',
 };
+
+/** Refusals of what a request is, by the grant, the endpoint or the token: the broker's sentence begins with whose. */
+const ABOUT_SCOPE = new Set<string>([
+  'model_not_granted',
+  'operation_not_granted',
+  'feature_not_granted',
+] satisfies DenialCode[]);
+
+const BY_WHOM = /^The (endpoint|grant|token) /;
+
+const SCOPE_ADVICE: Record<string, string> = {
+  endpoint: '"sallyport endpoint show" says what the endpoint offers.',
+  grant: '"sallyport grant show" says what the grant allows.',
+  token:
+    'This run asked for less than the grant allows: without --model and --max-output-tokens it gets all of it.',
+};
+
+function adviceOn({ code, message }: PassedRefusal): string | undefined {
+  if (ABOUT_SCOPE.has(code)) return SCOPE_ADVICE[BY_WHOM.exec(message)?.[1] ?? 'grant'];
+  return Object.hasOwn(ADVICE, code) ? ADVICE[code as keyof typeof ADVICE] : undefined;
+}
 
 /** The same reason is explained at most this often. */
 const QUIET_MS = 10_000;
@@ -87,14 +107,17 @@ export class Explainer {
     if (more > 0) this.#note(`Refused ${more} more ${more === 1 ? 'time' : 'times'} (${code}).`);
   }
 
-  async #tell({ code, message }: PassedRefusal): Promise<void> {
-    const advice = Object.hasOwn(ADVICE, code) ? ` ${ADVICE[code as keyof typeof ADVICE]}` : '';
+  async #tell(refusal: PassedRefusal): Promise<void> {
+    const { code, message } = refusal;
+    const advice = adviceOn(refusal);
     const ids = [...new Set(message.match(ORDER_ID))];
     const grounds = await Promise.all(ids.map((id) => this.#groundsOf(id)));
     const because = grounds
       .filter((text) => text !== undefined)
       .map((text) => ` Grounds: "${text}".`);
-    this.#note(`Refused: ${withStop(message)} (${code})${because.join('')}${advice}`);
+    this.#note(
+      `Refused: ${withStop(message)} (${code})${because.join('')}${advice === undefined ? '' : ` ${advice}`}`,
+    );
   }
 }
 

@@ -61,8 +61,7 @@ export async function forward(
     status >= 400 || String(headers['content-type']).startsWith('text/event-stream');
   const tail = mayRefuse ? new Tail() : undefined;
   try {
-    // Where the broker's answer breaks off, this breaks off the local one: never a clean end.
-    await pipeline(watched(head.body, tail), res);
+    await pipeline(watched(head.body, tail, res), res);
   } finally {
     const refusal = tail?.refusal();
     if (refusal) onward.onRefusal(refusal);
@@ -72,12 +71,35 @@ export async function forward(
 async function* watched(
   body: AsyncIterable<Buffer>,
   tail: Tail | undefined,
+  res: ServerResponse,
 ): AsyncGenerator<Buffer> {
-  for await (const chunk of body) {
-    tail?.see(chunk);
-    yield chunk;
+  try {
+    for await (const chunk of body) {
+      tail?.see(chunk);
+      yield chunk;
+    }
+  } catch (error) {
+    breakOff(res);
+    throw error;
   }
 }
+
+/**
+ * Ends an answer that is not whole. To a client of HTTP/1.0 it has no end but that of the connection, so that
+ * must not be a clean one.
+ */
+export function breakOff(res: ServerResponse): void {
+  res.socket?.resetAndDestroy();
+  // Where others in a pipeline come before it, it has no connection yet.
+  res.destroy();
+}
+
+/** Refusals of a token that another one may not get. The last is what tokens of a key that was retired get. */
+const OTHER_TOKEN = new Set<string | undefined>([
+  'token_expired',
+  'token_revoked',
+  'invalid_token',
+]);
 
 /** Asks, and once more each where the broker wants another nonce or another token: it has passed nothing on then. */
 async function askBroker(
@@ -97,15 +119,22 @@ async function askBroker(
     if (head.statusCode !== 401) return { head, read: undefined };
     const read = await readRefusal(head);
     const refusal = refusalIn(read.toString('utf8'));
-    if (refusal?.code === 'token_revoked')
+    const refused = token;
+    if (refusal && keeper.held === refused && endsRun(refusal, tried.token)) {
       keeper.end(new RefusedByBroker(refusal.code, refusal.message, refusal.message));
+      return { head, read };
+    }
     if (!tried.nonce && wantsNonce(head)) tried.nonce = true;
-    else if (!tried.token && refusal?.code === 'token_expired') {
+    else if (!tried.token && OTHER_TOKEN.has(refusal?.code)) {
       tried.token = true;
-      const expired = token;
-      token = await tokenFrom(() => keeper.replace(expired));
+      token = await tokenFrom(() => keeper.replace(refused));
     } else return { head, read };
   }
+}
+
+/** Whether it is of no use to ask for another token: the one in hand was ended on purpose, or is new. */
+function endsRun({ code }: PassedRefusal, isNew: boolean): boolean {
+  return code === 'token_revoked' || (code === 'invalid_token' && isNew);
 }
 
 async function tokenFrom(get: () => Promise<HeldToken>): Promise<HeldToken> {
@@ -126,7 +155,7 @@ async function send(
 ): Promise<Dispatcher.ResponseData> {
   const method = req.method as Dispatcher.HttpMethod;
   const url = `${brokerUrl}${path}`;
-  const proof = await proofs.prove('gateway', method, url, token.text);
+  const proof = await proofs.prove('gateway', method, path, token.text);
   try {
     return await pool.request({
       method,

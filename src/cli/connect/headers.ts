@@ -3,6 +3,21 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 type Headers = Record<string, string | string[] | undefined>;
 
+/** What the broker knows of a request, and what SDKs say of themselves. All else stays on this machine. */
+const ONWARD = new Set([
+  'accept',
+  'anthropic-beta',
+  'anthropic-version',
+  'content-encoding',
+  'content-type',
+  'idempotency-key',
+  'openai-beta',
+  'user-agent',
+]);
+
+/** Of SDKs: their version, the platform, how often they have tried. */
+const ONWARD_PREFIX = 'x-stainless-';
+
 /** RFC 9110, section 7.6.1: about one connection, and meant for nobody beyond it. */
 const HOP_BY_HOP = [
   'connection',
@@ -16,30 +31,18 @@ const HOP_BY_HOP = [
   'upgrade',
 ];
 
-/** Of the local request: its credentials, and what is set anew for the broker. */
-const NOT_ONWARD = new Set([
-  ...HOP_BY_HOP,
-  'authorization',
-  'x-api-key',
-  'dpop',
-  'cookie',
-  'host',
-  'expect',
-  'content-length',
-  'accept-encoding',
-]);
-
 /** Of the broker's answer: challenges and nonces, which are between the broker and this run's key. */
 const NOT_BACK = new Set([...HOP_BY_HOP, 'dpop-nonce', 'www-authenticate']);
 
 /** What goes to the broker with a request. The answer must come as it is, since it passes byte by byte. */
 export function headersOnward(client: IncomingHttpHeaders): Record<string, string | string[]> {
-  return { ...without(client, NOT_ONWARD), 'accept-encoding': 'identity' };
+  const passed = pick(client, (name) => ONWARD.has(name) || name.startsWith(ONWARD_PREFIX));
+  return { ...passed, 'accept-encoding': 'identity' };
 }
 
 /** What the local client gets of an answer's headers. */
 export function headersBack(broker: Headers): Record<string, string | string[]> {
-  return without(broker, NOT_BACK);
+  return pick(broker, (name) => !NOT_BACK.has(name));
 }
 
 /** The one value of a header; undefined where it was not sent, or several times. */
@@ -48,7 +51,11 @@ export function single(headers: Headers, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-function without(headers: Headers, left: ReadonlySet<string>): Record<string, string | string[]> {
+function pick(
+  headers: Headers,
+  passes: (name: string) => boolean,
+): Record<string, string | string[]> {
+  // Those that it names are about this connection alone.
   const named = new Set(
     String(headers['connection'] ?? '')
       .split(',')
@@ -56,7 +63,7 @@ function without(headers: Headers, left: ReadonlySet<string>): Record<string, st
   );
   const passed: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !left.has(name) && !named.has(name)) passed[name] = value;
+    if (value !== undefined && passes(name) && !named.has(name)) passed[name] = value;
   }
   return passed;
 }

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { Pool } from 'undici';
 import { failed, wrongUsage } from '../problems.ts';
-import { forward, type Onward } from './forward.ts';
+import { breakOff, forward, type Onward } from './forward.ts';
 import { LocalKey } from './local-key.ts';
 import {
   LocalRefusedError,
@@ -13,6 +13,7 @@ import {
   type LocalRefusal,
 } from './local-refusal.ts';
 import { readBody } from './read-body.ts';
+import type { PassedRefusal } from './tail.ts';
 
 /** How long the broker may be silent: longer than any model thinks. The broker has deadlines of its own. */
 const SILENCE_MS = 2 * 60 * 60 * 1000;
@@ -37,8 +38,8 @@ export interface Proxy {
   url: string;
   /** The local key. */
   key: string;
-  /** Requests passed on so far, and those of them that run. */
-  counts: () => { total: number; running: number };
+  /** Requests passed on so far, those of them that run, and those that were refused or cut. */
+  counts: () => { total: number; running: number; refused: number };
   /** Takes no new requests, and resolves when the last one has ended. */
   drain: () => Promise<void>;
   /** Breaks off whatever runs. */
@@ -56,16 +57,23 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
     headersTimeout: SILENCE_MS,
     bodyTimeout: SILENCE_MS,
   });
-  const counts = { total: 0, running: 0 };
+  const running = new Set<ServerResponse>();
+  let total = 0;
+  let refused = 0;
   let draining = false;
 
   const answer = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const refusal = refusalFor(req, key, port);
     if (refusal) throw new LocalRefusedError(refusal);
     if (draining) throw new LocalRefusedError(localRefusal('local_stopping'));
-    counts.total += 1;
-    counts.running += 1;
+    total += 1;
+    running.add(res);
     parts.onChange();
+    let isRefused = false;
+    const onRefusal = (why: PassedRefusal): void => {
+      isRefused = true;
+      parts.onRefusal(why);
+    };
     // Of the socket, too: a response that waits behind another in a pipeline does not hear of its end.
     const gone = new AbortController();
     const onClose = (): void => {
@@ -75,11 +83,15 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
     req.socket.once('close', onClose);
     try {
       const body = await readBody(req);
-      await forward({ ...parts, pool }, req, res, req.url ?? '', body, gone.signal);
+      await forward({ ...parts, pool, onRefusal }, req, res, req.url ?? '', body, gone.signal);
+    } catch (error) {
+      isRefused ||= error instanceof LocalRefusedError;
+      throw error;
     } finally {
+      if (isRefused) refused += 1;
       res.off('close', onClose);
       req.socket.off('close', onClose);
-      counts.running -= 1;
+      running.delete(res);
       parts.onChange();
     }
   };
@@ -88,7 +100,7 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
     res.on('error', () => undefined);
     answer(req, res).catch((error: unknown) => {
       // What has begun can only be broken off; a client that has gone is told nothing.
-      if (res.headersSent || res.destroyed) return void res.destroy();
+      if (res.headersSent || res.destroyed) return breakOff(res);
       const refusal =
         error instanceof LocalRefusedError ? error.refusal : localRefusal('broker_unexpected');
       parts.onLocalRefusal(refusal);
@@ -101,7 +113,7 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
   return {
     url: `http://127.0.0.1:${port}`,
     key: key.text,
-    counts: () => counts,
+    counts: () => ({ total, running: running.size, refused }),
     drain: () => {
       draining = true;
       const timer = setInterval(() => server.closeIdleConnections(), DRAIN_EVERY_MS);
@@ -114,6 +126,7 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
     },
     close: async () => {
       server.close();
+      for (const res of running) breakOff(res);
       server.closeAllConnections();
       await pool.destroy();
     },
@@ -123,8 +136,9 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
 /** Why a request may not pass at all: null where it comes from the person's own programs, for a path of the gateway. */
 function refusalFor(req: IncomingMessage, key: LocalKey, port: number): LocalRefusal | null {
   // A page in a browser can make a name of its own lead here, but not change what is asked for.
-  const host = req.headers.host?.toLowerCase();
-  if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`)
+  const hosts = (req.headersDistinct['host'] ?? []).map((host) => host.toLowerCase());
+  const own = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);
+  if (hosts.length !== 1 || !hosts.every((host) => own.has(host)))
     return localRefusal('local_host_wrong');
   return key.refusalFor(req) ?? (isGatewayPath(req.url ?? '') ? null : UNKNOWN_PATH);
 }

@@ -1,7 +1,7 @@
 /** What an answer's headers say of the limits per minute, in either vendor's words. */
 import { single } from './headers.ts';
 
-export interface RateLimit {
+interface RateLimit {
   limit: number;
   remaining: number;
 }

@@ -1,6 +1,8 @@
 /** One run from its first token to the handing back of its last. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BrokerClient } from '../broker-client.ts';
+import { asTyped } from '../command-line.ts';
+import { fetchProofOrigin } from '../issuer.ts';
 import { counted, moment, printJson } from '../output.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -29,6 +31,9 @@ const GRACE_MS = 10_000;
 
 const REDRAW_MS = 1_000;
 
+/** As shells say it of what SIGINT ended: the command has not been run. */
+const EXIT_INTERRUPTED = 130;
+
 /**
  * Serves until a signal, or until the command ends.
  *
@@ -40,8 +45,9 @@ export async function serveRun(
   broker: BrokerClient,
   options: RunOptions,
 ): Promise<number> {
+  const proofs = new DpopProofs(await fetchProofOrigin(broker), around.clock);
   const signals = new Signals(around);
-  const run = new Run(around, broker.until(signals.second), options);
+  const run = new Run(around, broker.until(signals.second), proofs, options);
   try {
     return await run.serve(signals);
   } finally {
@@ -63,18 +69,20 @@ class Run {
   #proxy: Proxy | undefined;
   #limits: RateLimits | undefined;
   #standing: Standing | undefined;
+  /** Whether it was said that the standing cannot be learned. */
+  #blind = false;
 
-  constructor(around: Surroundings, broker: BrokerClient, options: RunOptions) {
+  constructor(around: Surroundings, broker: BrokerClient, proofs: DpopProofs, options: RunOptions) {
     this.#around = around;
     this.#broker = broker;
     this.#options = options;
     this.#display = new Display(around, options.command === undefined);
     const asking = broker.until(this.#over.signal);
     this.#explainer = new Explainer(
-      (line) => this.#display.note(line),
+      (line) => this.#display.note(asTyped(around.env, line)),
       (orderId) => groundsOf(asking, orderId),
     );
-    this.#proofs = new DpopProofs(around.clock);
+    this.#proofs = proofs;
     this.#keeper = new TokenKeeper(
       () => broker.requestToken(options.access, this.#proofs),
       around.clock,
@@ -86,7 +94,7 @@ class Run {
   }
 
   async serve(signals: Signals): Promise<number> {
-    const token = await this.#keeper.current();
+    // First, so that no token is fetched for a port that is taken.
     const proxy = await startProxy({
       brokerUrl: this.#broker.url,
       port: this.#options.port,
@@ -97,21 +105,28 @@ class Run {
       onLimits: (limits) => (this.#limits = limits),
       onChange: () => this.#redraw(),
     });
+    const token = await this.#keeper.current().catch(async (error: unknown) => {
+      await proxy.close();
+      throw error;
+    });
     this.#proxy = proxy;
     const environment = environmentFor(proxy, token.granted, this.#around.env);
     this.#print(proxy, token, environment);
     const { signal } = this.#over;
     const asking = this.#broker.until(signal);
     const watched = watchStanding(asking, token.granted.grant, signal, (standing) =>
-      this.#stands(standing),
+      standing instanceof Error ? this.#tellBlind(standing) : this.#stands(standing),
     );
     const ticking = setInterval(() => this.#redraw(), REDRAW_MS);
     try {
       const { command } = this.#options;
-      if (command)
-        return await runCommand(this.#around, command, applied(this.#around.env, environment));
-      await signals.first;
-      return 0;
+      if (!command) {
+        await signals.first;
+        return 0;
+      }
+      if (signals.raised) return EXIT_INTERRUPTED;
+      const env = applied(this.#around.env, environment);
+      return await signals.leftTo(() => runCommand(this.#around, command, env));
     } finally {
       clearInterval(ticking);
       this.#over.abort();
@@ -165,14 +180,19 @@ class Run {
     await Promise.race([proxy.drain(), waited]);
     drained.abort();
     await proxy.close();
-    const { total } = proxy.counts();
+    const { total, refused } = proxy.counts();
     this.#display.end();
-    this.#display.note(`${counted(total, 'request')} passed on.`);
+    const ofThem =
+      refused === 0
+        ? ''
+        : `; ${refused.toLocaleString('en-US')} ${refused === 1 ? 'was' : 'were'} refused`;
+    this.#display.note(`${counted(total, 'request')} passed on${ofThem}.`);
   }
 
   #stands(standing: Standing): void {
     const before = this.#standing;
     this.#standing = standing;
+    this.#blind = false;
     const had = new Set(before?.orders.map((order) => order.id));
     const has = new Set(standing.orders.map((order) => order.id));
     for (const order of standing.orders)
@@ -184,6 +204,14 @@ class Run {
         `The grant is ${standing.status} now${standing.reason === null ? '.' : `: ${standing.reason}`}`,
       );
     this.#redraw();
+  }
+
+  #tellBlind({ message }: Error): void {
+    if (!this.#blind)
+      this.#display.note(
+        `How the grant stands cannot be learned now, requests pass on: ${message}`,
+      );
+    this.#blind = true;
   }
 
   #tellNoToken(error: unknown, inHand: boolean): void {
@@ -206,21 +234,23 @@ class Run {
   }
 }
 
-/** The signals that end a run: the first in order, the second at once. A command gets them, too. */
+/** The signals that end a run: the first in order, the second at once. */
 class Signals {
   readonly first: Promise<void>;
   readonly second: AbortSignal;
   readonly stop: () => void;
+  #raised = 0;
+  #count = true;
 
   constructor({ onSignal }: Surroundings) {
     const atOnce = new AbortController();
     const stops: (() => void)[] = [];
     this.second = atOnce.signal;
     this.first = new Promise((resolve) => {
-      let seen = 0;
       const onStop = (): void => {
-        seen += 1;
-        if (seen === 1) resolve();
+        if (!this.#count) return;
+        this.#raised += 1;
+        if (this.#raised === 1) resolve();
         else atOnce.abort();
       };
       for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -229,6 +259,21 @@ class Signals {
     this.stop = () => {
       for (const stop of stops) stop();
     };
+  }
+
+  get raised(): boolean {
+    return this.#raised > 0;
+  }
+
+  /** Leaves signals to a command, however many it takes. Its end is what the first signal is otherwise. */
+  async leftTo(run: () => Promise<number>): Promise<number> {
+    this.#count = false;
+    try {
+      return await run();
+    } finally {
+      this.#count = true;
+      this.#raised = 1;
+    }
   }
 }
 

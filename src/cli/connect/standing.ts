@@ -2,7 +2,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { BrokerClient } from '../broker-client.ts';
-import { grantSchema, orderSchema, usageSchema, type Grant, type Order } from '../wire.ts';
+import { orderSchema, usageSchema, type Order } from '../wire.ts';
+
+/** What counts here of a grant: a broker that says more, or other things besides, is as good. */
+const grantSchema = z.looseObject({
+  id: z.string(),
+  status: z.string(),
+  statusReason: z.looseObject({ message: z.string() }).nullable(),
+  spec: z.looseObject({
+    lab: z.string(),
+    endpoints: z.array(z.looseObject({ endpoint: z.string(), models: z.array(z.string()) })),
+  }),
+});
+type Grant = z.infer<typeof grantSchema>;
 
 export interface Standing {
   /** The grant's status, as decides requests. */
@@ -26,7 +38,7 @@ const MOST_ORDERS = 200;
  *
  * @throws CliError
  */
-export async function readStanding(broker: BrokerClient, grantId: string): Promise<Standing> {
+async function readStanding(broker: BrokerClient, grantId: string): Promise<Standing> {
   const [grant, usage, orders] = await Promise.all([
     broker.get(`/grants/${grantId}`, grantSchema),
     broker.get(`/grants/${grantId}/usage`, usageSchema),
@@ -50,7 +62,7 @@ export async function readStanding(broker: BrokerClient, grantId: string): Promi
 /** Whether an order stops anything of what a person can do under a grant. */
 export function touches(
   { selector }: Pick<Order, 'selector'>,
-  { id, spec }: Pick<Grant, 'id'> & { spec: Pick<Grant['spec'], 'lab' | 'endpoints'> },
+  { id, spec }: Pick<Grant, 'id' | 'spec'>,
   personId: string,
 ): boolean {
   const { all, grant, lab, person, endpoint, model } = selector;
@@ -77,7 +89,8 @@ export async function groundsOf(
 }
 
 /**
- * Tells how the grant stands, every few seconds until the signal. A poll that fails disturbs nothing.
+ * Tells how the grant stands, every few seconds until the signal, or why that cannot be learned. A poll that
+ * fails disturbs nothing.
  *
  * @param broker a client that ends with the same signal
  */
@@ -85,11 +98,16 @@ export async function watchStanding(
   broker: BrokerClient,
   grantId: string,
   signal: AbortSignal,
-  tell: (standing: Standing) => void,
+  tell: (standing: Standing | Error) => void,
 ): Promise<void> {
   while (!signal.aborted) {
-    const standing = await readStanding(broker, grantId).catch(() => undefined);
-    if (standing && !signal.aborted) tell(standing);
+    const outcome = await readStanding(broker, grantId).catch(asError);
+    if (signal.aborted) return;
+    tell(outcome);
+    // Its only failure is that it is over.
     await delay(POLL_MS, undefined, { signal, ref: false }).catch(() => undefined);
   }
 }
+
+const asError = (error: unknown): Error =>
+  error instanceof Error ? error : new Error(String(error));

@@ -46,8 +46,8 @@ export class TokenKeeper {
   readonly #clock: Clock;
   readonly #events: KeeperEvents;
   #held: HeldToken | undefined;
-  /** Every token that has been issued and may still live. */
-  #issued: HeldToken[] = [];
+  /** Every token that has been issued and may still live, fit for use or not. */
+  #issued: Pick<HeldToken, 'text' | 'expiresAt'>[] = [];
   #asking: Promise<HeldToken> | undefined;
   #failures = 0;
   #refused: { error: unknown; until: number } | undefined;
@@ -75,9 +75,9 @@ export class TokenKeeper {
     return this.#get();
   }
 
-  /** Another token than one that the gateway takes for expired. @throws why there is none */
-  replace(expired: HeldToken): Promise<HeldToken> {
-    if (this.#held === expired) this.#held = undefined;
+  /** Another token than one that the gateway refuses. @throws why there is none */
+  replace(refused: HeldToken): Promise<HeldToken> {
+    if (this.#held === refused) this.#held = undefined;
     return this.current();
   }
 
@@ -107,12 +107,14 @@ export class TokenKeeper {
     const askedAt = this.#clock();
     let next: HeldToken;
     try {
-      next = heldFrom(await this.#ask(), askedAt);
+      const answer = await this.#ask();
+      this.#issued = this.#issued.filter(({ expiresAt }) => expiresAt > askedAt);
+      this.#issued.push({ text: answer.access_token, expiresAt: expiryOf(answer, askedAt) });
+      next = heldFrom(answer, askedAt);
     } catch (error) {
       if (!this.#ended) this.#failed(error);
       throw error;
     }
-    this.#issued = [...this.#issued.filter(({ expiresAt }) => expiresAt > askedAt), next];
     if (this.#ended) throw this.#ended;
     this.#failures = 0;
     this.#refused = undefined;
@@ -149,7 +151,7 @@ export class TokenKeeper {
 
 /** @throws CliError when it is not a token that is bound to this run's key */
 function heldFrom(answer: TokenAnswer, askedAt: number): HeldToken {
-  const { access_token: text, token_type: type, expires_in: seconds } = answer;
+  const { access_token: text, token_type: type } = answer;
   if (!JWT.test(text))
     throw failed('The broker answered with something that is not an access token.');
   if (type.toLowerCase() !== 'dpop')
@@ -161,9 +163,13 @@ function heldFrom(answer: TokenAnswer, askedAt: number): HeldToken {
     throw failed(
       'The broker does not say what its token gives access to. Use the version of the command that the broker has.',
     );
-  const expiresAt = askedAt + seconds * 1000;
+  const expiresAt = expiryOf(answer, askedAt);
   return { text, expiresAt, renewAt: renewalTime(askedAt, expiresAt), granted: granted.data };
 }
+
+/** Counted from before it was asked for, so that it is over here no later than there. */
+const expiryOf = ({ expires_in: seconds }: TokenAnswer, askedAt: number): number =>
+  askedAt + seconds * 1000;
 
 /**
  * When to renew: with a fifth of the life left or 30 s, whichever is more. A life too short for that is

@@ -1,17 +1,13 @@
 /** `sallyport grant accept`: shows the terms, asks, and accepts exactly the text that was shown. */
 import type { Command } from 'commander';
 import { id } from '../arguments.ts';
+import { YES_OPTION, mustConfirm, type ConfirmOption } from '../confirm.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { printJson, say } from '../output.ts';
-import { failed, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema } from '../wire.ts';
 import { showTerms } from './terms.ts';
-
-interface AcceptOptions extends BrokerOptions {
-  yes?: boolean;
-}
 
 export function addGrantAccept(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'accept', {
@@ -19,13 +15,13 @@ export function addGrantAccept(group: Command, around: Surroundings): void {
     examples: ['sallyport grant accept grt_01…', 'sallyport grant accept grt_01… --yes'],
   })
     .argument('<id>', 'the grant', id('grt'))
-    .option('--yes', 'accept without being asked')
-    .action(async (grantId: string, options: AcceptOptions) => {
+    .option(...YES_OPTION)
+    .action(async (grantId: string, options: BrokerOptions & ConfirmOption) => {
       const broker = await connect(around, options);
       const grant = await broker.get(`/grants/${grantId}`, grantSchema);
       const { terms, title } = grant.spec;
       const termsDigest = showTerms(around, { ...grant, terms, title }, options);
-      if (!options.yes) await askOrFail(around, grantId);
+      await mustConfirm(around, 'Do you accept these terms?', options);
       const accepted = await broker.post(`/grants/${grantId}/accept`, grantSchema, {
         version: grant.version,
         termsDigest,
@@ -33,13 +29,4 @@ export function addGrantAccept(group: Command, around: Surroundings): void {
       if (options.json) printJson(around, accepted);
       else say(around, `Accepted the terms of ${accepted.id}. It is ${accepted.status} now.`);
     });
-}
-
-async function askOrFail(around: Surroundings, grantId: string): Promise<void> {
-  if (!around.interactive)
-    throw wrongUsage(
-      `There is nobody to ask: read the terms above, then run "sallyport grant accept ${grantId} --yes".`,
-    );
-  const yes = await around.confirm('Do you accept these terms?');
-  if (!yes) throw failed('Nothing was accepted.');
 }

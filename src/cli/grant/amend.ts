@@ -1,6 +1,7 @@
 /** `sallyport grant amend` */
 import type { Command } from 'commander';
 import { id } from '../arguments.ts';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
@@ -31,6 +32,6 @@ export function addGrantAmend(group: Command, around: Surroundings): void {
         return;
       }
       say(around, `Amended ${grant.id}: version ${grant.version}, ${grant.status}.`);
-      note(around, `Next: sallyport grant submit ${grant.id}`);
+      note(around, `Next: ${commandLine(around, `grant submit ${grant.id}`, options.profile)}`);
     });
 }

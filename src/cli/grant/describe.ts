@@ -15,10 +15,14 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     const name = nameOf(id);
     return name === undefined ? id : `${name} (${id})`;
   };
-  const place = (id: string, until: string | null | undefined): string => {
+  const place = (id: string): string => {
     if (grant.leavers.includes(id)) return `${named(id)}, who handed the place back`;
-    return until ? `${named(id)} until ${moment(until)}` : named(id);
+    const held = grant.roster.find(({ personId }) => personId === id);
+    if (held?.removed) return `${named(id)}, who was removed`;
+    return held?.until ? `${named(id)} until ${moment(held.until)}` : named(id);
   };
+  const inText = spec.people.map(({ person }) => person);
+  const joined = grant.joiners.map(({ personId }) => personId);
   return [
     ['grant', grant.id],
     ['title', spec.title],
@@ -37,12 +41,11 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     ['features', features(spec.features)],
     ['purposes', spec.purposes.allowed.join(', ')],
     ['excluded', spec.purposes.excluded.join(', ') || undefined],
-    ...spec.people.map(({ person, until }): [string, Cell] => ['person', place(person, until)]),
-    ...grant.joiners.map(({ personId, until }): [string, Cell] => [
-      'invited',
-      place(personId, until),
-    ]),
-    ['roster', roster(spec)],
+    ...inText.map((id): [string, Cell] => ['person', place(id)]),
+    ...joined
+      .filter((id) => !inText.includes(id))
+      .map((id): [string, Cell] => ['invited', place(id)]),
+    ['roster', roster(grant)],
     ['limits', caps(LIMIT_WORDS, spec.limits)],
     ['budgets', caps(BUDGET_WORDS, spec.budgets)],
     ['each person', eachPerson(spec)],
@@ -52,7 +55,9 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     ['tokens live', `${spec.tokenLifetimeSeconds} s`],
     [
       'tokens bound',
-      spec.binding === 'dpop' ? 'to a key of the client ("sallyport connect")' : 'to nothing',
+      spec.binding === 'dpop'
+        ? 'to a key of the client ("sallyport connect")'
+        : 'no: whoever has one can use it',
     ],
     ['written by', grant.authorIds.map(named).join(', ')],
     ...APPROVALS_NEEDED.map((role): [string, Cell] => {
@@ -67,10 +72,13 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
   ];
 }
 
-function roster({ maxPeople }: GrantSpec): string {
-  return maxPeople === undefined
-    ? 'nobody else'
-    : `at most ${counted(maxPeople, 'person', 'people')}: the lead invites them`;
+function roster({ spec: { maxPeople }, places }: Grant): string {
+  if (maxPeople === undefined) return 'nobody else';
+  const most = `at most ${counted(maxPeople, 'person', 'people')}: the lead invites them`;
+  if (!places) return most;
+  const invited =
+    places.invited === 0 ? '' : `, ${counted(places.invited, 'more is', 'more are')} invited`;
+  return `${most}; ${counted(places.taken, 'place')} taken${invited}`;
 }
 
 function features(granted: GrantSpec['features']): string {
@@ -80,7 +88,7 @@ function features(granted: GrantSpec['features']): string {
   const others = Object.keys(granted).filter((name) => !(name in featuresSchema.shape));
   const bounds = parsed.success
     ? [
-        `at most ${parsed.data.maxOutputTokens} output tokens`,
+        `at most ${counted(parsed.data.maxOutputTokens, 'output token')}`,
         parsed.data.n > 1 ? `n up to ${parsed.data.n}` : 'one answer a request',
         ...parsed.data.betaHeaders.map((header) => `beta ${header}`),
       ]
@@ -88,27 +96,28 @@ function features(granted: GrantSpec['features']): string {
   return [...on, ...bounds, ...others].join(', ');
 }
 
-type Words = Partial<Record<string, (value: string) => string>>;
+const grouped = (value: number): string => value.toLocaleString('en-US');
+
+type Words = Partial<Record<string, (value: number) => string>>;
 
 const LIMIT_WORDS = {
-  requestsPerMinute: (n) => `${n} requests a minute`,
-  tokensPerMinute: (n) => `${n} tokens a minute`,
-  concurrent: (n) => `${n} at once`,
-} satisfies Record<keyof Limits, (value: string) => string>;
+  requestsPerMinute: (n) => `${counted(n, 'request')} a minute`,
+  tokensPerMinute: (n) => `${counted(n, 'token')} a minute`,
+  concurrent: (n) => `${grouped(n)} at once`,
+} satisfies Record<keyof Limits, (value: number) => string>;
 
 const BUDGET_WORDS = {
-  requests: (n) => `${n} requests in all`,
-  tokens: (n) => `${n} tokens in all`,
-  requestsPerDay: (n) => `${n} requests in 24 hours`,
-  tokensPerDay: (n) => `${n} tokens in 24 hours`,
-  spendUsd: (n) => `$${n} in all`,
-} satisfies Record<keyof Budgets, (value: string) => string>;
+  requests: (n) => `${counted(n, 'request')} in all`,
+  tokens: (n) => `${counted(n, 'token')} in all`,
+  requestsPerDay: (n) => `${counted(n, 'request')} in 24 hours`,
+  tokensPerDay: (n) => `${counted(n, 'token')} in 24 hours`,
+  spendUsd: (n) => `$${grouped(n)} in all`,
+} satisfies Record<keyof Budgets, (value: number) => string>;
 
 function caps(words: Words, values: Record<string, number | null>): string {
   const set = Object.entries(values).flatMap(([name, value]) => {
     if (value === null) return [];
-    const number = value.toLocaleString('en-US');
-    return [words[name]?.(number) ?? `${name} ${number}`];
+    return [words[name]?.(value) ?? `${name} ${grouped(value)}`];
   });
   return set.length === 0 ? 'none' : set.join(', ');
 }

@@ -1,5 +1,6 @@
 /** `sallyport grant new` */
 import type { Command } from 'commander';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { note, printJson, say } from '../output.ts';
@@ -26,6 +27,6 @@ export function addGrantNew(group: Command, around: Surroundings): void {
         return;
       }
       say(around, `Made ${grant.id} (${grant.spec.title}), a draft.`);
-      note(around, `Next: sallyport grant submit ${grant.id}`);
+      note(around, `Next: ${commandLine(around, `grant submit ${grant.id}`, options.profile)}`);
     });
 }

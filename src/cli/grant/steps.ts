@@ -1,7 +1,8 @@
 /** `sallyport grant submit`, `return`, `approve`, `reject`, `revoke` and `close`: one step each, the same way. */
 import type { Command } from 'commander';
-import type { GrantStep } from '../../core/grants.ts';
+import { APPROVALS_NEEDED, type GrantStep } from '../../core/grants.ts';
 import { id, wholeNumber } from '../arguments.ts';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { note, printJson, say } from '../output.ts';
@@ -23,7 +24,8 @@ interface Step {
   takesReason: boolean;
   /** Whether the step is about a text, so that it must be the text that the caller knows. */
   ofVersion: boolean;
-  next?: (grant: Grant) => string | undefined;
+  /** What comes next. @param run makes a command line, for whoever runs it */
+  next?: (grant: Grant, run: (words: string) => string) => string | undefined;
 }
 
 const STEPS: Step[] = [
@@ -34,8 +36,8 @@ const STEPS: Step[] = [
     comment: 'As discussed on Monday',
     takesReason: false,
     ofVersion: true,
-    next: ({ id: grant }) =>
-      `an admin and a safety officer of the host lab, neither of them an author, each run: sallyport grant approve ${grant}`,
+    next: ({ id: grant }, run) =>
+      `an admin and a safety officer of the host lab, neither of them an author, each run: ${run(`grant approve ${grant}`)}`,
   },
   {
     name: 'return',
@@ -44,7 +46,7 @@ const STEPS: Step[] = [
     comment: 'Leave out hosted tools',
     takesReason: true,
     ofVersion: true,
-    next: ({ id: grant }) => `its author runs: sallyport grant amend ${grant} --file …`,
+    next: ({ id: grant }, run) => `its author runs: ${run(`grant amend ${grant} --file …`)}`,
   },
   {
     name: 'approve',
@@ -53,10 +55,12 @@ const STEPS: Step[] = [
     comment: 'Reviewed with the model owner',
     takesReason: false,
     ofVersion: true,
-    next: ({ id: grant, status }) =>
-      status === 'approved'
-        ? `the lead of the partner lab runs: sallyport grant accept ${grant}`
-        : 'the other approval: it takes an admin and a safety officer of the host lab.',
+    next: (grant, run) => {
+      if (grant.status === 'approved')
+        return `the lead of the partner lab runs: ${run(`grant accept ${grant.id}`)}`;
+      const others = missingApprovals(grant);
+      return others === '' ? undefined : `${others} runs: ${run(`grant approve ${grant.id}`)}`;
+    },
   },
   {
     name: 'reject',
@@ -118,9 +122,29 @@ function addStep(group: Command, around: Surroundings, step: Step): void {
     }
     say(
       around,
-      `${step.done} ${grant.id} (${grant.spec.title}), version ${grant.version}. It is ${grant.status} now.`,
+      `${step.done} ${grant.id} (${grant.spec.title}), version ${grant.version}. ${standing(step, grant)}`,
     );
-    const next = step.next?.(grant);
+    const next = step.next?.(grant, (words) => commandLine(around, words));
     if (next !== undefined) note(around, `Next: ${next}`);
   });
+}
+
+const OFFICES: Record<(typeof APPROVALS_NEEDED)[number], string> = {
+  admin: 'an admin',
+  safety: 'a safety officer',
+};
+
+/** Whose approvals of a submitted grant are still to come, in words; empty when none is. */
+function missingApprovals({ status, approvals }: Grant): string {
+  if (status !== 'submitted') return '';
+  return APPROVALS_NEEDED.filter((role) => approvals.every((approval) => approval.as !== role))
+    .map((role) => `${OFFICES[role]} of the host lab`)
+    .join(' and ');
+}
+
+function standing({ name }: Step, grant: Grant): string {
+  const missing = missingApprovals(grant);
+  return name === 'approve' && missing !== ''
+    ? `It is still submitted: the approval of ${missing} is missing.`
+    : `It is ${grant.status} now.`;
 }

@@ -1,6 +1,14 @@
 /** The text of a grant to start from. What each field means comes from the schemas, so that it stays true. */
 import { budgetsSchema, limitsSchema } from '../../core/limits.ts';
-import { PURPOSES, SWITCHES, type Purpose, type Switch } from '../../core/vocabulary.ts';
+import {
+  PURPOSES,
+  SWITCHES,
+  type Dialect,
+  type Operation,
+  type Purpose,
+  type Switch,
+} from '../../core/vocabulary.ts';
+import type { Endpoint } from '../wire.ts';
 
 /** What is known already. The rest is filled in by whoever writes the grant. */
 export interface TemplateFacts {
@@ -9,7 +17,11 @@ export interface TemplateFacts {
   model?: string[];
   researcher?: string[];
   maxPeople?: number;
+  /** What the endpoint offers at most; undefined where that is not known. */
+  offered?: Offered | undefined;
 }
+
+type Offered = Pick<Endpoint, 'dialects' | 'features'>;
 
 const DAY = 86_400_000;
 
@@ -21,36 +33,37 @@ const FIRST_PURPOSE: Purpose = 'jailbreak_robustness';
  * Writes the template: valid as soon as lab, endpoint, model and person are filled in.
  *
  * @param now epoch milliseconds: the window begins then and lasts thirty days
+ * @param command what runs the command line
  */
-export function grantTemplate(facts: TemplateFacts, now: number): string {
+export function grantTemplate(facts: TemplateFacts, now: number, command: string): string {
   const { lab = 'lab_FILL_IN', endpoint = 'FILL_IN', model = [], researcher = [] } = facts;
   const models = model.length > 0 ? model : ['FILL IN'];
-  const { maxPeople } = facts;
+  const { maxPeople, offered } = facts;
   const people = researcher.length > 0 || maxPeople !== undefined ? researcher : ['per_FILL_IN'];
   const from = Math.floor(now / 1000) * 1000;
   return `# A grant: what one partner lab may do. Everything that is not named here is not allowed.
-# Fill it in, then: sallyport grant new --file THIS_FILE
+# Fill it in, then: ${command} grant new --file THIS_FILE
 
 title: Robustness tests, first round
 
-# The partner lab ("sallyport lab list").
+# The partner lab ("${command} lab list").
 lab: ${quoted(lab)}
 
-# Endpoints, and at each the pinned models that may be called ("sallyport endpoint list").
+# Endpoints, and at each the pinned models that may be called ("${command} endpoint list").
 endpoints:
   - endpoint: ${quoted(endpoint)}
     models: [${models.map(quoted).join(', ')}]
 
 # API operations: chat.completions (OpenAI), messages (Anthropic), models (the list of models).
-operations: [chat.completions, messages, models]
+operations: [${operations(offered).join(', ')}]
 
 # Features of requests.
 features:
-${switches()}
+${switches(offered)}
   # Most answers to one request
   n: 1
   # Most output tokens of one answer
-  maxOutputTokens: 4096
+  maxOutputTokens: ${mostOutputTokens(offered)}
   # Values of anthropic-beta and openai-beta that are passed on
   betaHeaders: []
 
@@ -61,10 +74,10 @@ ${purposes()}
   # What is not allowed above is refused anyway; naming it here says so to whoever reads the grant.
   excluded: []
 
-# The roster: the named people who may use the grant ("sallyport person list").
+# The roster: the named people who may use the grant ("${command} person list").
 ${roster(people, from + 14 * DAY)}
 
-# Most people on the roster: up to it, the lead invites more without a new approval ("sallyport person invite --grant").
+# Most people on the roster: up to it, the lead invites more without a new approval ("${command} person invite --grant").
 # Without this line, only those named above.
 ${maxPeople === undefined ? '# maxPeople: 10' : `maxPeople: ${maxPeople}`}
 
@@ -87,7 +100,7 @@ ${caps(budgetsSchema.shape, {}, '    ')}
 networks: null
 
 # none: whoever has a token can use it. dpop: tokens are bound to a key of the client, and SDKs go through
-# "sallyport connect".
+# "${command} connect".
 binding: none
 
 # What is kept of prompts and answers. Only digest (hashes) so far.
@@ -123,10 +136,32 @@ function roster(people: string[], until: number): string {
   return `people:\n${lines.join('\n')}`;
 }
 
-function switches(): string {
+function switches(offered: Offered | undefined): string {
+  const isOn = (name: string): boolean =>
+    USUAL.has(name as Switch) && (!offered || offered.features[name] === true);
   return Object.entries(SWITCHES)
-    .map(([name, text]) => `  # ${text}\n  ${name}: ${USUAL.has(name as Switch)}`)
+    .map(([name, text]) => `  # ${text}\n  ${name}: ${isOn(name)}`)
     .join('\n');
+}
+
+/** What is done through an endpoint, by how it is spoken to. */
+const OPERATION_OF: Record<Dialect, Operation> = {
+  openai: 'chat.completions',
+  anthropic: 'messages',
+};
+
+function operations(offered: Offered | undefined): Operation[] {
+  const dialects = (Object.keys(OPERATION_OF) as Dialect[]).filter(
+    (dialect) => !offered || offered.dialects.includes(dialect),
+  );
+  return [...dialects.map((dialect) => OPERATION_OF[dialect]), 'models'];
+}
+
+const USUAL_OUTPUT_TOKENS = 4096;
+
+function mostOutputTokens(offered: Offered | undefined): number {
+  const most = offered?.features['maxOutputTokens'];
+  return typeof most === 'number' ? Math.min(most, USUAL_OUTPUT_TOKENS) : USUAL_OUTPUT_TOKENS;
 }
 
 function purposes(): string {

@@ -1,8 +1,7 @@
-/** Shows what an invitation offers, and asks. */
+/** Shows what an invitation offers, and says what is asked about it. */
 import { showTerms } from '../grant/terms.ts';
 import type { Offer } from '../invitation-wire.ts';
 import { moment, printDetails, type Cell, type JsonOption } from '../output.ts';
-import { failed, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 /** Whether joining accepts the terms: before a grant is in force, nobody but the lead accepts them. */
@@ -43,15 +42,9 @@ export function showOffer(
   return acceptsTerms(offer) ? termsDigest : undefined;
 }
 
-/** Asks whether to join. @throws CliError when there is nobody to ask, or the answer is no */
-export async function askOrFail(around: Surroundings, offer: Offer): Promise<void> {
-  if (!around.interactive)
-    throw wrongUsage(
-      'There is nobody to ask: read what is above, then run the same command with --yes.',
-    );
-  const question = acceptsTerms(offer)
+/** What is asked before joining. */
+export function questionOf(offer: Offer): string {
+  return acceptsTerms(offer)
     ? `Are you ${offer.name}, and do you accept these terms?`
     : `Are you ${offer.name}, and do you want to join?`;
-  if (!(await around.confirm(question)))
-    throw failed('Nothing was done. The link is as good as before.');
 }

@@ -1,19 +1,21 @@
 /** Registers a key by an invitation, so that whatever happens the key is either in use or gone. */
-import { DENIALS, type DenialCode } from '../../core/denials.ts';
 import { call, jsonOf } from '../http.ts';
 import { offerSchema, type Offer } from '../invitation-wire.ts';
 import type { HeldKey } from '../new-key.ts';
-import { shellQuoted } from '../printable.ts';
-import { CliError, RefusedByBroker } from '../problems.ts';
+import { CliError } from '../problems.ts';
 import { publicKeyOf } from '../public-key.ts';
+import { isDecided } from '../refusal.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { personSchema, type Person } from '../wire.ts';
-import type { Link } from './link.ts';
+import { loginWith, type Link } from './link.ts';
 import { signJoinProof } from './proof.ts';
 
 /** What the invitation of a link says. @throws CliError */
 export async function fetchOffer({ url, invitation, secret }: Link): Promise<Offer> {
-  return jsonOf(await post(`${url}/api/v1/invitations/${invitation}/preview`, { secret }), offerSchema);
+  return jsonOf(
+    await post(`${url}/api/v1/invitations/${invitation}/preview`, { secret }),
+    offerSchema,
+  );
 }
 
 /**
@@ -40,23 +42,17 @@ export async function register(
     const response = await post(`${url}/api/v1/invitations/${invitation}/join`, body);
     return await jsonOf(response, personSchema);
   } catch (error) {
-    if (isRefusal(error)) {
+    if (isDecided(error)) {
       held.undo();
       throw error;
     }
     if (!(error instanceof CliError)) throw error;
     throw new CliError(
-      `${error.message} You may be registered all the same, so your key is kept in ${held.path}. Run the same command again. If it says that the invitation is not valid, you are registered: ask whoever invited you for your id, then run "sallyport login --url ${url} --person per_… --key ${shellQuoted(held.path)}".`,
+      `${error.message} You may be registered all the same, so your key is kept in ${held.path}. Run the same command again. If it says that the invitation is not valid, you are registered: ask whoever invited you for your id, then run "${loginWith(around, url, 'per_…', held.path)}".`,
       error.exitCode,
       error,
     );
   }
-}
-
-/** The broker decided against it. What lies with the broker itself decides nothing: it may yet be done. */
-function isRefusal(error: unknown): error is RefusedByBroker {
-  if (!(error instanceof RefusedByBroker) || !Object.hasOwn(DENIALS, error.code)) return false;
-  return DENIALS[error.code as DenialCode].status < 500;
 }
 
 function post(url: string, body: object): Promise<Response> {

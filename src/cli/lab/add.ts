@@ -1,5 +1,7 @@
 /** `sallyport lab add` */
 import { Option, type Command } from 'commander';
+import { displayName } from '../arguments.ts';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { note, printJson, say } from '../output.ts';
@@ -19,7 +21,7 @@ export function addLabAdd(group: Command, around: Surroundings): void {
       'sallyport lab add --name "Outside Auditor" --kind auditor',
     ],
   })
-    .requiredOption('--name <name>', 'its name')
+    .requiredOption('--name <name>', 'its name', displayName)
     .addOption(
       new Option('--kind <kind>', 'partner: may be granted access; auditor: reads the log')
         .choices(['partner', 'auditor'])
@@ -33,6 +35,7 @@ export function addLabAdd(group: Command, around: Surroundings): void {
         return;
       }
       say(around, `Registered ${lab.name} as ${lab.id}.`);
-      note(around, `Next: sallyport person add --lab ${lab.id} --name … --role … --public-key …`);
+      const invite = `person invite --lab ${lab.id} --name … --role …`;
+      note(around, `Next: ${commandLine(around, invite, options.profile)}`);
     });
 }

@@ -1,7 +1,8 @@
 /** `sallyport person add` */
 import type { Command } from 'commander';
 import { roleSchema } from '../../core/people.ts';
-import { id, oneOfSeveral, pairs, subject } from '../arguments.ts';
+import { displayName, id, oneOfSeveral, pairs, subject } from '../arguments.ts';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { note, printJson, say } from '../output.ts';
@@ -31,7 +32,7 @@ export function addPersonAdd(group: Command, around: Surroundings): void {
     ],
   })
     .requiredOption('--lab <id>', 'the lab that the person belongs to', id('lab'))
-    .requiredOption('--name <name>', "the person's name")
+    .requiredOption('--name <name>', "the person's name", displayName)
     .requiredOption(
       '--role <role>',
       `what the person does (${roleSchema.options.join(', ')}); may be given several times`,
@@ -56,6 +57,7 @@ export function addPersonAdd(group: Command, around: Surroundings): void {
       }
       say(around, `Registered ${person.name} as ${person.id}.`);
       const proof = publicKey ? `--person ${person.id} --key FILE` : '--via PROFILE --profile NAME';
-      note(around, `Tell them to run: sallyport login --url ${broker.url} ${proof}`);
+      const login = commandLine(around, `login --url ${broker.url} ${proof}`);
+      note(around, `Tell them to run: ${login}`);
     });
 }

@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createKeyFile } from '../../lib/key-file.ts';
+import { commandLine } from '../command-line.ts';
 import { defineCommand, withJson } from '../define.ts';
 import { note, printJson, type JsonOption } from '../output.ts';
 import { failed, fileTrouble, wrongUsage } from '../problems.ts';
@@ -51,9 +52,9 @@ export function addPersonKeygen(group: Command, around: Surroundings): void {
       note(around, 'Next: send the public key to your lead or the admin of the host lab, who runs');
       note(
         around,
-        `  sallyport person add --lab lab_… --name "Your Name" --role researcher --public-key ${publicFile}`,
+        `  ${commandLine(around, `person add --lab lab_… --name "Your Name" --role researcher --public-key ${publicFile}`)}`,
       );
       note(around, 'and with the id that they give you:');
-      note(around, `  sallyport login --url https://… --person per_… --key ${out}`);
+      note(around, `  ${commandLine(around, `login --url https://… --person per_… --key ${out}`)}`);
     });
 }

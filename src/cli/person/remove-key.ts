@@ -1,6 +1,6 @@
 /** `sallyport person remove-key` */
 import type { Command } from 'commander';
-import { id } from '../arguments.ts';
+import { id, kid } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
@@ -14,12 +14,12 @@ export function addPersonRemoveKey(group: Command, around: Surroundings): void {
     examples: ['sallyport person remove-key per_01… QpN…'],
   })
     .argument('<id>', 'the person', id('per'))
-    .argument('<kid>', 'the key, as "person show" lists it')
-    .action(async (personId: string, kid: string, options: BrokerOptions) => {
+    .argument('<kid>', 'the key, as "person show" lists it', kid)
+    .action(async (personId: string, key: string, options: BrokerOptions) => {
       const broker = await connect(around, options);
-      const path = `/people/${personId}/keys/${encodeURIComponent(kid)}`;
+      const path = `/people/${personId}/keys/${key}`;
       const person = await jsonOf(await broker.request('DELETE', path), personSchema);
       if (options.json) printJson(around, person);
-      else say(around, `Removed the key ${kid} of ${personId}.`);
+      else say(around, `Removed the key ${key} of ${personId}.`);
     });
 }

@@ -1,48 +1,45 @@
 /** `sallyport token list` */
 import type { Command } from 'commander';
-import { id } from '../arguments.ts';
-import { callerOf, connect, type ConnectionAsOptions } from '../connection.ts';
-import { defineListCommand, printList } from '../lists.ts';
-import { moment, type JsonOption } from '../output.ts';
+import { id, notEmpty } from '../arguments.ts';
+import { connect } from '../connection.ts';
+import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { tokenSchema } from '../wire.ts';
+import { isOfGateway, tokenSchema } from '../wire.ts';
 
-interface TokenListOptions extends ConnectionAsOptions, JsonOption {
-  limit: number;
+interface TokenListOptions extends ListOptions {
   grant?: string;
-  person?: string;
+  of?: string;
   run?: string;
   lab?: string;
   kid?: string;
   live?: boolean;
+  control?: boolean;
 }
 
 export function addTokenList(group: Command, around: Surroundings): void {
-  const command = defineListCommand(
-    group,
-    'list',
-    {
-      summary: 'List the tokens that you may see, newest first; never the tokens themselves',
-      details: 'One that is bound is good only for whoever holds the key that it is bound to.',
-      examples: [
-        'sallyport token list --live',
-        'sallyport token list --grant grt_01… --json',
-        'sallyport token list --live --kid QpN…',
-      ],
-    },
-    'as',
-  );
-  command
+  defineListCommand(group, 'list', {
+    summary: 'List the tokens that you may see, newest first; never the tokens themselves',
+    details:
+      'Of the gateway; --control adds those of the control API, one of which each command gets for itself. One that is bound is good only for whoever holds the key that it is bound to.',
+    examples: [
+      'sallyport token list --live',
+      'sallyport token list --grant grt_01… --json',
+      'sallyport token list --live --of per_01… --control',
+    ],
+  })
     .option('--grant <id>', 'only under this grant', id('grt'))
-    .option('--person <id>', 'only of this person', id('per'))
+    .option('--of <id>', 'only of this person', id('per'))
     .option('--run <id>', 'only of this run, as "run list" names it', id('run'))
     .option('--lab <id>', 'only of this lab', id('lab'))
-    .option('--kid <kid>', 'only those got with this key, as "person show" lists it')
+    .option('--kid <kid>', 'only those got with this key, as "person show" lists it', notEmpty)
     .option('--live', 'only those that have neither expired nor been revoked')
+    .option('--control', 'those of the control API, too')
     .action(async (options: TokenListOptions) => {
-      const { grant, person, run, lab, kid, live } = options;
-      const broker = await connect(around, callerOf(options), 'as');
-      const query = { grant, person, run, lab, key: kid, live };
+      const { grant, of, run, lab, kid, live, control } = options;
+      const broker = await connect(around, options);
+      const audience = control ? undefined : 'gateway';
+      const query = { grant, person: of, run, lab, key: kid, live, audience };
       const tokens = await broker.list('/tokens', tokenSchema, options.limit, query);
       printList(
         around,
@@ -52,7 +49,7 @@ export function addTokenList(group: Command, around: Surroundings): void {
         (token) => [
           token.id,
           token.personId,
-          token.grantId ?? 'control API',
+          isOfGateway(token) ? token.grantId : 'control API',
           token.purpose,
           token.runName,
           moment(token.expiresAt),

@@ -1,14 +1,14 @@
 /** `sallyport token revoke`: one token, or a selection of them. */
 import type { Command } from 'commander';
-import { id } from '../arguments.ts';
+import { id, notEmpty } from '../arguments.ts';
 import type { BrokerClient } from '../broker-client.ts';
 import { YES_OPTION, mustConfirm, type ConfirmOption } from '../confirm.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { counted, moment, printJson, say } from '../output.ts';
+import { counted, moment, note, printJson, say } from '../output.ts';
 import { wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { endedSchema, revokedSchema, tokenSchema } from '../wire.ts';
+import { isOfGateway, revokedSchema, tokenSchema, tokensRevokedSchema } from '../wire.ts';
 
 interface TokenRevokeOptions extends BrokerOptions, ConfirmOption {
   grant?: string;
@@ -37,7 +37,7 @@ export function addTokenRevoke(group: Command, around: Surroundings): void {
     .option('--of <id>', 'those of this person', id('per'))
     .option('--run <id>', 'those of this run, as "run list" names it', id('run'))
     .option('--lab <id>', 'those of this lab', id('lab'))
-    .option('--kid <kid>', 'those got with this key, as "person show" lists it')
+    .option('--kid <kid>', 'those got with this key, as "person show" lists it', notEmpty)
     .option(...YES_OPTION)
     .action(async (tokenId: string | undefined, options: TokenRevokeOptions) => {
       const selection = selectionOf(options);
@@ -68,7 +68,11 @@ async function revokeOne(
 ): Promise<void> {
   const revoked = await broker.post(`/tokens/${tokenId}/revoke`, revokedSchema);
   if (json) printJson(around, revoked);
-  else say(around, `Revoked ${tokenId} at ${moment(revoked.revokedAt)}.`);
+  else
+    say(
+      around,
+      `Revoked ${tokenId} at ${moment(revoked.revokedAt)}, ${counted(revoked.cut, 'running request')} cut.`,
+    );
 }
 
 async function revokeSelection(
@@ -80,18 +84,24 @@ async function revokeSelection(
   if (!options.yes) {
     const query = { ...selection, live: true };
     const { items, next } = await broker.list('/tokens', tokenSchema, MOST_COUNTED, query);
-    const many = `${next === null ? '' : 'More than '}${counted(items.length, 'live token')}`;
-    await mustConfirm(
-      around,
-      `${many} that you can see match. End those that you may end?`,
-      options,
-    );
+    const ofGateway = items.filter((token) => isOfGateway(token)).length;
+    const each = [
+      `${ofGateway.toLocaleString('en-US')} of the gateway`,
+      `${(items.length - ofGateway).toLocaleString('en-US')} of the control API`,
+    ].join(' and ');
+    const many =
+      next === null
+        ? `${counted(items.length, 'live token')} that you can see match: ${each}.`
+        : `More than ${counted(items.length, 'live token')} that you can see match: ${each} among the newest.`;
+    await mustConfirm(around, `${many} End those that you may end?`, options);
   }
-  const done = await broker.post('/tokens/revoke', endedSchema, selection);
+  const done = await broker.post('/tokens/revoke', tokensRevokedSchema, selection);
   if (options.json) printJson(around, done);
   else
     say(
       around,
       `${counted(done.ended, 'live token')} ended, ${counted(done.cut, 'running request')} cut.`,
     );
+  // Last, so that nobody in a hurry takes a typing error for an end.
+  if (done.warning) note(around, `NOTHING WAS ENDED. ${done.warning}`);
 }

@@ -121,13 +121,16 @@ export function streamOf(body: JsonObject): boolean {
 /**
  * Holds an inspection against what the grant and the endpoint allow; the narrower of both counts.
  *
- * @returns why it is refused, naming field and feature, or null
+ * @param granted of the grant, what the token did not give up
+ * @param whole all that the grant gives
+ * @returns why it is refused, naming field and feature, and who does not allow it; or null
  */
 export function checkScope(
   inspection: Inspection,
   granted: Features,
   offered: Features,
   unknownFields: 'refuse' | 'pass',
+  whole: Features = granted,
 ): Refusal | null {
   const [unknown] = inspection.unknownFields;
   if (unknown !== undefined && unknownFields === 'refuse') {
@@ -139,7 +142,8 @@ export function checkScope(
   }
   for (const { feature, field } of inspection.uses) {
     if (granted[feature] && offered[feature]) continue;
-    const who = granted[feature] ? 'endpoint does not offer' : 'grant does not allow';
+    const narrower = whole[feature] ? 'token does not allow' : 'grant does not allow';
+    const who = granted[feature] ? 'endpoint does not offer' : narrower;
     return refusal(
       'feature_not_granted',
       `The ${who} the feature "${feature}" (${SWITCHES[feature].toLowerCase()}), which "${field}" uses.`,
@@ -150,18 +154,29 @@ export function checkScope(
   if (inspection.n > n)
     return refusal(
       'feature_not_granted',
-      `At most ${n} answer(s) to one request are allowed ("n").`,
+      `The ${whoseMost('n', granted, offered, whole)} allows at most ${n} ${n === 1 ? 'answer' : 'answers'} to one request ("n").`,
       { param: 'n' },
     );
   const most = mostOutputTokens(granted, offered);
   if (inspection.maxOutputTokens !== null && inspection.maxOutputTokens > most) {
     return refusal(
       'feature_not_granted',
-      `The ${granted.maxOutputTokens <= offered.maxOutputTokens ? 'grant' : 'endpoint'} allows at most ${most} output tokens to one answer; the request asks for ${inspection.maxOutputTokens}.`,
+      `The ${whoseMost('maxOutputTokens', granted, offered, whole)} allows at most ${most} output ${most === 1 ? 'token' : 'tokens'} to one answer; the request asks for ${inspection.maxOutputTokens}.`,
       { param: 'max_tokens' },
     );
   }
   return null;
+}
+
+/** Whose maximum is the one that counts. */
+function whoseMost(
+  name: 'n' | 'maxOutputTokens',
+  granted: Features,
+  offered: Features,
+  whole: Features,
+): 'endpoint' | 'grant' | 'token' {
+  if (offered[name] < granted[name]) return 'endpoint';
+  return granted[name] < whole[name] ? 'token' : 'grant';
 }
 
 export function mostOutputTokens(granted: Features, offered: Features): number {

@@ -1,12 +1,8 @@
 /** Invitations, and joining by them. */
 import { z } from 'zod';
-import {
-  invitePerson,
-  listInvitations,
-  showInvitation,
-  withdrawInvitation,
-} from '../../broker/invite-person.ts';
+import { invitePerson, withdrawInvitation } from '../../broker/invite-person.ts';
 import { joinByInvitation, previewInvitation } from '../../broker/join.ts';
+import { listInvitations, showInvitation } from '../../broker/show-invitations.ts';
 import { idSchema } from '../../core/ids.ts';
 import { INVITATION_HOURS } from '../../core/invitations.ts';
 import { nameSchema, roleSchema, subjectSchema } from '../../core/people.ts';
@@ -58,9 +54,10 @@ const JOIN_PAGE = `This is an invitation to Sallyport, by which a lab gives name
 
 You need Node.js 20.19 or newer. In a terminal, in a checkout of Sallyport, run
 
-  npx sallyport join 'THE WHOLE ADDRESS OF THIS PAGE'
+  npm ci
+  npx sallyport join
 
-with the address between the quotation marks, including everything after the "#".
+and paste the whole address of this page when it asks for it, including everything after the "#".
 It shows who invites you to what, asks you, and makes a key that never leaves your machine.
 
 The link works once. Keep it to yourself: whoever uses it first joins in your name.
@@ -80,15 +77,16 @@ export const INVITATION_ROUTES = [
       open: z.enum(['true', 'false']).optional().describe('true: only those that can be used'),
     }),
     answer: pageOf(invitationAnswer),
-    handle: ({ broker, actorId, query }) => {
-      const now = broker.clock();
-      const openAt = query.open === 'true' ? now : undefined;
-      return readPage(
+    handle: ({ broker, actorId, query }) =>
+      readPage(
         query,
-        (page) => listInvitations(broker, actorId, page, { labId: query.lab, openAt }),
-        (invitation) => showInvitationAnswer(invitation, now),
-      );
-    },
+        (page) =>
+          listInvitations(broker, actorId, page, {
+            labId: query.lab,
+            open: query.open === 'true',
+          }).map((shown) => ({ id: shown.invitation.id, shown })),
+        ({ shown }) => showInvitationAnswer(shown),
+      ),
   }),
   route({
     method: 'post',
@@ -102,11 +100,11 @@ export const INVITATION_ROUTES = [
     status: 201,
     answer: newInvitationAnswer,
     handle: async ({ broker, control, actorId, body }) => {
-      const made = await invitePerson(broker, actorId, body);
-      const { invitation } = made;
+      const { secret: shownOnce, ...shown } = await invitePerson(broker, actorId, body);
+      const { id } = shown.invitation;
       return {
-        ...showInvitationAnswer(invitation, broker.clock()),
-        link: `${control.publicUrl}/join#${invitation.id}.${made.secret}`,
+        ...showInvitationAnswer(shown),
+        link: `${control.publicUrl}/join#${id}.${shownOnce}`,
       };
     },
   }),
@@ -120,22 +118,19 @@ export const INVITATION_ROUTES = [
     params,
     answer: invitationAnswer,
     handle: ({ broker, actorId, params: { invitation } }) =>
-      showInvitationAnswer(showInvitation(broker, actorId, invitation), broker.clock()),
+      showInvitationAnswer(showInvitation(broker, actorId, invitation)),
   }),
   route({
     method: 'post',
     path: '/api/v1/invitations/:invitation/withdraw',
-    action: 'person.invite',
+    action: 'person.withdraw_invitation',
     tag,
     summary: 'Withdraw an invitation',
     description: 'Its link opens nothing any more when this returns.',
     params,
     answer: invitationAnswer,
     handle: async ({ broker, actorId, params: { invitation } }) =>
-      showInvitationAnswer(
-        await withdrawInvitation(broker, actorId, invitation),
-        broker.clock(),
-      ),
+      showInvitationAnswer(await withdrawInvitation(broker, actorId, invitation)),
   }),
   route({
     method: 'post',
@@ -147,8 +142,8 @@ export const INVITATION_ROUTES = [
     params,
     body: z.strictObject({ secret }),
     answer: previewAnswer,
-    handle: async ({ broker, params: { invitation }, body }) =>
-      showPreview(await previewInvitation(broker, invitation, body.secret)),
+    handle: async ({ broker, address, params: { invitation }, body }) =>
+      showPreview(await previewInvitation(broker, address, invitation, body.secret)),
   }),
   route({
     method: 'post',
@@ -176,8 +171,8 @@ export const INVITATION_ROUTES = [
     }),
     status: 201,
     answer: personAnswer,
-    handle: async ({ broker, params: { invitation }, body }) =>
-      showPerson(await joinByInvitation(broker, invitation, body)),
+    handle: async ({ broker, address, params: { invitation }, body }) =>
+      showPerson(await joinByInvitation(broker, address, invitation, body)),
   }),
   mediaRoute({
     method: 'get',

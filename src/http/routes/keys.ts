@@ -8,6 +8,7 @@ import {
 } from '../../broker/manage-signing-keys.ts';
 import { proseSchema } from '../../core/people.ts';
 import type { SigningKeyRecord } from '../../core/signing-keys.ts';
+import { pageOf } from '../paging.ts';
 import { route } from '../route.ts';
 import { instant, named, toInstant, toInstantOrNull } from '../schemas.ts';
 
@@ -60,8 +61,11 @@ export const KEY_ROUTES = [
     tag,
     summary: 'List the keys that sign tokens',
     description: 'All there ever were, newest first.',
-    answer: z.object({ items: z.array(listedAnswer) }),
-    handle: ({ broker, actorId }) => ({ items: listSigningKeys(broker, actorId).map(showListed) }),
+    answer: pageOf(listedAnswer),
+    handle: ({ broker, actorId }) => ({
+      items: listSigningKeys(broker, actorId).map(showListed),
+      next: null,
+    }),
   }),
   route({
     method: 'post',

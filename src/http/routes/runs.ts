@@ -4,8 +4,8 @@ import { endRun } from '../../broker/end-access.ts';
 import { listRuns, showRun } from '../../broker/list-tokens.ts';
 import { idSchema } from '../../core/ids.ts';
 import { purposeSchema } from '../../core/vocabulary.ts';
-import type { RunRow } from '../../store/token-lists.ts';
-import { pageOf, pageQuery, readPage } from '../paging.ts';
+import type { RunRow } from '../../store/list-runs.ts';
+import { pageOf, pageQuery, searchPage } from '../paging.ts';
 import { route } from '../route.ts';
 import { instant, named, toInstant, toInstantOrNull } from '../schemas.ts';
 
@@ -53,7 +53,7 @@ export const RUN_ROUTES = [
     }),
     answer: pageOf(runAnswer),
     handle: ({ broker, actorId, query }) =>
-      readPage(
+      searchPage(
         query,
         (page) =>
           listRuns(broker, actorId, page, {

@@ -6,8 +6,8 @@ import { revokeToken } from '../../broker/revoke-token.ts';
 import { idSchema } from '../../core/ids.ts';
 import { narrowingSchema } from '../../core/narrowing.ts';
 import { purposeSchema } from '../../core/vocabulary.ts';
-import type { TokenRow } from '../../store/token-lists.ts';
-import { pageOf, pageQuery, readPage } from '../paging.ts';
+import type { TokenRow } from '../../store/list-tokens.ts';
+import { pageOf, pageQuery, searchPage } from '../paging.ts';
 import { route } from '../route.ts';
 import { instant, named, toInstant, toInstantOrNull } from '../schemas.ts';
 
@@ -17,11 +17,15 @@ const vouchedBySchema = z
   .enum(['person', 'lab'])
   .describe("By whose key: the person's own, or their lab's");
 
+const audienceSchema = z
+  .enum(['gateway', 'control'])
+  .describe('Where it is good: for models under a grant, or for this API');
+
 const tokenAnswer = named(
   'Token',
   z.object({
     id: z.string(),
-    audience: z.enum(['gateway', 'control']),
+    audience: audienceSchema,
     personId: z.string(),
     labId: z.string(),
     kid: z.string().describe('The key that it was obtained with'),
@@ -59,6 +63,8 @@ const show = (token: TokenRow): z.input<typeof tokenAnswer> => ({
 /** A person's key is known by its thumbprint, a lab's by whatever the lab calls it. */
 const kidSchema = z.string().min(1).max(200);
 
+const isThumbprint = (kid: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(kid);
+
 const selectionSchema = z
   .strictObject({
     token: idSchema('tok').optional(),
@@ -70,6 +76,11 @@ const selectionSchema = z
   })
   .refine((selection) => Object.values(selection).some((value) => value !== undefined), {
     message: 'must say which tokens: token, grant, person, run, lab or key',
+  })
+  .refine(({ key, lab }) => key === undefined || lab !== undefined || isThumbprint(key), {
+    path: ['key'],
+    message:
+      'is what a lab calls a key of its own, which another lab may do, too: it takes "lab" beside it',
   });
 
 export const TOKEN_ROUTES = [
@@ -88,11 +99,12 @@ export const TOKEN_ROUTES = [
       lab: idSchema('lab').optional(),
       key: kidSchema.optional().describe('The key that they were obtained with (kid)'),
       vouchedBy: vouchedBySchema.optional(),
+      audience: audienceSchema.optional(),
       live: z.enum(['true', 'false']).optional().describe('true: neither expired nor revoked'),
     }),
     answer: pageOf(tokenAnswer),
     handle: ({ broker, actorId, query }) =>
-      readPage(
+      searchPage(
         query,
         (page) =>
           listTokens(broker, actorId, page, {
@@ -102,6 +114,7 @@ export const TOKEN_ROUTES = [
             labId: query.lab,
             kid: query.key,
             vouchedBy: query.vouchedBy,
+            audience: query.audience,
             live: query.live === 'true',
           }),
         show,
@@ -119,8 +132,12 @@ export const TOKEN_ROUTES = [
     answer: z.object({
       ended: z.int().describe('Live tokens that it ended'),
       cut: z.int().describe('Running requests that it cut'),
+      warning: z.string().nullable().describe('Set when nothing was there for it to end'),
     }),
-    handle: ({ broker, actorId, body }) => revokeTokens(broker, actorId, body),
+    handle: async ({ broker, actorId, body }) => {
+      const { warning = null, ...ended } = await revokeTokens(broker, actorId, body);
+      return { ...ended, warning };
+    },
   }),
   route({
     method: 'post',
@@ -131,10 +148,14 @@ export const TOKEN_ROUTES = [
     description:
       'When this returns, nothing passes with it and its streams are cut. Succeeds for one that has ended.',
     params: z.strictObject({ token: idSchema('tok') }),
-    answer: z.object({ id: z.string(), revokedAt: instant }),
+    answer: z.object({
+      id: z.string(),
+      revokedAt: instant,
+      cut: z.int().describe('Running requests that it cut'),
+    }),
     handle: async ({ broker, actorId, params: { token } }) => {
-      const { revokedAt } = await revokeToken(broker, actorId, token);
-      return { id: token, revokedAt: toInstant(revokedAt) };
+      const { revokedAt, cut } = await revokeToken(broker, actorId, token);
+      return { id: token, revokedAt: toInstant(revokedAt), cut };
     },
   }),
 ];

@@ -1,11 +1,12 @@
 /** Assertions by which the host lab vouches for its people at other brokers. */
 import { refuse } from '../../core/denials.ts';
+import { readActiveKid } from '../signing-key-rows.ts';
 import { controlOperation, mustReach, type By } from './operation.ts';
 
 /**
  * Records that an assertion is made for the caller, before it is signed.
  *
- * @returns who it is about, in the host lab's own words
+ * @returns who it is about, in the host lab's own words, and the key that is to sign it
  */
 export const recordAssertion = controlOperation(
   'assertion.issue',
@@ -18,11 +19,9 @@ export const recordAssertion = controlOperation(
       audiences: readonly string[];
       jti: string;
       expiresAt: number;
-      /** Our key that signs it. */
-      signingKid: string;
     },
     who,
-  ): { subject: string } => {
+  ): { subject: string; signingKid: string } => {
     const { person, lab } = who.member;
     mustReach(who, { labId: lab.id, personId: person.id });
     if (!args.audiences.includes(args.audience)) {
@@ -34,6 +33,7 @@ export const recordAssertion = controlOperation(
       );
     }
     const subject = person.subject ?? person.id;
+    const signingKid = readActiveKid(context.db) ?? refuse('unexpected');
     context.append({
       id: args.by.entryId,
       kind: 'assertion.issued',
@@ -47,9 +47,9 @@ export const recordAssertion = controlOperation(
         subject,
         jti: args.jti,
         expiresAt: new Date(args.expiresAt).toISOString(),
-        signedWith: args.signingKid,
+        signedWith: signingKid,
       },
     });
-    return { subject };
+    return { subject, signingKid };
   },
 );

@@ -5,9 +5,9 @@ import type { EntryKind, Json } from '../../core/audit/entry.ts';
 import { RefusedError, refuse } from '../../core/denials.ts';
 import { decideStep, type Grant, type GrantSpec, type GrantStep } from '../../core/grants.ts';
 import type { WriterContext } from '../context.ts';
-import { readGrant, readLab, readPerson } from '../records.ts';
+import { readGrant } from '../records.ts';
 import { grantAcceptances, grantApprovals, grantVersions, grants } from '../schema.ts';
-import { takenPlaces } from './invitations.ts';
+import { withdrawOntoEnded } from './open-invitations.ts';
 import {
   controlOperation,
   mustReach,
@@ -15,6 +15,7 @@ import {
   type By,
   type Operation,
 } from './operation.ts';
+import { mustHoldJoiners, mustNameRealPeople } from './roster.ts';
 
 interface Draft {
   spec: GrantSpec;
@@ -183,7 +184,9 @@ function stepOperation(step: Exclude<GrantStep, 'amend'>): Operation<StepArgs, G
         })
         .where(eq(grants.id, grant.id))
         .run();
-      return recorded(context, grant.id, ENTRY_OF[step], args.by, who, data);
+      const moved = recorded(context, grant.id, ENTRY_OF[step], args.by, who, data);
+      withdrawOntoEnded(context, moved, { at, actor: who.actor });
+      return moved;
     },
     (args) => args.grantId,
   );
@@ -232,35 +235,6 @@ function insertVersion(
       createdAt: at,
     })
     .run();
-}
-
-function mustNameRealPeople(context: WriterContext, spec: GrantSpec): void {
-  const lab = readLab(context.db, spec.lab);
-  if (lab?.kind !== 'partner')
-    refuse('invalid_request', 'The lab of a grant must be a registered partner lab.', {
-      param: 'lab',
-    });
-  for (const entry of spec.people) {
-    const person = readPerson(context.db, entry.person);
-    if (person?.labId !== spec.lab || person.removedAt !== null) {
-      refuse('invalid_request', `${entry.person} is not a person of the partner lab ${spec.lab}.`, {
-        param: 'people',
-      });
-    }
-  }
-}
-
-/** Who joined by invitation stays on the roster: no text that leaves them out may seem to be all there is. */
-function mustHoldJoiners(context: WriterContext, grant: Grant, now: number): void {
-  const named = takenPlaces(context, { ...grant, joiners: [] }, now);
-  const joined = takenPlaces(context, grant, now) - named;
-  if (joined > 0 && named + joined > (grant.spec.maxPeople ?? 0)) {
-    refuse(
-      'invalid_request',
-      `${joined} joined this grant by invitation: with those named, "maxPeople" must be at least ${named + joined}. Remove people first, or make a new grant.`,
-      { param: 'maxPeople' },
-    );
-  }
 }
 
 /** The terms stand in the log by their digest; the text itself could outgrow an entry. */

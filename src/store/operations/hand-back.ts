@@ -1,13 +1,15 @@
 /** Handing a person's access back, for good. */
-import { and, eq, notInArray } from 'drizzle-orm';
+import { and, eq, type SQL } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
 import type { Grant } from '../../core/grants.ts';
-import { ENDED_STATES, hasPlaceOn, placesOf } from '../../core/hand-back.ts';
+import { hasPlaceOn, placesOf } from '../../core/hand-back.ts';
 import type { Person } from '../../core/people.ts';
+import { mintId } from '../../lib/ids.ts';
 import type { WriterContext } from '../context.ts';
 import { readGrant, readGrants, readPerson } from '../records.ts';
 import { grantLeavers, grants, tokens } from '../schema.ts';
 import { endSelectedTokens } from './end-tokens.ts';
+import { withdrawSentBy } from './open-invitations.ts';
 import { controlOperation, mustReach, type By } from './operation.ts';
 import type { TokensEnded } from './revoke-tokens.ts';
 
@@ -18,8 +20,8 @@ export interface HandedBack extends TokensEnded {
 
 /**
  * Gives up a person's place on one grant, or on every grant that has one for them, and ends the tokens that
- * they hold under it; without a grant, all of their tokens. Nobody can give the place back: the record of
- * who left is never undone. Once more, it succeeds and changes nothing.
+ * they hold under it; without a grant, all of their tokens, and the invitations that they sent. Nobody can
+ * give the place back: the record of who left is never undone. Once more, it succeeds and changes nothing.
  */
 export const handBackAccess = controlOperation(
   'access.hand_back',
@@ -30,45 +32,56 @@ export const handBackAccess = controlOperation(
   ): HandedBack => {
     const person = readPerson(context.db, personId) ?? refuse('not_found');
     mustReach(who, { labId: person.labId, personId: person.id });
-    const left =
-      grantId === undefined
-        ? placesOf(openGrantsOf(context, person.labId), person.id, by.at)
-        : placeOn(context, person, grantId);
+    const everything = grantId === undefined;
+    const left = everything
+      ? placesOf(grantsOf(context, person.labId), person.id, by.at)
+      : placeOn(context, person, grantId);
     for (const grant of left) leave(context, grant.id, person.id, by.at);
-    const held = eq(tokens.personId, person.id);
-    const ofAudience = (audience: 'gateway' | 'control') =>
-      and(held, eq(tokens.audience, audience));
-    const batches =
-      grantId === undefined
-        ? // Those of the control API last: what the access consists in ends first.
-          [ofAudience('gateway'), ofAudience('control')]
-        : [and(held, eq(tokens.grantId, grantId))];
-    const ended = batches.map((which) => endSelectedTokens(context, which, by.at));
-    const rows = ended.flatMap((batch) => batch.rows);
-    const live = ended.reduce((sum, batch) => sum + batch.live, 0);
-    const ids = left.map((grant) => grant.id);
-    if (ids.length > 0 || rows.length > 0) {
-      context.append({
-        id: by.entryId,
-        kind: 'access.handed_back',
-        at: by.at,
-        actor: who.actor,
-        ref: person.id,
-        lab: person.labId,
-        person: person.id,
-        grant: grantId ?? (ids.length === 1 ? ids[0] : undefined),
-        data: { grants: ids, everything: grantId === undefined, tokensEnded: live },
-      });
+    const leftIds = left.map(({ id }) => id);
+    // What is under no grant last: the tokens of the control API are what somebody hands back with.
+    const parts = everything ? [...leftIds, undefined] : [grantId];
+    const ended = parts.map((grant) => ({
+      grant,
+      ...endSelectedTokens(context, heldBy(person.id, grant), by.at),
+    }));
+    ended
+      .filter(({ grant, rows }) => rows.length > 0 || leftIds.some((id) => id === grant))
+      .forEach(({ grant, live }, i) =>
+        context.append({
+          // How many there are is known here alone.
+          id: i === 0 ? by.entryId : mintId('ent', by.at),
+          kind: 'access.handed_back',
+          at: by.at,
+          actor: who.actor,
+          ref: person.id,
+          lab: person.labId,
+          person: person.id,
+          grant,
+          data: { everything, tokensEnded: live },
+        }),
+      );
+    if (everything) {
+      const { actor } = who;
+      withdrawSentBy(context, person.id, { at: by.at, actor, because: 'access_handed_back' });
     }
-    return { grants: ids, ended: live, tokenIds: rows.map((token) => token.id) };
+    return {
+      grants: leftIds,
+      ended: ended.reduce((sum, { live }) => sum + live, 0),
+      tokenIds: ended.flatMap(({ rows }) => rows.map((token) => token.id)),
+    };
   },
   (args) => args.personId,
 );
 
-/** The grants of a lab that are not over. */
-function openGrantsOf({ db }: WriterContext, labId: string): Grant[] {
-  const open = and(eq(grants.labId, labId), notInArray(grants.state, [...ENDED_STATES]));
-  return readGrants(db, db.select().from(grants).where(open).all());
+/** The tokens of a person: under a grant, or all that they still have. */
+const heldBy = (personId: string, grantId: string | undefined): SQL | undefined =>
+  and(
+    eq(tokens.personId, personId),
+    grantId === undefined ? undefined : eq(tokens.grantId, grantId),
+  );
+
+function grantsOf({ db }: WriterContext, labId: string): Grant[] {
+  return readGrants(db, db.select().from(grants).where(eq(grants.labId, labId)).all());
 }
 
 /** The one grant, unless its place was given up before. */

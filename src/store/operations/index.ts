@@ -14,7 +14,8 @@ import {
 import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
 import { handBackAccess } from './hand-back.ts';
-import { invitePerson, joinByInvitation, withdrawInvitation } from './invitations.ts';
+import { invitePerson, withdrawInvitation } from './invitations.ts';
+import { joinByInvitation } from './join.ts';
 import { probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import type { Operation } from './operation.ts';
 import { issueOrder, liftOrder } from './orders.ts';
@@ -28,13 +29,7 @@ import {
   retireSigningKey,
   rotateSigningKeys,
 } from './signing-keys.ts';
-import {
-  consume,
-  denyToken,
-  forgetUsed,
-  issueToken,
-  revokeToken,
-} from './tokens.ts';
+import { consume, denyToken, forgetUsed, issueToken, revokeToken } from './tokens.ts';
 
 export const OPERATIONS = {
   initialise,

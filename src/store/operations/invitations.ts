@@ -1,21 +1,23 @@
 /** Invitations: links by which people register themselves, each with a key that only they hold. */
-import { and, count, eq, gt, isNull } from 'drizzle-orm';
-import type { EntryActor, Json } from '../../core/audit/entry.ts';
+import { eq } from 'drizzle-orm';
+import {
+  MAX_ENTRY_BYTES,
+  serialiseEntry,
+  type EntryDraft,
+  type Json,
+} from '../../core/audit/entry.ts';
+import { refusalOfEndedGrant } from '../../core/access.ts';
 import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
 import type { Grant } from '../../core/grants.ts';
-import {
-  placesTaken,
-  refusalOfEndedGrant,
-  refusalOfLink,
-  refusalOfPlace,
-  type Invitation,
-} from '../../core/invitations.ts';
-import type { Lab, Person, Role } from '../../core/people.ts';
+import { refusalOfPlace, type Invitation } from '../../core/invitations.ts';
+import type { Lab, Role } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
-import { readGrant, readInvitation, readLab, readMember, readPerson } from '../records.ts';
-import { grantAcceptances, grantJoiners, grants, invitations, people } from '../schema.ts';
-import { actorOf, controlOperation, mustReach, type By, type Operation } from './operation.ts';
-import { insertPerson, mustBeFreeSubject, mustHaveRolesOfLab, type NewKey } from './people.ts';
+import { readGrant, readInvitation, readLab } from '../records.ts';
+import { invitations } from '../schema.ts';
+import { mustBeFree } from './names.ts';
+import { controlOperation, mustAnswerFor, mustReach, type By } from './operation.ts';
+import { mustHaveRolesOfLab } from './people.ts';
+import { promisedPlaces } from './roster.ts';
 
 interface NewInvitation {
   id: string;
@@ -35,10 +37,10 @@ export const invitePerson = controlOperation(
   'person.invite',
   (context, args: { by: By; invitation: NewInvitation }, who): Invitation => {
     const { by, invitation: asked } = args;
-    mustReach(who, { labId: asked.labId });
+    mustAnswerFor(who, asked.labId);
     const lab = readLab(context.db, asked.labId) ?? refuse('not_found', 'There is no such lab.');
     mustHaveRolesOfLab(lab, asked.roles);
-    mustBeFree(context, lab, asked);
+    mustBeFree(context, lab, asked, by.at);
     if (asked.rosterUntil !== null && asked.rosterUntil <= asked.expiresAt) {
       refuse('invalid_request', 'The place on the roster would end before the link does.', {
         param: 'rosterUntil',
@@ -47,8 +49,7 @@ export const invitePerson = controlOperation(
     if (asked.grantId !== null) {
       const grant = mustFindGrant(context, asked.grantId, lab);
       orRefuse(refusalOfEndedGrant(grant, by.at));
-      const taken = takenPlaces(context, grant, by.at) + openInvitations(context, grant.id, by.at);
-      orRefuse(refusalOfPlace(grant, taken));
+      orRefuse(refusalOfPlace(grant, promisedPlaces(context, grant, by.at)));
     }
     const invitation: Invitation = {
       ...asked,
@@ -57,7 +58,9 @@ export const invitePerson = controlOperation(
       createdAt: by.at,
       joinedAs: null,
       endedAt: null,
+      withdrawnBecause: null,
     };
+    mustFitWhenUsed(context, invitation);
     context.db.insert(invitations).values(invitation).run();
     context.append({
       id: by.entryId,
@@ -74,7 +77,7 @@ export const invitePerson = controlOperation(
 );
 
 export const withdrawInvitation = controlOperation(
-  'person.invite',
+  'person.withdraw_invitation',
   (context, args: { by: By; invitationId: string }, who): Invitation => {
     const invitation = readInvitation(context.db, args.invitationId) ?? refuse('not_found');
     mustReach(who, { labId: invitation.labId });
@@ -106,176 +109,51 @@ export const withdrawInvitation = controlOperation(
   (args) => args.invitationId,
 );
 
-interface JoinArgs {
-  at: number;
-  /** For the person, and for the terms. */
-  entryIds: [string, string];
-  invitationId: string;
-  secretDigest: string;
-  personId: string;
-  /** The key that whoever joins has proved to hold. */
-  key: NewKey;
-  /** SHA-256 of the terms that were read, hex. */
-  termsDigest?: string | undefined;
-}
-
-/**
- * Uses up an invitation: the person, their place on the roster and their acceptance of the terms are there
- * together or not at all, and a link that was refused is as good as before. What is refused leaves no
- * entry: whoever holds a link has not shown who they are.
- */
-export const joinByInvitation: Operation<JoinArgs, Person> = {
-  run(context, args) {
-    const { at } = args;
-    const invitation = mustOpen(context, args);
-    const lab = readLab(context.db, invitation.labId) ?? refuse('unexpected');
-    mustBeFree(context, lab, invitation);
-    const { name, roles, attributes, subject } = invitation;
-    const person = insertPerson(
-      context,
-      lab,
-      { id: args.personId, name, roles, attributes, subject, key: args.key },
-      at,
-    );
-    context.db
-      .update(invitations)
-      .set({ joinedAs: person.id, endedAt: at })
-      .where(eq(invitations.id, invitation.id))
-      .run();
-    const actor = actorOf({ person, lab });
-    context.append({
-      id: args.entryIds[0],
-      kind: 'person.joined',
-      at,
-      actor,
-      ref: invitation.id,
-      lab: lab.id,
-      person: person.id,
-      grant: invitation.grantId ?? undefined,
-      data: { ...whoIsMeant(invitation), invitedBy: invitation.invitedBy, kid: args.key.kid },
-    });
-    if (invitation.grantId !== null) {
-      const grant = mustFindGrant(context, invitation.grantId, lab);
-      takePlace(context, grant, invitation, person, at);
-      acceptTerms(context, grant, person, actor, args);
-      const changed = mustFindGrant(context, grant.id, lab);
-      context.changed({ kind: 'grant', value: changed });
-    }
-    return person;
-  },
-};
-
-function mustOpen(context: WriterContext, args: JoinArgs): Invitation {
-  const invitation = readInvitation(context.db, args.invitationId);
-  const inviter = invitation && readMember(context.db, invitation.invitedBy);
-  orRefuse(refusalOfLink(invitation, args.secretDigest, inviter, args.at));
-  return invitation as Invitation;
-}
-
-function takePlace(
-  context: WriterContext,
-  grant: Grant,
+/** The entry of a person who joined. */
+export function joinedEntry(
   invitation: Invitation,
-  person: Person,
-  at: number,
-): void {
-  orRefuse(refusalOfEndedGrant(grant, at));
-  // The grant may have been amended since the invitation was counted in.
-  orRefuse(refusalOfPlace(grant, takenPlaces(context, grant, at)));
-  context.db
-    .insert(grantJoiners)
-    .values({
-      grantId: grant.id,
-      personId: person.id,
-      until: invitation.rosterUntil,
-      addedBy: invitation.invitedBy,
-      addedAt: at,
-    })
-    .run();
-  context.db.update(grants).set({ updatedAt: at }).where(eq(grants.id, grant.id)).run();
+  joined: { entryId: string; at: number; personId: string; kid: string },
+): EntryDraft {
+  const { labId: lab, roles, grantId, invitedBy } = invitation;
+  const { personId: person, kid } = joined;
+  return {
+    id: joined.entryId,
+    kind: 'person.joined',
+    at: joined.at,
+    actor: { person, lab, roles },
+    ref: invitation.id,
+    lab,
+    person,
+    grant: grantId ?? undefined,
+    data: { ...whoIsMeant(invitation), invitedBy, kid },
+  };
 }
 
-/** Where the grant is in force, nobody joins it without having read the terms as they stand now. */
-function acceptTerms(
-  context: WriterContext,
-  grant: Grant,
-  person: Person,
-  actor: EntryActor,
-  { at, entryIds, termsDigest }: JoinArgs,
-): void {
-  if (grant.state !== 'active') return;
-  if (termsDigest !== grant.termsDigest) {
-    refuse(
-      'terms_not_accepted',
-      `The terms of the grant have the digest ${grant.termsDigest}. Read them, and send that with your yes.`,
-      { param: 'termsDigest' },
-    );
-  }
-  context.db
-    .insert(grantAcceptances)
-    .values({ grantId: grant.id, termsDigest, personId: person.id, at })
-    .run();
-  context.append({
-    id: entryIds[1],
-    kind: 'grant.terms_accepted',
-    at,
-    actor,
-    ref: grant.id,
-    lab: grant.spec.lab,
-    person: person.id,
-    grant: grant.id,
-    grantVersion: grant.version,
-    data: { state: grant.state, termsDigest, forLab: false },
+/** Refuses now what could not be recorded when the link is used, by somebody who could not help it. */
+function mustFitWhenUsed(context: WriterContext, invitation: Invitation): void {
+  const anId = 'x'.repeat(invitation.id.length);
+  const at = invitation.expiresAt;
+  const joined = { entryId: anId, at, personId: anId, kid: 'x'.repeat(43) };
+  const { length } = serialiseEntry(joinedEntry(invitation, joined), {
+    log: context.log.origin,
+    index: Number.MAX_SAFE_INTEGER,
+    committedAt: at,
+    host: context.host,
   });
+  if (length <= MAX_ENTRY_BYTES) return;
+  refuse(
+    'invalid_request',
+    `What would be recorded when the person joins comes to ${length} bytes; an entry of the log holds ${MAX_ENTRY_BYTES}. Shorten the attributes.`,
+    { param: 'attributes' },
+  );
 }
 
-/** So that a name in the log says who it was: two people of one lab do not go by the same one. */
-function mustBeFree(
-  context: WriterContext,
-  lab: Lab,
-  { name, subject }: Pick<Invitation, 'name' | 'subject'>,
-): void {
-  const namesake = context.db
-    .select({ id: people.id })
-    .from(people)
-    .where(and(eq(people.labId, lab.id), eq(people.name, name), isNull(people.removedAt)))
-    .get();
-  if (namesake) {
-    refuse(
-      'already_exists',
-      `The lab has a person named "${name}" already: ${namesake.id}. Add something that tells the two apart.`,
-      { param: 'name' },
-    );
-  }
-  mustBeFreeSubject(context, lab, subject);
-}
-
-function mustFindGrant(context: WriterContext, grantId: string, lab: Lab): Grant {
+/** The grant, which must be the lab's. @throws RefusedError `not_found` */
+export function mustFindGrant(context: WriterContext, grantId: string, lab: Lab): Grant {
   const grant = readGrant(context.db, grantId);
   if (grant?.spec.lab !== lab.id)
     return refuse('not_found', 'This lab has no such grant.', { param: 'grant' });
   return grant;
-}
-
-/** How many places of a grant's roster are taken at a moment. */
-export function takenPlaces(context: WriterContext, grant: Grant, now: number): number {
-  const isPresent = (id: string): boolean => readPerson(context.db, id)?.removedAt === null;
-  return placesTaken(grant, isPresent, now);
-}
-
-function openInvitations(context: WriterContext, grantId: string, now: number): number {
-  const [found] = context.db
-    .select({ open: count() })
-    .from(invitations)
-    .where(
-      and(
-        eq(invitations.grantId, grantId),
-        isNull(invitations.endedAt),
-        gt(invitations.expiresAt, now),
-      ),
-    )
-    .all();
-  return found?.open ?? 0;
 }
 
 /** Of an invitation, what stands in the log: all but the digest of its secret. */
@@ -290,6 +168,6 @@ function whoIsMeant(invitation: Invitation): Record<string, Json | undefined> {
   };
 }
 
-function orRefuse(why: Refusal | null): void {
+export function orRefuse(why: Refusal | null): void {
   if (why) throw new RefusedError(why);
 }

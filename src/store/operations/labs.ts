@@ -20,6 +20,8 @@ export const initialise: Operation<
   run(context, { at, entryId, lab, admin }) {
     if (readMeta(context.db, 'host_lab'))
       refuse('already_exists', 'This data directory has a host lab already.');
+    if (!admin.key || !admin.roles.includes('admin'))
+      refuse('invalid_request', 'The first person of the host lab is an admin with a key.');
     context.writeMeta('host_lab', lab.id);
     const host = insertLab(context, { ...lab, kind: 'host', createdAt: at, identity: null });
     const person = insertPerson(context, host, admin, at);
@@ -155,8 +157,9 @@ function change(
   return changed;
 }
 
-function isSameIdentity({ setAt: _, ...known }: LabIdentity, given: IdentityInput): boolean {
-  return isDeepStrictEqual(known, JSON.parse(JSON.stringify(given)));
+function isSameIdentity(known: LabIdentity, given: IdentityInput): boolean {
+  const then = JSON.stringify({ ...given, setAt: known.setAt });
+  return isDeepStrictEqual(known, JSON.parse(then));
 }
 
 /** What the record says of an identity. */

@@ -43,12 +43,27 @@ export function actorOf(member: Member): EntryActor {
   return { person: member.person.id, lab: member.lab.id, roles: member.person.roles };
 }
 
-/** Refuses as "not found" what lies beyond the actor's reach, so that ids cannot be probed. */
+/**
+ * Refuses as "not found" what lies beyond the actor's reach, so that ids cannot be probed.
+ *
+ * @param message what to do, the same whether there is such a thing or not
+ */
 export function mustReach(
   who: Authorised,
   owner: { labId?: string | null; personId?: string | null },
+  message?: string,
 ): void {
-  if (!isWithin(who.reach, who.member, owner)) refuse('not_found');
+  if (!isWithin(who.reach, who.member, owner)) refuse('not_found', message);
+}
+
+/** Refuses a lab for whose people the actor does not answer. */
+export function mustAnswerFor(who: Authorised, labId: string): void {
+  const { lab } = who.member;
+  mustReach(
+    who,
+    { labId },
+    `You answer for the people of your own lab alone: give ${lab.id}, ${lab.name}.`,
+  );
 }
 
 /** An operation of the control plane: what is refused leaves an `action.denied` entry. */

@@ -1,12 +1,14 @@
 /** People and their keys. */
-import { and, eq, inArray, isNull, or } from 'drizzle-orm';
+import { and, eq, inArray } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
 import { ROLES_OF_LAB, type Lab, type Person, type Role } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
 import { readGrant, readLab, readPerson } from '../records.ts';
 import { grantApprovals, grants, people, personKeys, tokens } from '../schema.ts';
 import { endTokens } from './end-tokens.ts';
-import { controlOperation, mustReach, type By } from './operation.ts';
+import { mustBeFree } from './names.ts';
+import { withdrawSentBy } from './open-invitations.ts';
+import { controlOperation, mustAnswerFor, mustReach, type By } from './operation.ts';
 
 /** A public key to be registered, known by its thumbprint (RFC 7638). */
 export interface NewKey {
@@ -28,8 +30,9 @@ export interface NewPerson {
 export const createPerson = controlOperation(
   'person.create',
   (context, args: { by: By; labId: string; person: NewPerson }, who): Person => {
-    mustReach(who, { labId: args.labId });
+    mustAnswerFor(who, args.labId);
     const lab = readLab(context.db, args.labId) ?? refuse('not_found', 'There is no such lab.');
+    mustBeFree(context, lab, args.person, args.by.at);
     const person = insertPerson(context, lab, args.person, args.by.at);
     context.append({
       id: args.by.entryId,
@@ -53,7 +56,7 @@ export const createPerson = controlOperation(
 
 /**
  * Removes a person: their tokens end, and approvals that they gave to grants still under review count no
- * more, in the same transaction.
+ * more, nor do invitations that they sent, in the same transaction.
  */
 export const removePerson = controlOperation(
   'person.remove',
@@ -77,6 +80,8 @@ export const removePerson = controlOperation(
       person: person.id,
       data: { tokensEnded, approvalsUndone },
     });
+    const { actor } = who;
+    withdrawSentBy(context, person.id, { at: args.by.at, actor, because: 'person_removed' });
     return removed;
   },
   (args) => args.personId,
@@ -140,7 +145,7 @@ export const removePersonKey = controlOperation(
   (args) => args.personId,
 );
 
-/** Registers a person, without an entry: that is the caller's. */
+/** Registers a person. The entry, and that nobody else goes by their name, are the caller's. */
 export function insertPerson(
   context: WriterContext,
   lab: Lab,
@@ -149,7 +154,7 @@ export function insertPerson(
 ): Person {
   mustHaveRolesOfLab(lab, person.roles);
   const { key, ...rest } = person;
-  mustBeKnowable(context, lab, person);
+  mustBeKnowable(lab, person);
   context.db
     .insert(people)
     .values({
@@ -171,13 +176,13 @@ export function mustHaveRolesOfLab(lab: Lab, roles: readonly Role[]): void {
   if (wrong.length === 0 && roles.length > 0) return;
   refuse(
     'invalid_request',
-    `People of a ${lab.kind} lab can be: ${ROLES_OF_LAB[lab.kind].join(', ')}.`,
+    `People of ${lab.kind === 'auditor' ? 'an' : 'a'} ${lab.kind} lab can be: ${ROLES_OF_LAB[lab.kind].join(', ')}.`,
     { param: 'roles' },
   );
 }
 
-/** Nobody is registered whom no signature could ever name, and no two people by one name of their lab's. */
-function mustBeKnowable(context: WriterContext, lab: Lab, { subject, key }: NewPerson): void {
+/** Nobody is registered whom no signature could ever name. */
+function mustBeKnowable(lab: Lab, { subject, key }: NewPerson): void {
   if (!key && subject === null) {
     refuse(
       'invalid_request',
@@ -191,28 +196,6 @@ function mustBeKnowable(context: WriterContext, lab: Lab, { subject, key }: NewP
       'This lab has not registered an identity, so it cannot sign for anybody. Register that first, or give a public key.',
       { param: 'publicKey' },
     );
-  }
-  mustBeFreeSubject(context, lab, subject);
-}
-
-export function mustBeFreeSubject(context: WriterContext, lab: Lab, subject: string | null): void {
-  if (subject === null) return;
-  const namesake = context.db
-    .select({ id: people.id })
-    .from(people)
-    .where(
-      and(
-        eq(people.labId, lab.id),
-        isNull(people.removedAt),
-        // Whoever has no subject is named by their id.
-        or(eq(people.subject, subject), eq(people.id, subject)),
-      ),
-    )
-    .get();
-  if (namesake) {
-    refuse('already_exists', `The lab calls somebody else by this already: ${namesake.id}.`, {
-      param: 'subject',
-    });
   }
 }
 

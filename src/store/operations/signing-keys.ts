@@ -13,7 +13,7 @@ import { endTokens } from './end-tokens.ts';
 import { controlOperation, type By, type Operation } from './operation.ts';
 
 /** A key whose private half is at hand, and which nobody has used. */
-interface NewKey {
+export interface NewKey {
   kid: string;
   x: string;
 }
@@ -72,7 +72,14 @@ export const rotateSigningKeys = controlOperation(
   'key.rotate',
   (
     context,
-    args: { by: By; key: NewKey; activatesAt: number; now: boolean; entryIds: string[] },
+    args: {
+      by: By;
+      /** Absent where none could be written. */
+      key: NewKey | undefined;
+      activatesAt: number;
+      now: boolean;
+      entryIds: string[];
+    },
     who,
   ): SigningKeyRecord => {
     const step = {
@@ -82,15 +89,16 @@ export const rotateSigningKeys = controlOperation(
     };
     turnOver(context, { ...step, actor: BROKER });
     const waiting = inState(context, 'next');
-    if (args.now) return activate(context, step, waiting ?? create(context, step, args.key, null));
+    if (args.now)
+      return activate(context, step, waiting ?? create(context, step, mustHave(args.key), null));
     if (waiting) {
-      const from = new Date(waiting.activatesAt ?? step.at).toISOString();
+      const from = new Date(waiting.activatesAt ?? step.at).toISOString().replace(/\.\d+Z$/, 'Z');
       refuse(
         'already_exists',
-        `A new key waits already: ${waiting.kid} signs from ${from} on. Wait for that, or have it take over now.`,
+        `A new key waits already: ${waiting.kid} signs from ${from} on. Wait for that, or have it take over at once: "sallyport keys rotate --now".`,
       );
     }
-    return create(context, step, args.key, args.activatesAt);
+    return create(context, step, mustHave(args.key), args.activatesAt);
   },
 );
 
@@ -120,7 +128,14 @@ export const retireSigningKey = controlOperation(
   'key.retire',
   (
     context,
-    args: { by: By; kid: string; grounds: string; spare: NewKey; entryIds: string[] },
+    args: {
+      by: By;
+      kid: string;
+      grounds: string;
+      /** Absent where none could be written. */
+      spare: NewKey | undefined;
+      entryIds: string[];
+    },
     who,
   ): RetiredKey => {
     const step = {
@@ -147,8 +162,17 @@ function turnOver(context: WriterContext, step: Step): void {
 function succeed(context: WriterContext, step: Step, spare: NewKey | undefined): SigningKeyRecord {
   const next = inState(context, 'next');
   if (next) return activate(context, step, next);
-  if (!spare) throw new Error('There is no key to take over.');
-  return activate(context, step, create(context, step, spare, null));
+  return activate(context, step, create(context, step, mustHave(spare), null));
+}
+
+function mustHave(key: NewKey | undefined): NewKey {
+  return (
+    key ??
+    refuse(
+      'unexpected',
+      'This takes a new key, and none could be written to the folder of keys. See to the space and the permissions there, then try again; until then, a suspension of all access ("sallyport order suspend") stops what a leaked key can do.',
+    )
+  );
 }
 
 function create(

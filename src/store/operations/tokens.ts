@@ -1,12 +1,13 @@
 /** Access tokens: known to the store by id, never by value. */
-import { and, eq, lt } from 'drizzle-orm';
-import type { EntryActor, Json } from '../../core/audit/entry.ts';
+import { and, eq, isNull, lt, max, sql } from 'drizzle-orm';
+import type { EntryActor } from '../../core/audit/entry.ts';
 import { refuse, type DenialCode } from '../../core/denials.ts';
 import type { Narrowing } from '../../core/narrowing.ts';
 import type { Purpose } from '../../core/vocabulary.ts';
 import type { WriterContext } from '../context.ts';
-import { readLab, readMeta, readPerson } from '../records.ts';
-import { meta, runs, tokens, usedAssertions, usedProofs } from '../schema.ts';
+import { prepared } from '../prepared.ts';
+import { readLab, readMeta } from '../records.ts';
+import { meta, people, personKeys, runs, tokens, usedAssertions, usedProofs } from '../schema.ts';
 import { controlOperation, mustReach, type By, type Operation } from './operation.ts';
 
 interface NewToken {
@@ -66,9 +67,7 @@ interface IssueArgs {
 
 /** Nothing was written but what is said: `stale` means that policy changed since the decision was made. */
 export type IssueResult =
-  | { kind: 'stale' }
-  | { kind: 'run_ended' }
-  | { kind: 'issued'; runId: string | null };
+  { kind: 'stale' } | { kind: 'run_ended' } | { kind: 'issued'; runId: string | null };
 
 /** Stores a token and its entry, and uses up what it was asked with. */
 export const issueToken: Operation<IssueArgs, IssueResult> = {
@@ -90,7 +89,10 @@ export const issueToken: Operation<IssueArgs, IssueResult> = {
       narrowing: access?.narrowing ?? null,
       revokedAt: null,
     } as const;
-    context.db.insert(tokens).values(row).run();
+    insertToken(context.db).run({
+      ...row,
+      narrowing: row.narrowing && JSON.stringify(row.narrowing),
+    });
     context.changed({ kind: 'token', value: row });
     context.append({
       id: entryId,
@@ -110,10 +112,12 @@ export const issueToken: Operation<IssueArgs, IssueResult> = {
         expiresAt: new Date(token.expiresAt).toISOString(),
         kid: token.kid,
         vouchedBy: token.vouchedBy,
+        // The lab's own log has it, too.
+        assertion: used.assertions.find(({ by }) => by === 'lab')?.jti,
         boundTo: token.jkt ?? undefined,
         signedWith: token.signingKid,
         runName: access?.run.name,
-        narrowing: (access?.narrowing as Json | null | undefined) ?? undefined,
+        narrowing: access?.narrowing ?? undefined,
       },
     });
     return { kind: 'issued', runId };
@@ -122,15 +126,50 @@ export const issueToken: Operation<IssueArgs, IssueResult> = {
 
 type Access = NonNullable<IssueArgs['access']>;
 
+const insertToken = prepared((db) =>
+  db
+    .insert(tokens)
+    .values({
+      id: sql.placeholder('id'),
+      audience: sql.placeholder('audience'),
+      personId: sql.placeholder('personId'),
+      labId: sql.placeholder('labId'),
+      kid: sql.placeholder('kid'),
+      grantId: sql.placeholder('grantId'),
+      grantVersion: sql.placeholder('grantVersion'),
+      purpose: sql.placeholder('purpose'),
+      runId: sql.placeholder('runId'),
+      issuedAt: sql.placeholder('issuedAt'),
+      expiresAt: sql.placeholder('expiresAt'),
+      revokedAt: sql.placeholder('revokedAt'),
+      vouchedBy: sql.placeholder('vouchedBy'),
+      jkt: sql.placeholder('jkt'),
+      // By itself, it would make the text "null" of what is null.
+      narrowing: sql`${sql.placeholder('narrowing')}`,
+      signingKid: sql.placeholder('signingKid'),
+    })
+    .prepare(),
+);
+
+const runByName = prepared((db) =>
+  db
+    .select()
+    .from(runs)
+    .where(
+      and(
+        eq(runs.grantId, sql.placeholder('grantId')),
+        eq(runs.purpose, sql.placeholder('purpose')),
+        eq(runs.name, sql.placeholder('name')),
+      ),
+    )
+    .prepare(),
+);
+
 function findRun(
   context: WriterContext,
   { grantId, purpose, run }: Access,
 ): typeof runs.$inferSelect | undefined {
-  return context.db
-    .select()
-    .from(runs)
-    .where(and(eq(runs.grantId, grantId), eq(runs.purpose, purpose), eq(runs.name, run.name)))
-    .get();
+  return runByName(context.db).get({ grantId, purpose, name: run.name });
 }
 
 function insertRun(
@@ -152,14 +191,14 @@ function insertRun(
     .run();
 }
 
-/** Records that a known person, or a person that a known lab vouched for, was refused a token. */
+/** Records that a known person, was refused a token. */
 export const denyToken: Operation<
   {
     entryId: string;
     at: number;
     actor: EntryActor;
     used: UsedUp;
-    personId?: string | undefined;
+    personId: string;
     labId: string;
     grantId?: string | undefined;
     reason: DenialCode;
@@ -196,6 +235,46 @@ function useUpAll(context: WriterContext, { assertions, proof }: UsedUp): void {
   if (proof) useUpProof(context, proof);
 }
 
+const keyInUse = prepared((db) =>
+  db
+    .select({ kid: personKeys.kid })
+    .from(personKeys)
+    .innerJoin(people, eq(people.id, personKeys.personId))
+    .where(
+      and(
+        eq(personKeys.personId, sql.placeholder('personId')),
+        eq(personKeys.kid, sql.placeholder('kid')),
+        isNull(personKeys.removedAt),
+        isNull(people.removedAt),
+      ),
+    )
+    .prepare(),
+);
+
+const insertAssertion = prepared((db) =>
+  db
+    .insert(usedAssertions)
+    .values({
+      issuer: sql.placeholder('issuer'),
+      jti: sql.placeholder('jti'),
+      expiresAt: sql.placeholder('expiresAt'),
+    })
+    .onConflictDoNothing()
+    .prepare(),
+);
+
+const insertProof = prepared((db) =>
+  db
+    .insert(usedProofs)
+    .values({
+      jkt: sql.placeholder('jkt'),
+      jti: sql.placeholder('jti'),
+      expiresAt: sql.placeholder('expiresAt'),
+    })
+    .onConflictDoNothing()
+    .prepare(),
+);
+
 /**
  * Uses up an assertion, once; and only if what it was checked with still holds: since then the key may
  * have been removed, or the person, or the identity of the lab.
@@ -207,40 +286,42 @@ function useUp(context: WriterContext, assertion: UsedAssertion): void {
     const lab = readLab(context.db, assertion.labId);
     if (lab?.identity?.setAt !== assertion.identitySetAt) refuse(invalid);
   } else {
-    const person = readPerson(context.db, issuer);
-    if (!person || person.removedAt !== null || !person.keys.some((key) => key.kid === kid))
-      refuse(invalid);
+    if (!keyInUse(context.db).get({ personId: issuer, kid })) refuse(invalid);
   }
-  refuseForgotten(context, expiresAt, invalid);
-  const [fresh] = context.db
-    .insert(usedAssertions)
-    .values({ issuer, jti, expiresAt })
-    .onConflictDoNothing()
-    .returning()
-    .all();
-  if (fresh) return;
+  refuseForgotten(context, 'assertions', expiresAt, by === 'lab' ? invalid : 'assertion_replayed');
+  if (insertAssertion(context.db).run({ issuer, jti, expiresAt }).changes === 1) return;
   if (by === 'lab')
     refuse(invalid, 'This assertion was used before. Make a new one, with a new jti.');
   refuse('assertion_replayed');
 }
 
-function useUpProof(context: WriterContext, proof: UsedProof): void {
-  refuseForgotten(context, proof.expiresAt, 'invalid_dpop_proof');
-  const [fresh] = context.db
-    .insert(usedProofs)
-    .values(proof)
-    .onConflictDoNothing()
-    .returning()
-    .all();
-  if (!fresh)
+function useUpProof(context: WriterContext, { jkt, jti, expiresAt }: UsedProof): void {
+  refuseForgotten(context, 'proofs', expiresAt, 'invalid_dpop_proof');
+  if (insertProof(context.db).run({ jkt, jti, expiresAt }).changes === 0)
     refuse('invalid_dpop_proof', 'This proof was used before. Make a new one, with a new jti.');
 }
 
-const FORGOTTEN_UNTIL = 'used_forgotten_until';
+/** Marks before which something may have been used and forgotten, one for each kind. */
+const FORGOTTEN = {
+  assertions: 'used_assertions_forgotten_until',
+  proofs: 'used_proofs_forgotten_until',
+} as const;
 
-/** What is so old that it may have been used and forgotten is refused: the clock was set back. */
-function refuseForgotten(context: WriterContext, expiresAt: number, code: DenialCode): void {
-  if (expiresAt < Number(readMeta(context.db, FORGOTTEN_UNTIL) ?? 0)) refuse(code);
+/**
+ * Refuses what is so old that it may have been used and forgotten: the clock was set back. The mark is no
+ * later than what was really forgotten, so that a clock that ran ahead once does not lock everybody out.
+ */
+function refuseForgotten(
+  context: WriterContext,
+  kind: keyof typeof FORGOTTEN,
+  expiresAt: number,
+  code: DenialCode,
+): void {
+  if (expiresAt > Number(readMeta(context.db, FORGOTTEN[kind]) ?? 0)) return;
+  refuse(
+    code,
+    'Whether this was used before is not known any more, since the clock of the broker was set back. Make a new one in an hour at the latest, or tell the host lab.',
+  );
 }
 
 /** Ends a token. Ending one that has ended already succeeds and changes nothing. */
@@ -253,7 +334,7 @@ export const revokeToken = controlOperation(
     mustReach(who, { labId: token.labId, personId: token.personId });
     if (token.revokedAt !== null) return { revokedAt: token.revokedAt };
     context.db.update(tokens).set({ revokedAt: args.by.at }).where(eq(tokens.id, token.id)).run();
-    context.changed({ kind: 'token', value: { ...token, revokedAt: args.by.at } });
+    context.changed({ kind: 'tokens_ended', ids: [token.id], at: args.by.at });
     context.append({
       id: args.by.entryId,
       kind: 'token.revoked',
@@ -273,12 +354,26 @@ export const revokeToken = controlOperation(
 /** Forgets assertions and proofs that would be refused for their age, to the millisecond and no sooner. */
 export const forgetUsed: Operation<{ now: number }, void> = {
   run(context, { now }) {
-    const { db } = context;
-    const row = { key: FORGOTTEN_UNTIL, value: String(now) };
-    const before = Number(readMeta(db, FORGOTTEN_UNTIL) ?? 0);
-    if (now <= before) return;
-    db.insert(meta).values(row).onConflictDoUpdate({ target: meta.key, set: row }).run();
-    db.delete(usedAssertions).where(lt(usedAssertions.expiresAt, now)).run();
-    db.delete(usedProofs).where(lt(usedProofs.expiresAt, now)).run();
+    forget(context, 'assertions', usedAssertions, now);
+    forget(context, 'proofs', usedProofs, now);
   },
 };
+
+function forget(
+  { db }: WriterContext,
+  kind: keyof typeof FORGOTTEN,
+  table: typeof usedAssertions | typeof usedProofs,
+  now: number,
+): void {
+  const old = lt(table.expiresAt, now);
+  const last = db
+    .select({ at: max(table.expiresAt) })
+    .from(table)
+    .where(old)
+    .get()?.at;
+  if (last === null || last === undefined) return;
+  db.delete(table).where(old).run();
+  const before = Number(readMeta(db, FORGOTTEN[kind]) ?? 0);
+  const row = { key: FORGOTTEN[kind], value: String(Math.max(last, before)) };
+  db.insert(meta).values(row).onConflictDoUpdate({ target: meta.key, set: row }).run();
+}
