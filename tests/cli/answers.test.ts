@@ -105,6 +105,16 @@ describe('something that is not a broker', () => {
     expect((await cli.run(...suspend)).err).toContain('The broker took the request, but');
   });
 
+  it('of another protocol is said to be so', async () => {
+    const key = join(cli.folder, 'key.pem');
+    const url = broker.url.replace('http:', 'https:');
+    const issuer = ['--url', url, '--person', PERSON, '--key', key];
+    const { code, err } = await cli.run('whoami', ...issuer);
+    expect(err).toContain('not encrypted (http, not https)');
+    expect(err).toMatch(SENTENCE);
+    expect(code).toBe(3);
+  });
+
   it('nothing at all ends with 3', async () => {
     await broker.close();
     const { code, err } = await cli.run('whoami');
@@ -205,7 +215,44 @@ describe('grant show', () => {
   });
 });
 
+describe('the roster of a grant', () => {
+  it('marks who was removed, and says how many places are taken and promised', async () => {
+    const grant = sampleGrant();
+    broker.on(`/api/v1/grants/${GRANT}`, {
+      ...grant,
+      spec: {
+        ...grant.spec,
+        maxPeople: 5,
+        features: { ...grant.spec.features, maxOutputTokens: 1 },
+      },
+      roster: [{ personId: PERSON, until: null, removed: true }],
+      places: { taken: 1, invited: 2 },
+    });
+    broker.on('/api/v1/labs', { items: [], next: null });
+    broker.on('/api/v1/people', { items: [], next: null });
+    const { out } = await cli.run('grant', 'show', GRANT);
+    expect(out).toMatch(/^person +per_0+, who was removed$/m);
+    expect(out).toMatch(
+      /^roster +at most 5 people: the lead invites them; 1 place taken, 2 more are invited$/m,
+    );
+    expect(out).toMatch(/at most 1 output token,/);
+  });
+});
+
 describe('grant approve', () => {
+  it('says whose approval is missing', async () => {
+    const grant = { ...sampleGrant(), state: 'submitted', status: 'submitted' };
+    broker.on(`/api/v1/grants/${GRANT}`, grant);
+    broker.on(`/api/v1/grants/${GRANT}/approve`, grant);
+    const { out, err } = await cli.run('grant', 'approve', GRANT);
+    expect(out).toContain(
+      'It is still submitted: the approval of a safety officer of the host lab is missing.',
+    );
+    expect(err).toBe(
+      `Next: a safety officer of the host lab runs: sallyport grant approve ${GRANT}\n`,
+    );
+  });
+
   it('approves the version that was read, and not a later one', async () => {
     broker.on(`/api/v1/grants/${GRANT}`, sampleGrant());
     broker.on(`/api/v1/grants/${GRANT}/approve`, sampleGrant());

@@ -139,7 +139,9 @@ describe('a grant, from key to evidence', () => {
     expect(await refusedTo('safety', 'grant', 'approve', id, '--grant-version', '1')).toMatch(
       /version/,
     );
-    expect(await as('safety', 'grant', 'approve', id)).toContain('It is submitted now.');
+    expect(await as('safety', 'grant', 'approve', id)).toContain(
+      'It is still submitted: the approval of an admin of the host lab is missing.',
+    );
     expect(await as('admin', 'grant', 'approve', id)).toContain('It is approved now.');
     expect(await as('lead', 'grant', 'accept', id, '--yes')).toContain('It is active now.');
     const accepted = await jsonAs('researcher', 'grant', 'accept', id, '--yes');
@@ -245,7 +247,7 @@ describe('a grant, from key to evidence', () => {
       'grant.terms_accepted',
       'grant.closed',
     ]);
-    expect(await as('auditor', 'audit', 'show', '0')).toMatch(/^kind +system\./m);
+    expect(await as('auditor', 'audit', 'show', '0')).toMatch(/^kind +key\.created/m);
     expect(await as('auditor', 'audit', 'entries', '--kind', 'request.outcome')).toMatch(/req_/);
     expect(await refusedTo('lead', 'audit', 'export', '--out', file('x.tar'))).toContain(
       '(role_required)',

@@ -2,7 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { afterAll, describe, expect, it } from 'vitest';
+import { saveProfile } from '../../src/cli/profiles.ts';
 import { grantSpecSchema } from '../../src/core/grants.ts';
+import { createKeyFile } from '../../src/lib/key-file.ts';
+import { startFakeBroker } from './fake-broker.ts';
 import { SENTENCE, newCli } from './run-cli.ts';
 import { LAB, PERSON, sampleSpec } from './sample-grant.ts';
 
@@ -105,6 +108,34 @@ describe('grant template', () => {
     const { err } = await cli.run('grant', 'new', '--file', fileOf(out));
     for (const field of ['lab', 'endpoints.0.endpoint', 'endpoints.0.models.0', 'people.0.person'])
       expect(err).toContain(`${field} must be`);
+  });
+
+  it('asks for no more than the endpoint offers, where the broker tells', async () => {
+    const broker = await startFakeBroker();
+    const logged = newCli();
+    const key = join(logged.folder, 'key.pem');
+    createKeyFile(key);
+    saveProfile(logged.env, 'p', { url: broker.url, issuer: broker.url, person: PERSON, key });
+    broker.on('/api/v1/endpoints/small', {
+      id: 'small',
+      description: '',
+      dialects: ['anthropic'],
+      models: ['m'],
+      safeguardsLifted: [],
+      features: { streaming: true, systemPrompt: false, maxOutputTokens: 512 },
+    });
+    const asked = await logged.run('grant', 'template', '--endpoint', 'small');
+    expect(asked.err).toBe('');
+    expect(parse(asked.out)).toMatchObject({
+      operations: ['messages', 'models'],
+      features: { streaming: true, systemPrompt: false, tools: false, maxOutputTokens: 512 },
+    });
+    const unknown = await logged.run('grant', 'template', '--endpoint', 'other');
+    expect(unknown.code).toBe(0);
+    expect(unknown.err).toContain('What the endpoint "other" offers could not be asked');
+    expect(parse(unknown.out)).toMatchObject({ features: { maxOutputTokens: 4096 } });
+    logged.remove();
+    await broker.close();
   });
 
   it('is JSON for programs', async () => {

@@ -37,11 +37,13 @@ export function newCli(around: Partial<Surroundings> = {}): Cli {
       err: (text) => (err += text),
       interactive: false,
       confirm: () => Promise.reject(new Error('There is nobody to ask.')),
+      secret: () => Promise.reject(new Error('There is nobody to ask.')),
+      input: () => Promise.resolve(''),
       columns: () => undefined,
       onSignal: () => () => undefined,
       ...around,
     });
-    const code = await run(program, ['node', 'sallyport', ...args]);
+    const code = await run(program, ['node', 'sallyport', ...args], env);
     return { code, out, err };
   };
   return {

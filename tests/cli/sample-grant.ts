@@ -30,6 +30,9 @@ export const sampleGrant = (termsText = 'Be careful.') => ({
   approvals: [{ personId: PERSON, as: 'admin', at: '2026-01-01T00:00:00.000Z' }],
   acceptedBy: [],
   acceptedForLabBy: null,
+  joiners: [],
+  leavers: [],
+  roster: [{ personId: PERSON, until: null, removed: false }],
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
 });

@@ -6,6 +6,7 @@ import { SENTENCE, newCli } from './run-cli.ts';
 
 const cli = newCli();
 const GRANT = `grt_${'0'.repeat(26)}`;
+const PERSON = `per_${'0'.repeat(26)}`;
 
 function leaves(command: Command, path: string[] = []): string[][] {
   if (command.commands.length === 0) return [path];
@@ -17,15 +18,23 @@ const COMMANDS = leaves(buildProgram());
 describe('every command', () => {
   it('is one of those that were asked for', () => {
     expect(COMMANDS.map((path) => path.join(' '))).toEqual([
+      'join',
       'login',
       'whoami',
       'lab add',
       'lab list',
+      'lab show',
+      'lab identity set',
+      'lab identity remove',
+      'person invite',
+      'person invitations',
+      'person uninvite',
       'person keygen',
       'person add',
       'person list',
       'person show',
       'person remove',
+      'person replace-key',
       'person add-key',
       'person remove-key',
       'person hand-back',
@@ -53,6 +62,10 @@ describe('every command', () => {
       'token revoke',
       'run list',
       'run end',
+      'connect',
+      'keys list',
+      'keys rotate',
+      'keys retire',
       'audit entries',
       'audit show',
       'audit export',
@@ -82,6 +95,22 @@ describe('wrong usage', () => {
     ['a missing option', ['lab', 'add', '--name', 'x'], "'--kind <kind>' not specified"],
     ['a word that is none of the choices', ['lab', 'add', '--kind', 'host'], 'partner, auditor'],
     ['an id of another kind', ['grant', 'show', 'per_1'], 'the id of a grant (grt_…)'],
+    ['a lab without a name', ['lab', 'add', '--kind', 'partner', '--name', ''], 'not be empty'],
+    ['a person without a name', ['person', 'add', '--name', ''], 'not be empty'],
+    ['an invitation of nobody', ['person', 'invite', '--name', ''], 'not be empty'],
+    ['a name of two lines', ['lab', 'add', '--name', 'a\nb'], 'control characters'],
+    ['tokens of no key', ['token', 'revoke', '--yes', '--kid', ''], 'not be empty'],
+    ['a list for no key', ['token', 'list', '--kid', ''], 'not be empty'],
+    [
+      'half a key to remove',
+      ['person', 'remove-key', 'per_00000000000000000000000001', 'QpN'],
+      'the whole id of a key',
+    ],
+    [
+      'no key to remove',
+      ['person', 'remove-key', 'per_00000000000000000000000001', ''],
+      'the whole id of a key',
+    ],
     ['a superfluous argument', ['whoami', 'me'], 'Too many arguments'],
     [
       'an unknown purpose',
@@ -91,6 +120,11 @@ describe('wrong usage', () => {
     ['a limit of nothing', ['lab', 'list', '--limit', '0'], 'a whole number from 1 on'],
     ['a role that does not exist', ['person', 'add', '--role', 'boss'], 'Allowed are admin'],
     ['an attribute without value', ['person', 'add', '--attribute', 'x'], 'name=value'],
+    [
+      'an attribute of a name that cannot be one',
+      ['person', 'invite', '--attribute', '__proto__=x'],
+      'letters, digits',
+    ],
     [
       'an order that stops nothing',
       ['order', 'suspend', '--grounds', 'x'],
@@ -103,8 +137,8 @@ describe('wrong usage', () => {
     ],
     [
       'an order for something that is not an id',
-      ['order', 'suspend', '--grounds', 'x', '--person', 'Ada'],
-      '--person "Ada" is not valid',
+      ['order', 'suspend', '--grounds', 'x', '--of', 'Ada'],
+      '--of "Ada" is not valid',
     ],
     ['a revocation without a reason', ['grant', 'revoke', GRANT], "'--comment <text>'"],
     ['no login', ['whoami'], 'sallyport login'],
@@ -148,9 +182,40 @@ describe('wrong usage', () => {
     expect(err).toContain('missing: --person (or SALLYPORT_PERSON), --key (or SALLYPORT_KEY)');
   });
 
-  it('speaks of --as where --person names somebody else', async () => {
-    const { err } = await cli.run('token', 'list', '--url', 'https://a.example');
-    expect(err).toContain('--as (or SALLYPORT_PERSON)');
+  it('--person says who calls in every command, and whoever means somebody else is told of --of', async () => {
+    const lists = [
+      ['token', 'list'],
+      ['token', 'revoke'],
+      ['run', 'list'],
+      ['order', 'suspend', '--all', '--grounds', 'x'],
+    ];
+    for (const words of lists) {
+      const { out } = await cli.run(...words, '--help');
+      expect(out).toMatch(/^ +--of <id> /m);
+      expect(out).toMatch(/^ +--person <id> +without a profile: who you are/m);
+    }
+    const both = ['--profile', 'p', '--person', PERSON];
+    const { code, err } = await cli.run('token', 'list', ...both);
+    expect(err).toContain('--profile and --person exclude each other');
+    expect(err).toContain('takes --of');
+    expect(code).toBe(2);
+    expect((await cli.run('run', 'list', '--person', PERSON)).err).toContain('takes --of');
+  });
+
+  it('names the command as it was started', async () => {
+    const npx = newCli();
+    npx.env['npm_command'] = 'exec';
+    const { err } = await npx.run('whoami');
+    expect(err).toContain('Log in with "npx sallyport login --url');
+    npx.remove();
+  });
+
+  it('--help marks what must be given', async () => {
+    const { out } = await cli.run('token', 'create', '--help');
+    expect(out).toMatch(/--grant <id> +the grant \(required\)/);
+    expect(out).toMatch(/--run <name>[^\n]*(\n {10,}[^\n]*)*\(required\)/);
+    expect(out.indexOf('Options:')).toBeLessThan(out.indexOf('Which broker, and as whom:'));
+    expect(out.match(/\(required\)/g)).toHaveLength(3);
   });
 });
 
@@ -164,6 +229,8 @@ describe('commands that others add', () => {
       err: (text) => void errors.push(text),
       interactive: false,
       confirm: () => Promise.resolve(false),
+      secret: () => Promise.resolve(''),
+      input: () => Promise.resolve(''),
       columns: () => undefined,
       onSignal: () => () => undefined,
     });
@@ -173,12 +240,14 @@ describe('commands that others add', () => {
     program.command('demo').action(() => {
       throw new QuietExit(7);
     });
-    expect(await run(program, ['node', 'sallyport', 'serve'])).toBe(1);
-    expect(await run(program, ['node', 'sallyport', 'demo'])).toBe(7);
-    expect(await run(program, ['node', 'sallyport', 'serve', '--x'])).toBe(2);
+    expect(await run(program, ['node', 'sallyport', 'serve'], {})).toBe(1);
+    expect(await run(program, ['node', 'sallyport', 'demo'], {})).toBe(7);
+    expect(await run(program, ['node', 'sallyport', 'serve', '--x'], { npm_command: 'exec' })).toBe(
+      2,
+    );
     expect(errors).toEqual([
       'sallyport: The port is in use.\n',
-      `sallyport: Unknown option '--x'. See "sallyport serve --help".\n`,
+      `sallyport: Unknown option '--x'. See "npx sallyport serve --help".\n`,
     ]);
   });
 });

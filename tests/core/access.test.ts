@@ -4,6 +4,7 @@ import {
   decideAccess,
   decideIssue,
   grantStanding,
+  modelsInForce,
   type AccessFacts,
   type Decision,
 } from '../../src/core/access.ts';
@@ -241,6 +242,13 @@ describe('a request is refused for', () => {
       );
   });
 
+  test('terms that were not accepted, with the grant whose they are', () => {
+    const grant = aGrant({ acceptedBy: [] });
+    expect(decideAccess(facts({ grant }), NOW)).toMatchObject({
+      refusal: { message: expect.stringContaining(`grant accept ${grant.id}"`) as string },
+    });
+  });
+
   test('an order that names something else: not at all', () => {
     const elsewhere: Selector[] = [
       { grant: idOf('grt', 'two') },
@@ -265,6 +273,86 @@ describe('a request is refused for', () => {
     expect(decision).toMatchObject({ allowed: false, refusal: { orders: ids } });
     for (const id of ids) expect(JSON.stringify(decision)).toContain(id);
     expect(JSON.stringify(decision)).not.toContain(idOf('ord', 'b'));
+  });
+});
+
+describe('a token that gave up models', () => {
+  const grant = withSpec({
+    endpoints: [
+      { endpoint: 'demo', models: ['model-a-1', 'model-b-1'] },
+      { endpoint: 'other', models: ['model-c-1'] },
+    ],
+  });
+  const held = (models: string[], ...selectors: Selector[]): AccessFacts & { grant: Grant } => ({
+    ...facts({
+      narrowing: { models },
+      orders: selectors.map((selector, i) => anOrder(`o${i}`, selector)),
+    }),
+    grant,
+  });
+  const A: Selector = { model: 'model-a-1' };
+  const DEMO: Selector = { endpoint: 'demo' };
+
+  test.each<[string[], Selector[], string]>([
+    [['model-a-1'], [A], 'model_suspended'],
+    [['model-a-1'], [DEMO], 'endpoint_suspended'],
+    [['model-a-1', 'model-b-1'], [DEMO], 'endpoint_suspended'],
+    [['model-a-1', 'model-b-1'], [A, { model: 'model-b-1' }], 'model_suspended'],
+    [['model-a-1', 'model-c-1'], [A, { endpoint: 'other' }], 'model_suspended'],
+    [['model-c-1'], [A, DEMO], 'allowed'],
+    [['model-a-1', 'model-b-1'], [A], 'allowed'],
+    [['model-a-1', 'model-c-1'], [DEMO], 'allowed'],
+  ])('to have %j, under orders on %j: %s', (models, selectors, code) => {
+    const decision = decideIssue(held(models, ...selectors), NOW);
+    expect(codeOf(decision)).toBe(code);
+    // What stops its first model is named.
+    const orders = decision.allowed ? [] : decision.refusal.orders;
+    expect(orders).toEqual(code === 'allowed' ? [] : [idOf('ord', 'o0')]);
+  });
+
+  test('is not stopped by what stops only the others of its grant', () => {
+    const input = held(['model-c-1'], DEMO);
+    expect(codeOf(decideIssue(input, NOW))).toBe('allowed');
+    expect(codeOf(decideIssue({ ...input, narrowing: null }, NOW))).toBe('allowed');
+    expect(codeOf(decideIssue({ ...input, narrowing: { operations: [] } }, NOW))).toBe('allowed');
+  });
+
+  test('is worth nothing where its grant has none of them any more', () => {
+    expect(codeOf(decideIssue(held(['model-z-1']), NOW))).toBe('model_not_granted');
+  });
+
+  test('lists the models that no order stops, and says why the first of the others is', () => {
+    const all = ['model-a-1', 'model-b-1', 'model-c-1'];
+    expect(modelsInForce(held(all))).toEqual({ models: all, stopped: null });
+    const one = modelsInForce(held(all, { endpoint: 'other' }, A));
+    expect(one).toMatchObject({ models: ['model-b-1'], stopped: { code: 'model_suspended' } });
+    expect(one.stopped?.orders).toEqual([idOf('ord', 'o1')]);
+    const wide = { ...held([], DEMO), narrowing: null };
+    expect(modelsInForce(wide).models).toEqual(['model-c-1']);
+    const stopped = modelsInForce(held(all, { person: RESEARCHER.person.id }));
+    expect(stopped).toMatchObject({ models: [], stopped: { code: 'person_suspended' } });
+  });
+
+  test('gets what it lists, and nothing that it does not', () => {
+    const models = fc.subarray(['model-a-1', 'model-b-1', 'model-c-1'], { minLength: 1 });
+    const selectors = fc.subarray<Selector>([
+      A,
+      { model: 'model-b-1' },
+      { model: 'model-c-1' },
+      DEMO,
+      { endpoint: 'other' },
+    ]);
+    fc.assert(
+      fc.property(models, selectors, (some, inForce) => {
+        const input = held(some, ...inForce);
+        const listed = modelsInForce(input).models;
+        const passing = grant.spec.endpoints.flatMap(({ endpoint, models: names }) =>
+          names.filter((model) => decideAccess({ ...input, endpoint, model }, NOW).allowed),
+        );
+        expect(passing).toEqual(listed);
+        expect(decideIssue(input, NOW).allowed).toBe(listed.length > 0);
+      }),
+    );
   });
 });
 

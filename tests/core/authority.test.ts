@@ -98,7 +98,11 @@ describe('reach', () => {
     const why = reachOf(aMember(PARTNER, 'lead', 'lead'), 'order.issue');
     expect(why).toMatchObject({
       code: 'role_required',
-      message: expect.stringContaining('host safety') as string,
+      message: 'Your role does not allow this. It asks for the role safety of the host lab.',
+    });
+    expect(reachOf(aMember(PARTNER, 'a', 'auditor', 'researcher'), 'person.remove')).toMatchObject({
+      message:
+        'Your roles do not allow this. It asks for the role admin or safety of the host lab, or lead of the partner lab.',
     });
   });
 

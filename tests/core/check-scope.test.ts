@@ -72,6 +72,14 @@ describe('a field that nobody knows', () => {
 });
 
 describe('numbers', () => {
+  test('of one are said as such', () => {
+    const one = { ...ALL, n: 1, maxOutputTokens: 1 };
+    expect(checkScope(inspection({ n: 2 }), ALL, one, 'refuse')?.message).toContain('1 answer to');
+    expect(checkScope(inspection({ maxOutputTokens: 2 }), ALL, one, 'refuse')?.message).toContain(
+      'at most 1 output token to one answer',
+    );
+  });
+
   test('of answers: the narrower of grant and endpoint counts', () => {
     const three = inspection({ n: 3 });
     expect(checkScope(three, { ...ALL, n: 3 }, { ...ALL, n: 5 }, 'refuse')).toBeNull();

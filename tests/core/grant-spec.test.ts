@@ -49,7 +49,7 @@ describe('refused', () => {
   });
 
   test('a binding that there is not', () => {
-    expect(problems({ binding: 'mtls' } as never)).toHaveLength(1);
+    expect(problems({ binding: 'mtls' })).toHaveLength(1);
   });
 
   test.each(['sealed', 'full'])('transcripts of mode %s, by name', (mode) => {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { decideLift, orderSpecSchema, selectorSchema } from '../../src/core/orders.ts';
+import {
+  decideLift,
+  orderSpecSchema,
+  refusalByOrders,
+  selectorSchema,
+} from '../../src/core/orders.ts';
 import { HOST, LEAD, PARTNER, aMember, anOrder, idOf } from '../support/facts.ts';
 
 const ISSUER = aMember(HOST, 'safety', 'safety');
@@ -18,6 +23,16 @@ describe('an order is lifted', () => {
       expect(decideLift({ ...order, liftedAt: 1, liftedBy: OTHER.person.id }, who)).toMatchObject({
         code: 'order_not_in_force',
       });
+  });
+});
+
+test('a refusal names the orders, and who to ask', () => {
+  const order = anOrder('o', { lab: PARTNER.id });
+  const subject = { grantId: idOf('grt', 'one'), labId: PARTNER.id };
+  expect(refusalByOrders([order], subject)).toMatchObject({
+    code: 'lab_suspended',
+    message: `Access of this lab is suspended by an order (${order.id}; level 4, suspend). Ask the host lab.`,
+    orders: [order.id],
   });
 });
 

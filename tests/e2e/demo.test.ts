@@ -23,6 +23,7 @@ const factsSchema = z.strictObject({
   token: z.string().min(100),
   grant: z.string().startsWith('grt_'),
   model: z.string().min(1),
+  purpose: z.string().min(1),
   person: z.string().startsWith('per_'),
   dataDir: z.string().startsWith('/'),
   log: z.strictObject({ origin: z.string(), verifierKey: z.string() }),
@@ -140,4 +141,17 @@ test('another upstream takes the place of the demo model', async () => {
   } finally {
     await upstream.close();
   }
+});
+
+test('"demo --model-only" is an upstream for brokers of one\'s own, until it is stopped', async () => {
+  const model = new Running(['demo', '--model-only', '--json']);
+  const line = await model.until(({ stdout }) => /^\{.*\}\n$/.exec(stdout)?.[0]);
+  const { url, models } = JSON.parse(line) as { url: string; models: string[] };
+  const answer = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: models[0], messages: [{ role: 'user', content: 'Hello' }] }),
+  });
+  expect(answer.status).toBe(200);
+  expect(await model.end('SIGTERM')).toEqual({ code: 0, signal: null });
 });

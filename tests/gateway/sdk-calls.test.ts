@@ -226,13 +226,13 @@ describe('credentials', () => {
     const both = await post(`${running.url}/v1/messages`, access.token, HELLO_ANTHROPIC, {
       'x-api-key': other.token,
     });
-    expect(both.status).toBe(401);
+    expect(both.status).toBe(400);
     expect(await both.json()).toMatchObject({ error: { code: 'conflicting_credentials' } });
     const twice = await rawPost([
       `authorization: Bearer ${access.token}`,
       `authorization: Bearer ${other.token}`,
     ]);
-    expect(twice).toMatch(/^HTTP\/1\.1 401 [^]*"code":"conflicting_credentials"/);
+    expect(twice).toMatch(/^HTTP\/1\.1 400 [^]*"code":"conflicting_credentials"/);
     expect(running.upstream.requests.length).toBe(before);
     // The same one twice is one.
     running.upstream.respond(openaiJson());

@@ -1,21 +1,31 @@
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DPOP_ALGORITHMS } from '../../src/oauth/dpop-proof.ts';
 import { AUTHORITY, type Action } from '../../src/core/authority.ts';
 import { ROUTES } from '../../src/http/route-table.ts';
 import type { Route } from '../../src/http/route.ts';
 import { Api } from '../support/api.ts';
-import { getToken, makePeople, type People, type TestPerson } from '../support/people.ts';
+import {
+  getToken,
+  makePeople,
+  makePerson,
+  type People,
+  type TestPerson,
+} from '../support/people.ts';
 import { makeActiveGrant } from '../support/grants.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
-import { PROTECTED, sampleOf } from './route-samples.ts';
+import { PROTECTED, SAMPLE_AUDIENCE, sampleOf } from './route-samples.ts';
 
 let test: TestBroker;
-let people: People;
+let people: People & { hostResearcher: TestPerson };
 let api: Api;
 
 beforeAll(async () => {
-  test = await startTestBroker();
-  people = await makePeople(test);
+  test = await startTestBroker({ federation: { audiences: [{ issuer: SAMPLE_AUDIENCE }] } });
+  const made = await makePeople(test);
+  const { admin, host } = made;
+  const home = makePerson(test.broker, admin.id, host.id, 'Hal Home', ['researcher']);
+  people = { ...made, hostResearcher: await home };
   api = new Api(test);
 });
 afterAll(() => test.close());
@@ -33,8 +43,10 @@ describe('without a good token', () => {
       expect(answer.body).toMatchObject({ code: 'missing_credential', status: 401 });
       expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
       // RFC 6750, section 3.1: no error code where no credential was sent.
+      const metadata = `resource_metadata="${test.url}${METADATA}`;
+      const algorithms = `algs="${DPOP_ALGORITHMS.join(' ')}"`;
       expect(answer.headers['www-authenticate']).toBe(
-        `Bearer resource_metadata="${test.url}${METADATA}`,
+        `Bearer ${metadata}, DPoP ${algorithms}, ${metadata}`,
       );
       expect(answer.headers['cache-control']).toBe('no-store');
     },
@@ -98,20 +110,24 @@ describe('public routes', () => {
       '/',
       '/api/docs',
       '/api/docs/:asset',
+      '/api/v1/invitations/:invitation/join',
+      '/api/v1/invitations/:invitation/preview',
       '/api/v1/log/checkpoint',
       '/api/v1/log/tile/:level/*tile',
       '/api/v1/log/verifier-key',
       '/api/v1/openapi.json',
       '/healthz',
+      '/join',
       '/readyz',
     ]);
   });
 });
 
-const HOLDERS: [string, keyof People][] = [
+const HOLDERS: [string, keyof typeof people][] = [
   ['host.admin', 'admin'],
   ['host.safety', 'safety'],
   ['host.auditor', 'auditor'],
+  ['host.researcher', 'hostResearcher'],
   ['auditor.auditor', 'outsideAuditor'],
   ['partner.lead', 'lead'],
   ['partner.researcher', 'researcher'],

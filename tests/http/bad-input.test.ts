@@ -266,7 +266,7 @@ describe('bad input', () => {
     ['budgets', { budgets: { tokens: -1 } }],
     ['budgets', { budgets: { spendUsd: 1e308 } }],
     ['tokenLifetimeSeconds', { tokenLifetimeSeconds: 86_400 }],
-    ['binding', { binding: 'dpop' }],
+    ['binding', { binding: 'mtls' }],
     ['transcripts', { transcripts: 'full' }],
     ['features', { features: { telepathy: true } }],
   ])('a grant with a wrong %s', async (field, changes) => {
@@ -305,7 +305,7 @@ describe('bad input', () => {
         .on('error', reject)
         .end();
     });
-    expect(JSON.parse(text)).toMatchObject({ status: 401, code: 'conflicting_credentials' });
+    expect(JSON.parse(text)).toMatchObject({ status: 400, code: 'conflicting_credentials' });
   });
 
   it('a HEAD is a GET without its body', async () => {

@@ -14,6 +14,7 @@ let grant: Grant;
 let orders: Record<'grant' | 'lab' | 'person' | 'model', string>;
 let otherGrant: string;
 let tokenId: string;
+let runId: string;
 
 beforeAll(async () => {
   test = await startTestBroker();
@@ -29,6 +30,7 @@ beforeAll(async () => {
   await getToken(test, people.researcher, { grant: grant.id, purpose: 'scheming', run: 'one' });
   const tokens = await api.get(people.lead, `/tokens?grant=${grant.id}`);
   tokenId = tokens.body.items[0].id as string;
+  runId = tokens.body.items[0].runId as string;
   const issue = async (selector: object): Promise<string> => {
     const answer = await api.post(people.safety, '/orders', {
       selector,
@@ -73,6 +75,9 @@ describe("another partner's lead", () => {
       ['get', '/orders/', orders.person],
       ['get', '/orders/', orders.model],
       ['post', '/tokens/*/revoke', tokenId],
+      ['get', '/runs/', runId],
+      ['post', '/runs/*/end', runId],
+      ['post', '/people/*/hand-back', researcher.id],
     ];
     for (const [method, path, id, body] of calls) {
       const at = (what: string): string =>
@@ -92,6 +97,10 @@ describe("another partner's lead", () => {
       `/people?lab=${partner.id}`,
       `/tokens?person=${researcher.id}`,
       `/tokens?grant=${grant.id}`,
+      `/tokens?run=${runId}`,
+      `/tokens?key=${researcher.kid}`,
+      `/runs?grant=${grant.id}`,
+      `/runs?person=${researcher.id}`,
       '/orders',
       `/log/entries?grant=${grant.id}`,
     ]) {
@@ -123,6 +132,7 @@ describe("another partner's lead", () => {
       '/people',
       '/grants',
       '/tokens',
+      '/runs',
       '/orders',
       '/endpoints',
       '/log/entries',

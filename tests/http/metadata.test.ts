@@ -22,12 +22,14 @@ describe('RFC 8414', () => {
       token_endpoint: `${test.url}/oauth/token`,
       revocation_endpoint: `${test.url}/oauth/revoke`,
       jwks_uri: `${test.url}/oauth/jwks`,
-      grant_types_supported: ['client_credentials'],
+      introspection_endpoint: `${test.url}/oauth/introspect`,
+      grant_types_supported: ['client_credentials', 'urn:ietf:params:oauth:grant-type:jwt-bearer'],
       response_types_supported: [],
       token_endpoint_auth_methods_supported: ['private_key_jwt'],
       authorization_details_types_supported: ['model_access'],
+      dpop_signing_alg_values_supported: expect.arrayContaining(['EdDSA', 'ES256']) as string[],
     });
-    for (const key of ['token_endpoint', 'revocation_endpoint'])
+    for (const key of ['token_endpoint', 'revocation_endpoint', 'introspection_endpoint'])
       expect((await request(answer.body[key] as string).post('')).status).toBe(400);
     expect((await request(answer.body.service_documentation as string).get('')).status).toBe(200);
   });
@@ -55,13 +57,46 @@ describe('RFC 8414', () => {
 });
 
 describe('an issuer identifier of its own', () => {
+  it('without a path has its metadata at the one place', async () => {
+    const issuer = 'https://northwall.example';
+    const other = await startTestBroker({ server: { issuer } });
+    try {
+      const path = '/.well-known/oauth-authorization-server';
+      expect((await request(other.url).get(path)).body).toMatchObject({ issuer });
+      for (const elsewhere of ['/', '/sallyport'])
+        expect((await request(other.url).get(`${path}${elsewhere}`)).status).toBe(404);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('may hold what Express would read as a pattern', async () => {
+    const path = '/.well-known/oauth-authorization-server';
+    for (const part of ['/a+b', '/(a)', '/:lab', '/*any']) {
+      const other = await startTestBroker({ server: { issuer: `https://id.example${part}` } });
+      try {
+        expect((await request(other.url).get(`${path}${part}`)).status).toBe(200);
+        expect((await request(other.url).get(`${path}/another`)).status).toBe(404);
+      } finally {
+        await other.close();
+      }
+    }
+  });
+
   it('stands in metadata and tokens, and is what assertions are addressed to', async () => {
     const issuer = 'https://northwall.example/sallyport';
     const other = await startTestBroker({ server: { issuer } });
     try {
       const { lead } = await makePeople(other);
-      const metadata = await request(other.url).get('/.well-known/oauth-authorization-server');
+      const path = '/.well-known/oauth-authorization-server';
+      const metadata = await request(other.url).get(path);
       expect(metadata.body).toMatchObject({ issuer, token_endpoint: `${other.url}/oauth/token` });
+      // RFC 8414, section 3.1: where clients look that know the issuer alone.
+      const ofIssuer = await request(other.url).get(`${path}/sallyport`);
+      expect([ofIssuer.status, ofIssuer.body]).toEqual([200, metadata.body]);
+      expect((await request(other.url).post(`${path}/sallyport`)).status).toBe(405);
+      for (const elsewhere of ['/', '/sallyport/', '/sallyport/x', '/other'])
+        expect((await request(other.url).get(`${path}${elsewhere}`)).status).toBe(404);
       const token = await getToken(other, lead);
       expect(decodeJwt(token)).toMatchObject({ iss: issuer, aud: `${other.url}/api/v1` });
       const me = await request(other.url).get('/api/v1/me').auth(token, { type: 'bearer' });

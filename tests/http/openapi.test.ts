@@ -171,7 +171,7 @@ describe('the server itself', () => {
 
   it('gives every answer its own request id and the headers that keep browsers out', async () => {
     const answers = await Promise.all(
-      ['/', '/healthz', '/nowhere', '/oauth/jwks'].map((path) =>
+      ['/', '/healthz', '/nowhere', '/oauth/token'].map((path) =>
         request(test.url).get(path).set('x-request-id', 'req_mine'),
       ),
     );

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mintId } from '../../src/lib/ids.ts';
 import { Api } from '../support/api.ts';
 import { getToken, makeKey, makePeople, type People } from '../support/people.ts';
+import { withStrayBits } from '../support/stray-bits.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 let test: TestBroker;
@@ -39,6 +41,28 @@ describe('labs', () => {
 });
 
 describe('people', () => {
+  it('have keys in one form only, since another form of a key would be another key', async () => {
+    const { researcher, lead, partner } = people;
+    const publicKey = { ...researcher.publicKey, x: withStrayBits(researcher.publicKey.x) };
+    const person = { lab: partner.id, name: 'Str Ay', roles: ['researcher'], publicKey };
+    const joining = { secret: 's'.repeat(43), publicKey, proof: 'a.b.c' };
+    for (const [path, body] of [
+      ['/people', person],
+      [`/people/${lead.id}/keys`, { publicKey }],
+      [`/invitations/${mintId('inv', Date.now())}/join`, joining],
+    ] as const) {
+      const answer = await api.post(lead, path, body);
+      expect([path, answer.status, answer.body.code]).toEqual([path, 400, 'invalid_request']);
+      expect(answer.body.errors).toEqual([
+        {
+          in: 'body',
+          path: 'publicKey.x',
+          message: 'must be 32 bytes in base64url, without stray bits at its end',
+        },
+      ]);
+    }
+  });
+
   it('are registered by their lead, with a key that nobody else has or had', async () => {
     const { publicKey } = makeKey();
     const body = {

@@ -11,8 +11,9 @@ const NO_TOKEN = `tok_${nothing}`;
 const NO_RUN = `run_${nothing}`;
 const NO_PERSON = `per_${nothing}`;
 /** A broker that the configuration lists for assertions; where it does not, they are refused as such. */
-const SAMPLE_AUDIENCE = 'https://broker.example';
+export const SAMPLE_AUDIENCE = 'https://broker.example';
 const NO_LAB = `lab_${nothing}`;
+const NO_INVITATION = `inv_${nothing}`;
 
 const PARAMS: Record<string, string> = {
   lab: NO_LAB,
@@ -20,6 +21,7 @@ const PARAMS: Record<string, string> = {
   grant: NO_GRANT,
   order: NO_ORDER,
   token: NO_TOKEN,
+  invitation: NO_INVITATION,
   run: NO_RUN,
   endpoint: 'none',
   kid: 'a'.repeat(43),
@@ -63,6 +65,8 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { issuer: `https://sample-${made}.example`, jwks: { keys: [publicKey] } };
     case '/api/v1/assertions':
       return { audience: SAMPLE_AUDIENCE };
+    case '/api/v1/invitations':
+      return { lab: people.partner.id, name: `Sample ${made}`, roles: ['researcher'] };
     case '/api/v1/people/:person/keys':
       return { publicKey };
     case '/api/v1/grants':

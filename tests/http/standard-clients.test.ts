@@ -7,18 +7,18 @@ import type { Grant } from '../../src/core/grants.ts';
 import type { TestPerson } from '../support/people.ts';
 import { HELLO, startRunningBroker, type RunningBroker } from '../support/running-broker.ts';
 
-let it_: RunningBroker;
+let running: RunningBroker;
 let bound: Grant;
 let researcher: TestPerson;
 
 beforeAll(async () => {
-  it_ = await startRunningBroker();
-  ({ researcher } = it_.people);
-  bound = await it_.grant({ binding: 'dpop' });
+  running = await startRunningBroker();
+  ({ researcher } = running.people);
+  bound = await running.grant({ binding: 'dpop' });
 });
 afterAll(async () => {
-  it_.checkUpstream();
-  await it_.close();
+  running.checkUpstream();
+  await running.close();
 });
 
 /** The key as the Web Cryptography API has it, which both clients take. */
@@ -48,7 +48,7 @@ describe('oauth4webapi', () => {
   let authentication: oauth.ClientAuth;
 
   beforeAll(async () => {
-    const issuer = new URL(it_.url);
+    const issuer = new URL(running.url);
     const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure });
     as = await oauth.processDiscoveryResponse(issuer, found);
     client = { client_id: researcher.id };
@@ -76,7 +76,7 @@ describe('oauth4webapi', () => {
   }
 
   it('finds its way by the metadata of the protected resource', async () => {
-    const resource = new URL(`${it_.url}/v1`);
+    const resource = new URL(`${running.url}/v1`);
     const answer = await oauth.resourceDiscoveryRequest(resource, insecure);
     const metadata = await oauth.processResourceDiscoveryResponse(resource, answer);
     expect(metadata.authorization_servers).toEqual([as.issuer]);
@@ -84,7 +84,7 @@ describe('oauth4webapi', () => {
   });
 
   it('gets a token by client_credentials, introspects and revokes it', async () => {
-    const grant = await it_.grant();
+    const grant = await running.grant();
     const token = await getToken({
       authorization_details: detailsOf(grant, {
         models: ['model-a-1'],
@@ -114,7 +114,7 @@ describe('oauth4webapi', () => {
       iss: as.issuer,
       sub: researcher.id,
       client_id: researcher.id,
-      aud: `${it_.url}/v1`,
+      aud: `${running.url}/v1`,
       token_type: 'Bearer',
       authorization_details: [granted],
     });
@@ -141,7 +141,7 @@ describe('oauth4webapi', () => {
         oauth.protectedResourceRequest(
           token.access_token,
           'POST',
-          new URL(`${it_.url}/v1/chat/completions`),
+          new URL(`${running.url}/v1/chat/completions`),
           new Headers({ 'content-type': 'application/json' }),
           JSON.stringify(HELLO),
           { DPoP, ...insecure },
@@ -182,7 +182,7 @@ describe('openid-client', () => {
   beforeAll(async () => {
     const key = await cryptoKeyOf(researcher.privateKey);
     config = await openid.discovery(
-      new URL(it_.url),
+      new URL(running.url),
       researcher.id,
       undefined,
       openid.PrivateKeyJwt({ key, kid: researcher.kid }),
@@ -191,7 +191,7 @@ describe('openid-client', () => {
   });
 
   it('gets, introspects and revokes a token', async () => {
-    const grant = await it_.grant();
+    const grant = await running.grant();
     const token = await openid.clientCredentialsGrant(config, {
       authorization_details: detailsOf(grant),
     });
@@ -213,14 +213,14 @@ describe('openid-client', () => {
     const answer = await openid.fetchProtectedResource(
       config,
       token.access_token,
-      new URL(`${it_.url}/v1/chat/completions`),
+      new URL(`${running.url}/v1/chat/completions`),
       'POST',
       JSON.stringify(HELLO),
       new Headers({ 'content-type': 'application/json' }),
       { DPoP },
     );
     expect(answer.status).toBe(200);
-    const bearer = await fetch(`${it_.url}/v1/models`, {
+    const bearer = await fetch(`${running.url}/v1/models`, {
       headers: { authorization: `Bearer ${token.access_token}` },
     });
     expect(bearer.status).toBe(401);

@@ -309,11 +309,11 @@ describe('forms that are not well formed', () => {
   });
 
   it('an unknown field of the details is refused by name', async () => {
-    const details = [{ type: 'model_access', ...access(), models: ['model-z'] }];
+    const details = [{ type: 'model_access', ...access(), locations: ['here'] }];
     const form = await tokenForm(test, people.researcher);
     const answer = await post({ ...form, authorization_details: JSON.stringify(details) });
     expect(answer.body.error).toBe('invalid_authorization_details');
-    expect(answer.body.error_description).toContain('models');
+    expect(answer.body.error_description).toContain('locations');
   });
 
   it('a parameter that is given twice', async () => {

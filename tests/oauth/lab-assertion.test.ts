@@ -23,13 +23,14 @@ const KEYS = {
 const pinned = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const other = generateKeyPairSync('ed25519');
 const stranger = generateKeyPairSync('ed25519');
+const twin = generateKeyPairSync('ed25519');
 
 const identity: LabIdentity = { issuer: LAB, jwks: { keys: [] }, setAt: 17 };
 const LABS: Record<string, { id: string; identity: LabIdentity }> = {
   [LAB]: { id: 'lab_1', identity },
   [OTHER_LAB]: { id: 'lab_2', identity: { ...identity, issuer: OTHER_LAB } },
 };
-let keysOf: Record<string, Map<string, FoundKey>>;
+let keysOf: Record<string, FoundKey[]>;
 
 const published = (publicKey: KeyObject, kid: string, more: object = {}): object => ({
   ...publicKey.export({ format: 'jwk' }),
@@ -40,6 +41,9 @@ const published = (publicKey: KeyObject, kid: string, more: object = {}): object
 beforeAll(async () => {
   const keys = Object.entries(KEYS).map(([kid, { publicKey }]) => published(publicKey, kid));
   keys.push(published(pinned.publicKey, 'pinned', { alg: 'PS256' }));
+  keys.push(published(KEYS.ed.publicKey, 'shared'), published(KEYS.rsa.publicKey, 'shared'));
+  keys.push(published(KEYS['P-256'].publicKey, 'shared'));
+  keys.push(published(KEYS.ed.publicKey, 'twins'), published(twin.publicKey, 'twins'));
   keysOf = {
     lab_1: await readKeySet({ keys }),
     lab_2: await readKeySet({ keys: [published(other.publicKey, 'ed')] }),
@@ -67,8 +71,8 @@ const verify = (jwt: string, now = NOW): Promise<LabAssertion> =>
     tokenEndpoint: TOKEN_ENDPOINT,
     now,
     findLab: (issuer) => LABS[issuer],
-    findKey: (labId, _identity, kid) =>
-      Promise.resolve(keysOf[labId]?.get(kid ?? 'ed') ?? refuse('invalid_assertion')),
+    findKeys: (labId, _identity, kid = 'ed') =>
+      Promise.resolve(keysOf[labId]?.filter((key) => key.kid === kid) ?? []),
   });
 
 async function refusalOf(jwt: string, now?: number): Promise<{ code: string; message: string }> {
@@ -110,6 +114,15 @@ describe("a lab's assertion", () => {
   ] as const)('is taken with %s, by a key of that kind', async (alg, kid) => {
     const jwt = await sign({ header: { alg, kid }, key: KEYS[kid].privateKey });
     await expect(verify(jwt)).resolves.toMatchObject({ assertion: { kid } });
+  });
+
+  test.each([
+    ['EdDSA', 'ed'],
+    ['ES256', 'P-256'],
+    ['RS256', 'rsa'],
+  ] as const)('with %s is by the key of its kid that this fits', async (alg, key) => {
+    const jwt = await sign({ header: { alg, kid: 'shared' }, key: KEYS[key].privateKey });
+    await expect(verify(jwt)).resolves.toMatchObject({ assertion: { kid: 'shared' } });
   });
 
   test.each([
@@ -204,6 +217,12 @@ const UNPROVEN: [string, Parts][] = [
       key: KEYS['P-256'].privateKey,
     },
   ],
+  ['one of two keys that nothing tells apart', { header: { kid: 'twins' } }],
+  ['the other of them', { header: { kid: 'twins' }, key: twin.privateKey }],
+  [
+    'a key of its kid that it does not fit',
+    { header: { alg: 'RS384', kid: 'P-256' }, key: KEYS.rsa.privateKey },
+  ],
   ['RSA with the kid of an Ed25519 key', { header: { alg: 'RS256' }, key: KEYS.rsa.privateKey }],
   [
     'an algorithm that its key is not for',
@@ -232,7 +251,7 @@ test("that the lab's keys are not known is said as it is", async () => {
     tokenEndpoint: TOKEN_ENDPOINT,
     now: NOW,
     findLab: (issuer) => LABS[issuer],
-    findKey: () => Promise.reject(refuseLater()),
+    findKeys: () => Promise.reject(refuseLater()),
   });
   await expect(verified).rejects.toMatchObject({ refusal: { code: 'lab_keys_unavailable' } });
 });

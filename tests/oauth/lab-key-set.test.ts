@@ -3,6 +3,7 @@ import { calculateJwkThumbprint } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { freshnessOf } from '../../src/oauth/freshness.ts';
 import { readKeySet } from '../../src/oauth/key-set.ts';
+import { withStrayBits } from '../support/stray-bits.ts';
 
 const jwk = (key: KeyObject): Record<string, string> =>
   key.export({ format: 'jwk' }) as Record<string, string>;
@@ -11,6 +12,10 @@ const ed = generateKeyPairSync('ed25519');
 const good: Record<string, string> = { ...jwk(ed.publicKey), kid: 'good' };
 const ec = jwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey);
 const rsa = jwk(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey);
+
+/** The same octets, with a zero before them. */
+const longer = (text = ''): string =>
+  Buffer.concat([Buffer.alloc(1), Buffer.from(text, 'base64url')]).toString('base64url');
 
 describe('of a JWK set', () => {
   test.each([
@@ -23,6 +28,11 @@ describe('of a JWK set', () => {
     ['an unknown curve', { ...good, crv: 'Ed448', kid: 'x' }],
     ['a curve for key agreement', { ...good, crv: 'X25519', kid: 'x' }],
     ['a key of 31 bytes', { ...good, x: good['x']?.slice(2), kid: 'x' }],
+    ['a key with stray bits', { ...good, x: withStrayBits(good['x']), kid: 'x' }],
+    ['a coordinate with stray bits', { ...ec, y: withStrayBits(ec['y']), kid: 'x' }],
+    ['a coordinate that is led by a zero', { ...ec, x: longer(ec['x']), kid: 'x' }],
+    ['a modulus with stray bits', { ...rsa, n: withStrayBits(rsa['n']), kid: 'x' }],
+    ['an algorithm of another curve', { ...ec, alg: 'ES384', kid: 'x' }],
     ['a point that is not on its curve', { ...ec, x: ec['y'], y: ec['x'], kid: 'x' }],
     ['RSA of 1024 bits', { ...jwk(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey) }],
     ['RSA of 1024 bits, led by zeros', { ...rsa, n: `${'A'.repeat(172)}${rsa['n']?.slice(172)}` }],
@@ -34,7 +44,7 @@ describe('of a JWK set', () => {
     ['a list', [good]],
   ])('%s is passed over', async (_name, key) => {
     const found = await readKeySet({ keys: [key, good] });
-    expect([...found.keys()]).toEqual(['good']);
+    expect(found.map(({ kid }) => kid)).toEqual(['good']);
   });
 
   test('what stands beside a public key is not looked at', async () => {
@@ -42,17 +52,24 @@ describe('of a JWK set', () => {
       keys: [{ ...good, x5c: ['AAAA'], x5t: 'x', use: 'sig', key_ops: ['verify'], ext: true }],
       other: 1,
     });
-    expect(found.get('good')?.jwk).toEqual({ ...good, use: 'sig' });
-    expect(found.get('good')?.publicKey.type).toBe('public');
+    expect(found).toMatchObject([{ kid: 'good', jwk: { ...good, use: 'sig' } }]);
+    expect(found[0]?.publicKey.type).toBe('public');
   });
 
   test('a key without kid goes by its thumbprint', async () => {
     const found = await readKeySet({ keys: [ec] });
-    expect([...found.keys()]).toEqual([await calculateJwkThumbprint(ec)]);
+    expect(found.map(({ kid }) => kid)).toEqual([await calculateJwkThumbprint(ec)]);
+  });
+
+  test('keys that share a kid are all taken: which is meant, an assertion says by its algorithm', async () => {
+    const { keys } = { keys: [good, { ...ec, kid: 'good' }, { ...rsa, kid: 'good' }] };
+    const found = await readKeySet({ keys });
+    expect(found.map(({ kid, jwk: { kty } }) => [kid, kty])).toEqual(
+      keys.map(({ kty }) => ['good', kty]),
+    );
   });
 
   test.each([
-    ['two keys with one kid', { keys: [good, { ...ec, kid: 'good' }] }, /same kid/],
     ['more than 64 keys', { keys: Array.from({ length: 65 }, () => ({})) }, /at most 64/],
     ['no keys member', {}, /JWK set/],
     ['keys that are no list', { keys: good }, /JWK set/],

@@ -39,7 +39,7 @@ const set = { keys: [makeJwk('a')] };
 test('keys are read, with the time that they may be kept', async () => {
   server.answer = (res) => sendKeys(res, set, { 'cache-control': 'max-age=77' });
   const { keys, lifetimeMs } = await fetchKeys();
-  expect([...keys.keys()]).toEqual(['a']);
+  expect(keys.map(({ kid }) => kid)).toEqual(['a']);
   expect(lifetimeMs).toBe(77_000);
 });
 
@@ -57,7 +57,7 @@ test('nothing of a private key is taken, and the public ones beside it are', asy
   const { privateKey } = generateKeyPairSync('ed25519');
   const leaked = { ...privateKey.export({ format: 'jwk' }), kid: 'leaked' };
   server.answer = (res) => sendKeys(res, { keys: [leaked, ...set.keys] });
-  expect([...(await fetchKeys()).keys.keys()]).toEqual(['a']);
+  expect((await fetchKeys()).keys.map(({ kid }) => kid)).toEqual(['a']);
 });
 
 const json = (res: ServerResponse, headers: object = {}): ServerResponse =>
@@ -86,11 +86,6 @@ describe('an answer is refused that', () => {
     ['is no JSON', (res) => json(res).end('keys'), /not JSON/],
     ['is not UTF-8', (res) => json(res).end(Buffer.from([0x22, 0xff, 0x22])), /not JSON/],
     ['is no JWK set', (res) => json(res).end('[]'), /JWK set/],
-    [
-      'has two keys with one kid',
-      (res) => sendKeys(res, { keys: [makeJwk('a'), makeJwk('a')] }),
-      /kid/,
-    ],
     [
       'ends too early',
       (res) => json(res, { 'content-length': 99 }).write('{', () => res.destroy()),

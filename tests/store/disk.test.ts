@@ -14,6 +14,7 @@ import { DATABASE_FILE } from '../../src/store/database.ts';
 import { HeldWriter } from '../support/held-writer.ts';
 import {
   anEntry,
+  by,
   entriesOf,
   makeDataDirectory,
   makeWorld,
@@ -187,6 +188,32 @@ describe('a disk that hangs', () => {
     expect(it.store.isWritable).toBe(false);
     disk.release();
     await expect(record(it)).resolves.toEqual({ index: 1 });
+  });
+
+  test('whoever ends tokens is told after ten seconds, since there may be many', async () => {
+    const { it, disk } = await open();
+    const { safety, researcher } = await makeWorld(it.write, Date.now());
+    const end = () =>
+      it.write('revokeTokens', {
+        by: by(safety, Date.now()),
+        selection: { person: researcher },
+      });
+    let refused = false;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      disk.hold();
+      const result = end().catch((error: unknown) => {
+        refused = true;
+        return error;
+      });
+      await disk.isHanging();
+      await vi.advanceTimersByTimeAsync(9_999);
+      expect(refused).toBe(false);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(await result).toMatchObject(UNAVAILABLE);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('what waited behind it is not begun after its callers were told that it failed', async () => {

@@ -88,7 +88,7 @@ describe('an operation', () => {
 
   test('that is refused takes back what memory held of it', () => {
     const other = new LocalWriter(makeDataDirectory(), NOW);
-    const admin = newPerson('No Admin', 'researcher');
+    const admin = newPerson('No Admin', 'admin', 'lead');
     const { answers } = other.commit(
       other.call('initialise', {
         at: NOW,
@@ -281,7 +281,7 @@ describe('what was decided before a change of policy', () => {
     });
     await writer.write('issueOrder', order());
     const tokens = writer.count('tokens');
-    await expect(writer.write('issueToken', issue(NOW))).resolves.toEqual({ kind: "stale" });
+    await expect(writer.write('issueToken', issue(NOW))).resolves.toEqual({ kind: 'stale' });
     expect(writer.count('tokens')).toBe(tokens);
   });
 });

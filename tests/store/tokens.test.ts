@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { DenialCode } from '../../src/core/denials.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import type { ArgsOf } from '../../src/store/operations/index.ts';
 import { LocalWriter, by, makeDataDirectory, makeWorld, type World } from '../support/store.ts';
@@ -73,15 +74,127 @@ describe('a token', () => {
     expect(writer.count('tokens')).toBe(0);
   });
 
+  test.each([
+    [{ models: ['model-a-1'] }, '{"models":["model-a-1"]}'],
+    [null, null],
+  ])('that gave up %j of its grant is kept so', async (narrowing, stored) => {
+    const access = {
+      grantId: world.grant.id,
+      grantVersion: 1,
+      purpose: 'sycophancy' as const,
+      run: { id: mintId('run', NOW), name: 'first' },
+      narrowing,
+    };
+    const epoch = writer.context.epoch;
+    await writer.write('issueToken', { ...issue(world.researcher, epoch), access });
+    const kept = writer.context.db.$client.prepare('SELECT narrowing FROM tokens').pluck().get();
+    expect(kept).toBe(stored);
+  });
+
   test('ends with the person', async () => {
-    await writer.write('issueToken', issue(world.researcher, writer.context.epoch));
-    expect(writer.count('tokens')).toBe(1);
+    const request = issue(world.researcher, writer.context.epoch);
+    await writer.write('issueToken', request);
     const { changes } = writer.commit(
       writer.call('removePerson', { by: by(world.lead, NOW), personId: world.researcher }),
     );
-    expect(changes).toContainEqual({
-      kind: 'token',
-      value: expect.objectContaining({ personId: world.researcher, revokedAt: NOW }) as unknown,
+    expect(changes).toContainEqual({ kind: 'tokens_ended', ids: [request.token.id], at: NOW });
+  });
+
+  test('ends by itself, once, whoever asks for that how often', async () => {
+    const { token, ...request } = issue(world.researcher, writer.context.epoch);
+    await writer.write('issueToken', { ...request, token });
+    const { epoch } = writer.context;
+    const revoke = (at: number) =>
+      writer.call('revokeToken', { by: by(world.researcher, at), tokenId: token.id });
+    const committed = writer.commit(revoke(NOW), revoke(NOW + 5));
+    expect(committed.answers).toMatchObject([
+      { value: { revokedAt: NOW } },
+      { value: { revokedAt: NOW } },
+    ]);
+    expect(committed.changes).toEqual([{ kind: 'tokens_ended', ids: [token.id], at: NOW }]);
+    expect(committed.epoch).toBe(epoch + 1);
+  });
+});
+
+describe('what was used once', () => {
+  const YEAR = 365 * 24 * 3_600_000;
+  const UNKNOWN = /^Whether this was used before is not known any more/;
+
+  /** One of each kind, taken until some moment. */
+  type Used = ArgsOf<'consume'>['used'];
+  const ofPerson = (expiresAt: number): Used => ({
+    assertions: [
+      {
+        by: 'person',
+        kid: kidOf(world.lead),
+        issuer: world.lead,
+        jti: mintId('req', NOW),
+        expiresAt,
+      },
+    ],
+    proof: undefined,
+  });
+  const proof = (expiresAt: number): Used => ({
+    assertions: [],
+    proof: { jkt: 'jkt', jti: mintId('req', NOW), expiresAt },
+  });
+  const KINDS: [string, (expiresAt: number) => Used, DenialCode][] = [
+    ["a person's assertion", ofPerson, 'assertion_replayed'],
+    ['a proof of possession', proof, 'invalid_dpop_proof'],
+  ];
+
+  const use = (used: Used) => writer.write('consume', { used });
+  const forget = (now: number) => writer.write('forgetUsed', { now });
+
+  test.each(KINDS)('%s is refused once it may have been forgotten', async (_name, make, code) => {
+    const used = make(NOW + 1_000);
+    await use(used);
+    await forget(NOW + 1_001);
+    for (const old of [used, make(NOW + 1_000), make(NOW)])
+      await expect(use(old)).rejects.toMatchObject({
+        refusal: { code, message: expect.stringMatching(UNKNOWN) as unknown },
+      });
+    await use(make(NOW + 1_001));
+  });
+
+  test.each(KINDS)('%s is remembered through its last moment', async (_name, make, code) => {
+    const used = make(NOW + 1_000);
+    await use(used);
+    await forget(NOW + 1_000);
+    await expect(use(used)).rejects.toMatchObject({
+      refusal: { code, message: expect.stringContaining('was used before.') as unknown },
     });
+    await use(make(NOW));
+  });
+
+  test.each(KINDS)(
+    '%s that is new passes at once after a clock ran a year ahead',
+    async (_name, make, code) => {
+      const used = make(NOW + 1_000);
+      await use(used);
+      await forget(NOW + YEAR);
+      await use(make(NOW + 1_001));
+      await expect(use(used)).rejects.toMatchObject({
+        refusal: { code, message: expect.stringMatching(UNKNOWN) as unknown },
+      });
+    },
+  );
+
+  test('stays forgotten, and nothing else with it, however often there is nothing to forget', async () => {
+    await use(proof(NOW + 60_000));
+    for (const now of [NOW + YEAR, NOW + 2 * YEAR, NOW]) await forget(now);
+    await expect(use(proof(NOW + 60_000))).rejects.toMatchObject({
+      refusal: { code: 'invalid_dpop_proof', message: expect.stringMatching(UNKNOWN) as unknown },
+    });
+    await use(proof(NOW + 60_001));
+  });
+
+  test('of one kind says nothing of the other', async () => {
+    await use(proof(NOW + 60_000));
+    await forget(NOW + YEAR);
+    await use(ofPerson(NOW + 1));
+    await forget(NOW + 2 * YEAR);
+    await expect(use(ofPerson(NOW + 2))).resolves.toBeUndefined();
+    await expect(use(proof(NOW + 60_001))).resolves.toBeUndefined();
   });
 });

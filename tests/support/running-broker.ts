@@ -167,6 +167,7 @@ export async function startRunningBroker(
         Object.entries(filter).every(([key, value]) => entry[key as keyof LogEntry] === value),
       );
 
+  let researchers = 0;
   return {
     url,
     test,
@@ -177,8 +178,11 @@ export async function startRunningBroker(
     access: async (changes, person = people.researcher) =>
       tokenFor(person, await grant(changes, [person])),
     tokenFor,
-    newResearcher: () =>
-      makePerson(broker, people.admin.id, people.partner.id, 'Nia New', ['researcher']),
+    newResearcher: () => {
+      researchers += 1;
+      const name = `New Researcher ${researchers}`;
+      return makePerson(broker, people.admin.id, people.partner.id, name, ['researcher']);
+    },
     onceAsked: (handler) =>
       new Promise((resolve) => {
         upstream.respond((req, res) => {

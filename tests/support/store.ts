@@ -204,8 +204,10 @@ export async function makeWorld(write: Write, at: number): Promise<World> {
   const admin = first.id;
   const partner = mintId('lab', at);
   await write('createLab', { by: by(admin, at), id: partner, name: 'Partner', kind: 'partner' });
+  let made = 0;
   const add = async (labId: string, ...roles: Role[]): Promise<string> => {
-    const person = newPerson(roles.join(' '), ...roles);
+    made += 1;
+    const person = newPerson(`${roles.join(' ')} ${made}`, ...roles);
     await write('createPerson', { by: by(admin, at), labId, person });
     return person.id;
   };

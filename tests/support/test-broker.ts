@@ -26,8 +26,12 @@ export interface TestBrokerOptions {
   /** Without this: one endpoint `demo`, whose upstream nobody answers at. */
   endpoints?: ConfigInput['endpoints'];
   gateway?: ConfigInput['gateway'];
+  tokens?: ConfigInput['tokens'];
+  federation?: ConfigInput['federation'];
   clock?: Clock;
   log?: Logger;
+  /** Used as it is, and left where it is: for a broker that starts again. Without this, one is made and thrown away. */
+  dataDir?: string;
 }
 
 /** Two models, both dialects, everything on offer, a credential that no answer may show. */
@@ -46,13 +50,19 @@ export const DEMO_ENDPOINT: NonNullable<ConfigInput['endpoints']>[number] = {
 
 /** Starts a broker in an empty data directory. It has no lab yet: see people.ts. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'sallyport-test-'));
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'sallyport-test-'));
   const config = configSchema.parse({
     server: { host: '127.0.0.1', port: 0, shutdownSeconds: 1, ...options.server },
     dataDir,
     log: { origin: 'test.example/log' },
     endpoints: options.endpoints ?? [DEMO_ENDPOINT],
     gateway: options.gateway,
+    tokens: {
+      // Most tests fail on purpose, all from one address.
+      failures: { longestHoldSeconds: 0, perAddressPerMinute: 1_000_000 },
+      ...options.tokens,
+    },
+    federation: options.federation,
   } satisfies ConfigInput);
   const server = await startServer({
     config,
@@ -66,7 +76,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     dataDir,
     close: async () => {
       await server.close();
-      rmSync(dataDir, { recursive: true, force: true });
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }
