@@ -31,6 +31,12 @@ const ENDING: ReadonlySet<OperationName> = new Set([
 /** The writer may take this long to finish what is queued when the broker stops. */
 const STOP_DEADLINE_MS = 5_000;
 
+/**
+ * The writer begins nothing so shortly before its caller is told that it failed: timers and clocks do not
+ * agree to the millisecond.
+ */
+const BEGIN_MARGIN_MS = 20;
+
 /** Most calls that wait for the writer: bounds memory when the disk is slow. */
 const MAX_WAITING = 20_000;
 
@@ -140,7 +146,8 @@ export class Store {
         }, deadlineMs),
       };
       this.#waiting.set(id, waiting);
-      this.#send({ kind: 'call', call: { id, name, args, notAfter: this.#clock() + deadlineMs } });
+      const notAfter = this.#clock() + deadlineMs - BEGIN_MARGIN_MS;
+      this.#send({ kind: 'call', call: { id, name, args, notAfter } });
     });
   }
 
