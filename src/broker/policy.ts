@@ -109,16 +109,17 @@ export class Policy {
     return this.#orders;
   }
 
-  /** How many tokens of a person are live, of either audience. */
-  liveTokensOf(personId: string, now: number): number {
+  /** Whether fewer than `most` tokens of a person are live, of either audience. */
+  hasFewerTokens(personId: string, most: number, now: number): boolean {
     const ids = this.#tokensOf.get(personId);
-    if (!ids) return 0;
+    // Those that are over are taken out only where they make the difference: this is asked for each token.
+    if (!ids || ids.size < most) return most > 0;
     for (const id of ids) {
       const token = this.#tokens.get(id);
       if (!token || token.expiresAt <= now || token.revokedAt !== null) ids.delete(id);
     }
     if (ids.size === 0) this.#tokensOf.delete(personId);
-    return ids.size;
+    return ids.size < most;
   }
 
   #setToken(token: LiveToken): void {

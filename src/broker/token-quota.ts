@@ -22,7 +22,7 @@ export class TokenQuota {
    */
   take(personId: string): (() => void) | undefined {
     const issuing = this.#issuing.get(personId) ?? 0;
-    if (this.#policy.liveTokensOf(personId, this.#clock()) + issuing >= this.#most)
+    if (!this.#policy.hasFewerTokens(personId, this.#most - issuing, this.#clock()))
       return undefined;
     this.#issuing.set(personId, issuing + 1);
     return () => {
