@@ -5,7 +5,7 @@ import { authenticateClient } from '../oauth/client-assertion.ts';
 import { SKEW_MS } from '../oauth/jwt-assertion.ts';
 import { verifyLabAssertion } from '../oauth/lab-assertion.ts';
 import type { Credentials } from '../oauth/token-request.ts';
-import type { UsedAssertion } from '../store/operations/tokens.ts';
+import type { UsedAssertion } from '../store/operations/used-once.ts';
 import type { Broker } from './broker.ts';
 
 /** Somebody who showed who they are. */

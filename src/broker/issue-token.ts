@@ -9,7 +9,7 @@ import { mintId } from '../lib/ids.ts';
 import { signAccessToken } from '../oauth/access-token.ts';
 import type { ModelAccess, TokenRequest } from '../oauth/token-request.ts';
 import { actorOf } from '../store/operations/operation.ts';
-import type { UsedProof, UsedUp } from '../store/operations/tokens.ts';
+import type { UsedProof, UsedUp } from '../store/operations/used-once.ts';
 import { authenticate, type Claimant } from './authenticate-client.ts';
 import type { Broker } from './broker.ts';
 import { checkPossession, type Possession } from './prove-possession.ts';

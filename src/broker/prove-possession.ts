@@ -1,7 +1,7 @@
 /** Proofs of possession (RFC 9449), at the token endpoint and where tokens are used. */
 import { refuse } from '../core/denials.ts';
 import { verifyDpopProof } from '../oauth/dpop-proof.ts';
-import type { UsedProof } from '../store/operations/tokens.ts';
+import type { UsedProof } from '../store/operations/used-once.ts';
 import type { Broker } from './broker.ts';
 
 /** What a request says of the key that its sender holds. */

@@ -29,7 +29,8 @@ import {
   retireSigningKey,
   rotateSigningKeys,
 } from './signing-keys.ts';
-import { consume, denyToken, forgetUsed, issueToken, revokeToken } from './tokens.ts';
+import { denyToken, issueToken, revokeToken } from './tokens.ts';
+import { consume, forgetUsed } from './used-once.ts';
 
 export const OPERATIONS = {
   initialise,
