@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { refuse } from '../core/denials.ts';
 import { isSameText } from '../lib/same-text.ts';
 import { verifyAccessToken, type AccessToken, type VerifiedToken } from '../oauth/access-token.ts';
+import type { Credential } from '../oauth/authorization-header.ts';
 import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
 import { checkPossession, type Possession } from './prove-possession.ts';
@@ -13,11 +14,7 @@ const MOST_CACHED = 10_000;
 export type Audience = keyof Broker['audiences'];
 
 /** A token as it came in a request. */
-export interface PresentedToken extends Possession {
-  token: string;
-  /** RFC 6750 or RFC 9449, by the scheme of the Authorization header. */
-  scheme: 'Bearer' | 'DPoP';
-}
+export interface PresentedToken extends Possession, Credential {}
 
 /**
  * Checks tokens. A signature is checked once; expiry and revocation are looked at each time, in the policy

@@ -1,12 +1,12 @@
 /** Who calls the gateway: the credential, and what it stands for. */
 import type { IncomingMessage } from 'node:http';
-import type { PresentedToken } from '../broker/authenticate-token.ts';
 import type { EntryDraft } from '../core/audit/entry.ts';
 import { refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { Member } from '../core/people.ts';
 import type { AccessToken, TokenAccess } from '../oauth/access-token.ts';
+import { parseAuthorization, type Credential } from '../oauth/authorization-header.ts';
 import type { Gateway } from './gateway.ts';
 
 export interface Caller {
@@ -21,11 +21,6 @@ export interface Caller {
   bound: boolean;
 }
 
-interface Credential {
-  scheme: PresentedToken['scheme'];
-  token: string;
-}
-
 /**
  * Reads the one credential of a request. SDKs send it as `Authorization: Bearer`, some as `x-api-key`;
  * a token that is bound to a key comes as `Authorization: DPoP`.
@@ -36,7 +31,7 @@ function credentialOf(req: IncomingMessage): Credential {
   // Every header by itself: Node drops a second Authorization, and a proxy might have taken that one.
   const { authorization = [], 'x-api-key': keys = [] } = req.headersDistinct;
   const sent = [
-    ...authorization.map(parseAuthorization),
+    ...authorization.map(mustParse),
     ...keys.map((key): Credential => ({ scheme: 'Bearer', token: key.trim() })),
   ];
   const [credential] = sent;
@@ -47,15 +42,14 @@ function credentialOf(req: IncomingMessage): Credential {
   return credential;
 }
 
-function parseAuthorization(header: string): Credential {
-  const [, scheme, token] = /^(Bearer|DPoP) +(\S+) *$/i.exec(header) ?? [];
-  if (scheme === undefined || token === undefined) {
-    return refuse(
+function mustParse(header: string): Credential {
+  return (
+    parseAuthorization(header) ??
+    refuse(
       'missing_credential',
       'The Authorization header must be "Bearer" or "DPoP" and an access token.',
-    );
-  }
-  return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token };
+    )
+  );
 }
 
 /** @throws RefusedError */

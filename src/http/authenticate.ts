@@ -1,6 +1,7 @@
 /** Who calls the control API: a token in the Authorization header, and nowhere else (RFC 6750, RFC 9449). */
 import type { Request } from 'express';
 import { RefusedError, refuse } from '../core/denials.ts';
+import { parseAuthorization, type Credential } from '../oauth/authorization-header.ts';
 import type { Control } from './route.ts';
 
 /**
@@ -27,16 +28,15 @@ export async function authenticate(control: Control, req: Request): Promise<stri
   }
 }
 
-function credentialOf(req: Request): { scheme: 'Bearer' | 'DPoP'; token: string } {
+function credentialOf(req: Request): Credential {
   // Node would silently take the first of several.
   const headers = req.headersDistinct['authorization'] ?? [];
   if (headers.length > 1) return refuse('conflicting_credentials');
-  const [, scheme, token] = /^(Bearer|DPoP) +(\S+) *$/i.exec(headers[0] ?? '') ?? [];
-  if (scheme === undefined || token === undefined) {
-    return refuse(
+  return (
+    parseAuthorization(headers[0] ?? '') ??
+    refuse(
       'missing_credential',
       'Send an access token of the control API as "Authorization: Bearer …".',
-    );
-  }
-  return { scheme: scheme.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer', token };
+    )
+  );
 }

@@ -25,7 +25,6 @@ const ENDING: ReadonlySet<OperationName> = new Set([
   'setLabIdentity',
   'removeLabIdentity',
   'retireSigningKey',
-  'openSigningKeys',
 ]);
 
 /** The writer may take this long to finish what is queued when the broker stops. */

@@ -10,7 +10,7 @@ import { refusalOfEndedGrant } from '../../core/access.ts';
 import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
 import type { Grant } from '../../core/grants.ts';
 import { refusalOfPlace, type Invitation } from '../../core/invitations.ts';
-import type { Lab, Role } from '../../core/people.ts';
+import type { Lab } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
 import { readGrant, readInvitation, readLab } from '../records.ts';
 import { invitations } from '../schema.ts';
@@ -19,19 +19,11 @@ import { controlOperation, mustAnswerFor, mustReach, type By } from './operation
 import { mustHaveRolesOfLab } from './people.ts';
 import { promisedPlaces } from './roster.ts';
 
-interface NewInvitation {
-  id: string;
-  labId: string;
-  name: string;
-  roles: Role[];
-  attributes: Record<string, string>;
-  subject: string | null;
-  grantId: string | null;
-  rosterUntil: number | null;
-  /** SHA-256 of the link's secret, hex. */
-  secretDigest: string;
-  expiresAt: number;
-}
+/** An invitation before anything has come of it. */
+type NewInvitation = Omit<
+  Invitation,
+  'invitedBy' | 'createdAt' | 'joinedAs' | 'endedAt' | 'withdrawnBecause'
+>;
 
 export const invitePerson = controlOperation(
   'person.invite',

@@ -91,9 +91,7 @@ function useUp(context: WriterContext, assertion: UsedAssertion): void {
   if (by === 'lab') {
     const lab = readLab(context.db, assertion.labId);
     if (lab?.identity?.setAt !== assertion.identitySetAt) refuse(invalid);
-  } else {
-    if (!keyInUse(context.db).get({ personId: issuer, kid })) refuse(invalid);
-  }
+  } else if (!keyInUse(context.db).get({ personId: issuer, kid })) refuse(invalid);
   refuseForgotten(context, 'assertions', expiresAt, by === 'lab' ? invalid : 'assertion_replayed');
   if (insertAssertion(context.db).run({ issuer, jti, expiresAt }).changes === 1) return;
   if (by === 'lab')
