@@ -40,12 +40,11 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<R
       const decision = isExpired(broker, facts, at) ? EXPIRED : decide(at);
       if (!decision.allowed)
         return await denyRequest(broker, requestEntryParts(facts), decision.refusal, input.data);
-      const { requestId, personId, grantId, tokenId } = facts;
+      const { requestId, personId, grantId, tokenId, stream } = facts;
       live.enter(
-        { requestId, personId, grantId, tokenId, startedAt: at, decide, abort },
+        { requestId, personId, grantId, tokenId, startedAt: at, stream, decide, abort },
         decision.until,
       );
-      const grant = policy.grant(grantId) as Grant;
       const reserved = await broker.store.write(
         'reserve',
         {
@@ -53,7 +52,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<R
           at,
           entryId: mintId('ent', at),
           facts,
-          caps: capsOf(grant),
+          caps: capsOf(policy.grant(grantId) as Grant),
           amount: input.amount,
           salt: input.salt,
           data: input.data,

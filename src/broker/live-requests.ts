@@ -19,6 +19,8 @@ export interface LiveRequest {
   grantId: string;
   tokenId: string;
   startedAt: number;
+  /** Whether the answer is to be a stream. */
+  stream: boolean;
   /** Decides the request once more, on the policy as it is now. */
   decide(now: number): Decision;
   /** Aborted, with a {@link Refusal} as its reason, when the request may not go on. */
@@ -45,6 +47,13 @@ export class LiveRequests {
 
   get count(): number {
     return this.#live.size;
+  }
+
+  /** Of those, how many stream. Looks at each of them. */
+  get streams(): number {
+    let streams = 0;
+    for (const { stream } of this.#live.values()) if (stream) streams += 1;
+    return streams;
   }
 
   /**

@@ -11,6 +11,19 @@ export type Settlement = Omit<SettleArgs, 'at' | 'entryId'>;
 /** How often a settlement is tried again while the log cannot be written. */
 const RETRY_EVERY_MS = 250;
 
+/** What fails for another reason is tried less and less often. */
+const LONGEST_PAUSE_MS = 30_000;
+
+/** A process that ends does not wait longer for one: its next start closes what is open. */
+const LAST_TRY_MS = 900;
+
+interface Unsettled {
+  settlement: Settlement;
+  /** Not tried before, by the clock that only goes forward. */
+  notBefore: number;
+  pauseMs: number;
+}
+
 /**
  * Settles requests. A settlement that cannot be recorded now is kept and tried until it is; should the
  * process die before, recovery closes the request as unknown at its full reservation.
@@ -19,7 +32,7 @@ export class Settler {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #unsettled = new Map<string, Settlement>();
+  readonly #unsettled = new Map<string, Unsettled>();
   #timer: NodeJS.Timeout | undefined;
   #retrying = false;
 
@@ -27,6 +40,11 @@ export class Settler {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#log = parts.log;
+  }
+
+  /** Settlements that could not be recorded yet. */
+  get waiting(): number {
+    return this.#unsettled.size;
   }
 
   /**
@@ -38,7 +56,11 @@ export class Settler {
     try {
       await this.#write(settlement);
     } catch (error) {
-      this.#unsettled.set(settlement.requestId, settlement);
+      this.#unsettled.set(settlement.requestId, {
+        settlement,
+        notBefore: 0,
+        pauseMs: RETRY_EVERY_MS,
+      });
       this.#retryLater();
       this.#log.error(
         { requestId: settlement.requestId, err: String(error) },
@@ -71,14 +93,18 @@ export class Settler {
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#retryAll();
+    if (this.#store.isWritable) await this.#retryAll(LAST_TRY_MS);
     clearTimeout(this.#timer);
   }
 
-  async #write(settlement: Settlement): Promise<void> {
+  async #write(settlement: Settlement, deadlineMs?: number): Promise<void> {
     const at = this.#clock();
     try {
-      await this.#store.write('settle', { ...settlement, at, entryId: mintId('ent', at) });
+      await this.#store.write(
+        'settle',
+        { ...settlement, at, entryId: mintId('ent', at) },
+        deadlineMs === undefined ? {} : { deadlineMs },
+      );
     } catch (error) {
       // An earlier try was recorded after all, later than its deadline.
       if (error instanceof RefusedError && error.refusal.code === 'already_decided') return;
@@ -94,11 +120,12 @@ export class Settler {
     }, RETRY_EVERY_MS);
   }
 
-  async #retryAll(): Promise<void> {
+  async #retryAll(deadlineMs?: number): Promise<void> {
     this.#retrying = true;
-    for (const [requestId, settlement] of this.#unsettled) {
+    for (const [requestId, unsettled] of this.#unsettled) {
+      if (deadlineMs === undefined && performance.now() < unsettled.notBefore) continue;
       try {
-        await this.#write(settlement);
+        await this.#write(unsettled.settlement, deadlineMs);
         this.#unsettled.delete(requestId);
       } catch (error) {
         this.#log.warn(
@@ -107,6 +134,8 @@ export class Settler {
         );
         // Where the log is what failed, the others would fail the same way.
         if (error instanceof RefusedError && error.refusal.code === 'log_unavailable') break;
+        unsettled.notBefore = performance.now() + unsettled.pauseMs;
+        unsettled.pauseMs = Math.min(LONGEST_PAUSE_MS, unsettled.pauseMs * 2);
       }
     }
     this.#retrying = false;

@@ -3,7 +3,7 @@ import type { EntryActor, EntryDraft } from './audit/entry.ts';
 import type { Amount } from './limits.ts';
 import type { Operation, Purpose } from './vocabulary.ts';
 
-/** What is known of a request when it is admitted. Kept with the ledger, so that a crash can be closed. */
+/** What is known of a request when it is admitted. Its intent entry says it, so that a crash can be closed. */
 export interface RequestFacts {
   requestId: string;
   personId: string;
@@ -58,6 +58,42 @@ export function requestEntryParts(facts: RequestFacts): Omit<EntryDraft, 'id' | 
     model: facts.model,
     operation: facts.operation,
   };
+}
+
+/** The facts of a request, read from its intent entry: what a crash leaves of it. */
+export function factsOfIntent(entry: IntentEntry): RequestFacts {
+  return {
+    requestId: entry.ref,
+    personId: entry.person,
+    labId: entry.lab,
+    roles: entry.actor.roles,
+    grantId: entry.grant,
+    grantVersion: entry.grantVersion,
+    tokenId: entry.token,
+    purpose: entry.purpose,
+    runId: entry.run,
+    operation: entry.operation,
+    endpoint: entry.endpoint,
+    model: entry.model,
+    stream: entry.data.stream,
+  };
+}
+
+/** What stands in the entry of an intent, as {@link requestEntryParts} and the operation `reserve` put it there. */
+export interface IntentEntry {
+  actor: { roles: string[] };
+  ref: string;
+  lab: string;
+  person: string;
+  grant: string;
+  grantVersion: number;
+  token: string;
+  purpose: Purpose;
+  run: string;
+  operation: Operation;
+  endpoint: string;
+  model: string;
+  data: { stream: boolean };
 }
 
 /** What a settled request is charged. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 
 /** Every kind of identifier the broker mints, by its prefix. */
 export type IdPrefix =
@@ -6,6 +6,24 @@ export type IdPrefix =
 
 /** Crockford's base 32 in lower case: no i, l, o, u, so that an id survives being read aloud. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** Randomness for 256 identifiers at a time: asking for 16 bytes costs as much as asking for a page. */
+const pool = Buffer.alloc(4096);
+let used = pool.length;
+
+function sixteenRandomCharacters(): string {
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  let text = '';
+  for (const end = used + 16; used < end; used += 1) {
+    text += ALPHABET.charAt((pool[used] as number) & 31);
+    // Used once, and not left in memory for anybody to find.
+    pool[used] = 0;
+  }
+  return text;
+}
 
 /**
  * Mints an identifier: `prefix_` + 10 characters of time + 16 of randomness (80 bits), so that ids of
@@ -15,9 +33,7 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
  * @param now epoch milliseconds
  */
 export function mintId(prefix: IdPrefix, now: number): string {
-  let random = '';
-  for (const byte of randomBytes(16)) random += ALPHABET.charAt(byte & 31);
-  return firstIdAt(prefix, now) + random;
+  return firstIdAt(prefix, now) + sixteenRandomCharacters();
 }
 
 /**

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { RefusedError, refusal } from '../core/denials.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { PolicyChange } from './context.ts';
-import type { Answer, Committed } from './group-commit.ts';
+import type { Answer, Call, Committed } from './group-commit.ts';
 import type { ArgsOf, OperationName, ResultOf } from './operations/index.ts';
 import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts';
 
@@ -12,11 +12,16 @@ import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts'
 const WRITE_DEADLINE_MS = 900;
 
 /**
- * What ends tokens, of which there may be many, waits longer: told after a second that it failed, whoever
- * asked would believe that nothing has ended.
+ * What must not be lost waits longer: the outcome of a request that was answered and paid for, and whatever
+ * takes access away. Told after a second that it failed, whoever asked would lose the answer, or believe that
+ * nothing has ended.
  */
-const ENDING_DEADLINE_MS = 10_000;
-const ENDING: ReadonlySet<OperationName> = new Set([
+const PATIENT_DEADLINE_MS = 10_000;
+const PATIENT: ReadonlySet<OperationName> = new Set([
+  'settle',
+  'issueOrder',
+  'revokeGrant',
+  'closeGrant',
   'revokeTokens',
   'endRun',
   'handBackAccess',
@@ -36,13 +41,17 @@ const STOP_DEADLINE_MS = 5_000;
  */
 const BEGIN_MARGIN_MS = 20;
 
+/** One message that the writer is at, and one for when it has done that. */
+const MOST_POSTED = 2;
+
 /** Most calls that wait for the writer: bounds memory when the disk is slow. */
 const MAX_WAITING = 20_000;
 
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
-  timer: NodeJS.Timeout;
+  /** When its caller is told that it failed, by the clock that only goes forward. */
+  dueAt: number;
   /** Called with a result that came after its caller had been told that it failed. */
   late: ((value: unknown) => void) | undefined;
   overdue: boolean;
@@ -56,6 +65,8 @@ export interface WriteOptions<R> {
 export interface StoreEvents {
   /** Changes of policy, in the order of commits, before any caller of that commit hears of its result. */
   onPolicyChanged(changes: PolicyChange[], epoch: number): void;
+  /** A commit has ended, whether it could be made durable or not. */
+  onCommitted?(commit: { calls: number; tookMs: number; wrote: boolean }): void;
   /** The log can never be written again by this process: it has to stop. */
   onFatal(reason: string): void;
 }
@@ -66,6 +77,16 @@ export class Store {
   readonly #worker: Worker;
   readonly #clock: Clock;
   readonly #waiting = new Map<number, Waiting>();
+  /**
+   * Calls that go to the writer in one message: those of one turn of the event loop, or all that come while it has
+   * enough to do. To wake a thread costs more than a call.
+   */
+  #outbox: Call[] = [];
+  #isPosting = false;
+  /** Messages that the writer has not taken up yet, or is at. */
+  #posted = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Infinity;
   #events: StoreEvents | undefined;
   #nextCall = 1;
   #gone: string | undefined;
@@ -130,24 +151,27 @@ export class Store {
     }
     const id = this.#nextCall;
     this.#nextCall += 1;
-    const usual = ENDING.has(name) ? ENDING_DEADLINE_MS : WRITE_DEADLINE_MS;
+    const usual = PATIENT.has(name) ? PATIENT_DEADLINE_MS : WRITE_DEADLINE_MS;
     const deadlineMs = options.deadlineMs ?? usual;
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = {
+      const dueAt = performance.now() + deadlineMs;
+      this.#waiting.set(id, {
         resolve,
         reject,
         late: options.late as ((value: unknown) => void) | undefined,
         overdue: false,
-        timer: setTimeout(() => {
-          waiting.overdue = true;
-          this.#writable = false;
-          reject(new RefusedError(refusal('log_unavailable')));
-        }, deadlineMs),
-      };
-      this.#waiting.set(id, waiting);
+        dueAt,
+      });
+      this.#wakeAt(dueAt);
       const notAfter = this.#clock() + deadlineMs - BEGIN_MARGIN_MS;
-      this.#send({ kind: 'call', call: { id, name, args, notAfter } });
+      this.#outbox.push({ id, name, args, notAfter });
+      this.#postSoon();
     });
+  }
+
+  /** Calls that wait for the writer. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /**
@@ -162,6 +186,7 @@ export class Store {
   async close(): Promise<void> {
     if (this.#gone === undefined) {
       const stopped = new Promise<void>((resolve) => (this.#stopped = resolve));
+      this.#post();
       this.#send({ kind: 'stop' });
       // A disk that hangs must not keep the process: what it did not take is closed at the next start.
       const patience = setTimeout(() => this.#stopped?.(), STOP_DEADLINE_MS);
@@ -178,13 +203,59 @@ export class Store {
     this.#worker.postMessage(message);
   }
 
+  #postSoon(): void {
+    if (this.#isPosting || this.#posted >= MOST_POSTED) return;
+    this.#isPosting = true;
+    setImmediate(() => {
+      this.#isPosting = false;
+      this.#post();
+    });
+  }
+
+  #post(): void {
+    if (this.#outbox.length === 0) return;
+    const calls = this.#outbox;
+    this.#outbox = [];
+    this.#posted += 1;
+    this.#send({ kind: 'calls', calls });
+  }
+
+  /** One timer for all: nearly every call is answered long before its deadline. */
+  #wakeAt(dueAt: number): void {
+    if (dueAt >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = dueAt;
+    this.#timer = setTimeout(() => this.#tellOverdue(), Math.ceil(dueAt - performance.now()));
+    this.#timer.unref();
+  }
+
+  #tellOverdue(): void {
+    const now = performance.now();
+    let next = Infinity;
+    for (const waiting of this.#waiting.values()) {
+      if (waiting.overdue) continue;
+      if (waiting.dueAt > now) {
+        next = Math.min(next, waiting.dueAt);
+        continue;
+      }
+      waiting.overdue = true;
+      this.#writable = false;
+      waiting.reject(new RefusedError(refusal('log_unavailable')));
+    }
+    this.#timerAt = Infinity;
+    if (next !== Infinity) this.#wakeAt(next);
+  }
+
   #receive(message: FromWriter): void {
     switch (message.kind) {
       case 'committed':
+        this.#posted -= message.messages;
+        if (this.#outbox.length > 0) this.#postSoon();
         this.#apply(message);
         break;
       case 'stopped':
         this.#gone = 'The store was closed.';
+        this.#rejectAll();
         this.#stopped?.();
         break;
       case 'ready':
@@ -193,7 +264,8 @@ export class Store {
     }
   }
 
-  #apply({ answers, changes, epoch, wrote, fatal }: Committed): void {
+  #apply({ answers, changes, epoch, wrote, tookMs, fatal }: Committed): void {
+    this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote });
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);
     // Last: a call that came too late to be begun does not show that the log cannot be written.
@@ -212,7 +284,6 @@ export class Store {
       return;
     }
     this.#waiting.delete(answer.id);
-    clearTimeout(waiting.timer);
     if (waiting.overdue) {
       if ('value' in answer) waiting.late?.(answer.value);
     } else if ('value' in answer) waiting.resolve(answer.value);
@@ -223,12 +294,17 @@ export class Store {
   #lose(reason: string): void {
     if (this.#gone !== undefined) return;
     this.#gone = reason;
+    this.#rejectAll();
+    this.#stopped?.();
+    this.#events?.onFatal(reason);
+  }
+
+  /** Nothing is answered any more. */
+  #rejectAll(): void {
+    clearTimeout(this.#timer);
     for (const waiting of this.#waiting.values()) {
-      clearTimeout(waiting.timer);
       if (!waiting.overdue) waiting.reject(new RefusedError(refusal('log_unavailable')));
     }
     this.#waiting.clear();
-    this.#stopped?.();
-    this.#events?.onFatal(reason);
   }
 }

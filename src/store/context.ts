@@ -1,12 +1,14 @@
 /** What an operation works with: the open transaction, the log, the ledger. */
-import { max, sql } from 'drizzle-orm';
+import { max } from 'drizzle-orm';
 import { leafHash } from '../core/audit/merkle.ts';
 import { MAX_ENTRY_BYTES, serialiseEntry, type EntryDraft } from '../core/audit/entry.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Order } from '../core/orders.ts';
+import type { Amount } from '../core/limits.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { Lab, Person } from '../core/people.ts';
+import type { RequestFacts } from '../core/requests.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Db } from './database.ts';
@@ -63,6 +65,21 @@ export function canNarrow(change: PolicyChange): boolean {
   }
 }
 
+/** A request that was admitted and has no outcome yet. */
+export interface OpenRequest {
+  facts: RequestFacts;
+  admittedAt: number;
+  reserved: Amount;
+}
+
+interface Mark {
+  size: number;
+  changes: number;
+  epoch: number;
+  host: string;
+  takeBack: number;
+}
+
 export interface LogIdentity {
   /** Origin of the log, as in its checkpoints. */
   origin: string;
@@ -79,31 +96,36 @@ export class WriterContext {
   epoch = 0;
   /** Changes of policy in the transaction that is open. */
   changes: PolicyChange[] = [];
+  /** Requests that have no outcome yet, as far as this process admitted them. */
+  readonly open = new Map<string, OpenRequest>();
   #next: number;
   #host: string;
+  /** How to take back what the open transaction changed in memory, oldest first. */
+  readonly #takeBack: (() => void)[] = [];
   readonly #insert;
 
   constructor(db: Db, log: LogIdentity, clock: Clock) {
     this.db = db;
     this.log = log;
     this.clock = clock;
-    this.ledger = new Ledger(db);
+    this.ledger = new Ledger(db, (takeBack) => this.changedMemory(takeBack));
     this.#next = 0;
     this.#host = '';
-    this.#insert = db
-      .insert(entries)
-      .values({
-        idx: sql.placeholder('idx'),
-        id: sql.placeholder('id'),
-        kind: sql.placeholder('kind'),
-        ref: sql.placeholder('ref'),
-        labId: sql.placeholder('labId'),
-        personId: sql.placeholder('personId'),
-        grantId: sql.placeholder('grantId'),
-        leaf: sql.placeholder('leaf'),
-        bytes: sql.placeholder('bytes'),
-      })
-      .prepare();
+    this.#insert = db.$client.prepare<
+      [
+        number,
+        string,
+        string,
+        string | null,
+        string | null,
+        string | null,
+        string | null,
+        Buffer,
+        Buffer,
+      ]
+    >(
+      'INSERT INTO entries (idx, id, kind, ref, lab_id, person_id, grant_id, leaf, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    );
     this.reload();
   }
 
@@ -115,7 +137,7 @@ export class WriterContext {
       .get()?.idx;
     this.#next = last === null || last === undefined ? 0 : last + 1;
     this.#host = readMeta(this.db, 'host_lab') ?? '';
-    this.ledger.undoCounts();
+    this.#takeBackTo(0);
   }
 
   /** Number of entries in the log, those of the open transaction included. */
@@ -128,12 +150,39 @@ export class WriterContext {
     return this.#host;
   }
 
-  /** Sets memory back to where it stood before a savepoint that was undone. */
-  rewind(to: { size: number; changes: number; epoch: number; host: string }): void {
+  /** Where memory stands, for {@link rewind}. */
+  mark(): Mark {
+    return {
+      size: this.#next,
+      changes: this.changes.length,
+      epoch: this.epoch,
+      host: this.#host,
+      takeBack: this.#takeBack.length,
+    };
+  }
+
+  /** Sets memory back to where it stood before what was undone in the database. */
+  rewind(to: Mark): void {
     this.#next = to.size;
     this.#host = to.host;
     this.changes.length = to.changes;
     this.epoch = to.epoch;
+    this.#takeBackTo(to.takeBack);
+  }
+
+  /** Notes how to take a change of memory back, should the database undo what it goes with. */
+  changedMemory(takeBack: () => void): void {
+    this.#takeBack.push(takeBack);
+  }
+
+  /** The transaction is durable: what memory holds stands. */
+  keep(): void {
+    this.#takeBack.length = 0;
+    this.ledger.keep();
+  }
+
+  #takeBackTo(length: number): void {
+    while (this.#takeBack.length > length) this.#takeBack.pop()?.();
   }
 
   /**
@@ -155,28 +204,33 @@ export class WriterContext {
         `What is to be recorded comes to ${bytes.length} bytes; an entry of the log holds ${MAX_ENTRY_BYTES}. Shorten it.`,
       );
     }
-    this.#insert.run({
-      idx: index,
-      id: draft.id,
-      kind: draft.kind,
-      ref: draft.ref ?? null,
-      labId: draft.lab ?? null,
-      personId: draft.person ?? null,
-      grantId: draft.grant ?? null,
-      leaf: leafHash(bytes),
+    this.#insert.run(
+      index,
+      draft.id,
+      draft.kind,
+      draft.ref ?? null,
+      draft.lab ?? null,
+      draft.person ?? null,
+      draft.grant ?? null,
+      leafHash(bytes),
       bytes,
-    });
+    );
     this.#next = index + 1;
     return index;
   }
 
   /** Records a refusal, whatever was refused: where its details outgrow an entry, without them. */
   appendDenial(draft: EntryDraft): number {
+    return this.appendEither(draft, { ...draft, orders: undefined, data: undefined });
+  }
+
+  /** Records what must not be lost: where it outgrows an entry, in its shorter form. */
+  appendEither(draft: EntryDraft, shorter: EntryDraft): number {
     try {
       return this.append(draft);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      return this.append({ ...draft, orders: undefined, data: undefined });
+      return this.append(shorter);
     }
   }
 

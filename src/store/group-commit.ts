@@ -29,6 +29,8 @@ export interface Committed {
   epoch: number;
   /** Whether the commit wrote anything, and so shows that the log can be written. */
   wrote: boolean;
+  /** How long it took, from its first operation until it was durable, milliseconds. */
+  tookMs: number;
   /** Set when the log can never be written again by this process. */
   fatal?: string;
 }
@@ -41,15 +43,33 @@ const UNAVAILABLE = refusal('log_unavailable');
 /** Most operations of one commit: bounds how long the first of them waits for the last. */
 export const MAX_BATCH = 512;
 
+const STATEMENTS = {
+  begin: 'BEGIN IMMEDIATE',
+  commit: 'COMMIT',
+  savepoint: 'SAVEPOINT operation',
+  release: 'RELEASE operation',
+} as const;
+
+/** An operation that decides before it writes failed in the middle: its batch is run again, with savepoints. */
+class HalfDone extends Error {}
+
 export class GroupCommit {
   readonly #context: WriterContext;
   readonly #connection: Database.Database;
   readonly #inodes = new Map<string, bigint>();
+  readonly #statements: Record<keyof typeof STATEMENTS, Database.Statement<[]>>;
   readonly #totalChanges: Database.Statement<[]>;
 
   constructor(context: WriterContext) {
     this.#context = context;
     this.#connection = context.db.$client;
+    const prepare = (text: string): Database.Statement<[]> => this.#connection.prepare<[]>(text);
+    this.#statements = {
+      begin: prepare(STATEMENTS.begin),
+      commit: prepare(STATEMENTS.commit),
+      savepoint: prepare(STATEMENTS.savepoint),
+      release: prepare(STATEMENTS.release),
+    };
     const inode = inodeOf(this.#connection.name);
     if (inode !== undefined) this.#inodes.set(this.#connection.name, inode);
     this.#totalChanges = this.#connection.prepare('SELECT total_changes()').pluck();
@@ -59,58 +79,71 @@ export class GroupCommit {
   commit(calls: readonly Call[]): Committed {
     const context = this.#context;
     const epoch = context.epoch;
+    const begun = performance.now();
+    const took = (): number => performance.now() - begun;
     context.changes = [];
     try {
-      this.#connection.exec('BEGIN IMMEDIATE');
       const before = this.#totalChanges.get();
-      const answers = calls.map((call) => this.#runOne(call));
-      // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
-      this.#connection.exec('COMMIT');
+      const answers = this.#inTransaction(calls, epoch);
       this.#mustBeTheSameFiles();
-      context.ledger.keepCounts();
+      context.keep();
       const wrote = this.#totalChanges.get() !== before;
-      return { answers, changes: context.changes, epoch: context.epoch, wrote };
+      return { answers, changes: context.changes, epoch: context.epoch, wrote, tookMs: took() };
     } catch (error) {
       const fatal = isLogFailure(error) ? undefined : String(error);
-      this.#undo();
-      context.epoch = epoch;
-      return { ...this.#allFailed(calls, epoch), ...(fatal === undefined ? {} : { fatal }) };
+      this.#undo(epoch);
+      const failed = { ...this.#allFailed(calls, epoch), tookMs: took() };
+      return fatal === undefined ? failed : { ...failed, fatal };
     }
   }
 
-  #runOne({ id, name, args, notAfter }: Call): Answer {
+  #inTransaction(calls: readonly Call[], epoch: number): Answer[] {
+    try {
+      return this.#run(calls, false);
+    } catch (error) {
+      if (!(error instanceof HalfDone)) throw error;
+      this.#undo(epoch);
+      return this.#run(calls, true);
+    }
+  }
+
+  #run(calls: readonly Call[], always: boolean): Answer[] {
+    const context = this.#context;
+    this.#statements.begin.run();
+    const answers = calls.map((call) => this.#runOne(call, always));
+    context.ledger.write();
+    // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
+    this.#statements.commit.run();
+    return answers;
+  }
+
+  /** @param always whether even operations that decide first get a savepoint, which costs more than they do */
+  #runOne({ id, name, args, notAfter }: Call, always: boolean): Answer {
     const context = this.#context;
     if (context.clock() > notAfter) return { id, refused: UNAVAILABLE };
     // The table gives each name the operation whose arguments its callers are typed by (client.ts).
     const operation = OPERATIONS[name] as unknown as Operation<unknown, unknown>;
-    const before = {
-      size: context.size,
-      changes: context.changes.length,
-      epoch: context.epoch,
-      host: context.host,
-    };
-    this.#connection.exec('SAVEPOINT operation');
+    const guarded = always || operation.decidesFirst !== true;
+    const before = context.mark();
+    if (guarded) this.#statements.savepoint.run();
     try {
       const value = operation.run(context, args);
-      this.#connection.exec('RELEASE operation');
+      if (guarded) this.#statements.release.run();
       return { id, value };
     } catch (error) {
       if (isLogFailure(error) || !this.#connection.inTransaction) throw error;
-      this.#connection.exec('ROLLBACK TO operation; RELEASE operation');
+      const refused = error instanceof RefusedError;
+      if (guarded) this.#connection.exec('ROLLBACK TO operation; RELEASE operation');
+      else if (!refused || context.size !== before.size) throw new HalfDone();
       context.rewind(before);
-      if (!(error instanceof RefusedError)) {
-        return {
-          id,
-          failed: `${name}: ${describe(error)}`,
-        };
-      }
+      if (!refused) return { id, failed: `${name}: ${describe(error)}` };
       const entry = operation.denied?.(context, args, error.refusal);
       if (entry) context.appendDenial(entry);
       return { id, refused: error.refusal };
     }
   }
 
-  #allFailed(calls: readonly Call[], epoch: number): Committed {
+  #allFailed(calls: readonly Call[], epoch: number): Omit<Committed, 'tookMs'> {
     return {
       answers: calls.map(({ id }) => ({ id, refused: UNAVAILABLE })),
       changes: [],
@@ -119,9 +152,12 @@ export class GroupCommit {
     };
   }
 
-  #undo(): void {
+  /** Undoes the transaction, and what memory has of it. @param epoch at its beginning */
+  #undo(epoch: number): void {
     if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
     this.#context.reload();
+    this.#context.changes = [];
+    this.#context.epoch = epoch;
   }
 
   /**

@@ -1,9 +1,13 @@
-/** The usage ledger: what grants, and people under them, have been charged; durable with the log. */
-import { and, eq, gt, sql } from 'drizzle-orm';
+/**
+ * The usage ledger: what grants, and people under them, have been charged; durable with the log. The sums are kept
+ * in memory and written once for each commit, in its transaction, however many requests it has.
+ */
+import { and, eq, gt } from 'drizzle-orm';
 import { NOTHING_CHARGED, type Charged, type ScopeUse } from '../core/limits.ts';
-import { TrailingWindow, dayWindow, minuteWindow } from '../core/window.ts';
+import { dayWindow, minuteWindow, type TrailingWindow } from '../core/window.ts';
 import type { Db } from './database.ts';
-import { charges, requests } from './schema.ts';
+import { prepared } from './prepared.ts';
+import { charges, usageMinutes } from './schema.ts';
 
 /** A grant as a whole is the scope whose person is ''. */
 interface Scope {
@@ -11,76 +15,88 @@ interface Scope {
   personId: string;
 }
 
-interface Windows {
-  minute: TrailingWindow;
+interface ScopeState {
+  scope: Scope;
+  charged: Charged;
+  /** Undefined until those of all scopes are loaded. */
+  minute: TrailingWindow | undefined;
   /** Loaded once a daily budget asks for it. */
   day?: TrailingWindow;
 }
 
-/** What was counted by operations whose commit is not durable yet. */
-interface Counted {
+/** How the sums of a grant, and of a person under it, change. */
+export interface LedgerChange {
   grantId: string;
   personId: string;
+  /** When the request was admitted, epoch milliseconds: where the windows count it, also what settles later. */
   admittedAt: number;
-  requestCount: number;
+  charged: Charged;
+  /** Requests and tokens in the trailing windows; negative for what a reservation settled for less. */
+  counted: { requests: number; tokens: number };
+}
+
+interface UsedMinute extends Scope {
+  minute: number;
+  requests: number;
   tokens: number;
 }
 
-const NO_DAY = dayWindow();
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
 
-/** How a scope's sums change. */
-type Delta = { [K in keyof Charged]: number };
+/** The grain of the window of a minute, which is loaded in as fine a grain. */
+const BUCKET_MS = 250;
+
+const NO_DAY = dayWindow();
 
 export const scopesOf = (grantId: string, personId: string): [Scope, Scope] => [
   { grantId, personId: '' },
   { grantId, personId },
 ];
 
-const DAY_MS = 86_400_000;
+const writeCharged = prepared((db) =>
+  db.$client.prepare<[string, string, number, number, number, number, number, number]>(
+    `INSERT OR REPLACE INTO charges (grant_id, person_id, requests_settled, requests_reserved, tokens_settled,
+       tokens_reserved, spend_settled_nano, spend_reserved_nano) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  ),
+);
+
+const writeMinute = prepared((db) =>
+  db.$client.prepare<[string, number, string, number, number]>(
+    `INSERT INTO usage_minutes (grant_id, minute, person_id, requests, tokens) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, tokens = tokens + excluded.tokens`,
+  ),
+);
+
+interface MinuteRow {
+  grant_id: string;
+  person_id: string;
+  at: number;
+  requests: number;
+  tokens: number;
+}
+
+const minuteRows = prepared((db) =>
+  db.$client.prepare<[number], MinuteRow>(
+    `SELECT grant_id, person_id, max(admitted_at) AS at, sum(requests) AS requests, sum(tokens_charged) AS tokens
+     FROM requests WHERE admitted_at > ? GROUP BY grant_id, person_id, admitted_at / ${BUCKET_MS} ORDER BY at`,
+  ),
+);
 
 export class Ledger {
   readonly #db: Db;
-  readonly #windows = new Map<string, Windows>();
-  #uncommitted: Counted[] = [];
-  readonly #read;
-  readonly #add;
+  readonly #onChange: (takeBack: () => void) => void;
+  readonly #scopes = new Map<string, ScopeState>();
+  /** Whether the windows of a minute are loaded. From then on, every change passes through them. */
+  #hasMinutes = false;
+  /** What the open transaction changed and {@link write} has to write. */
+  readonly #changed = new Set<ScopeState>();
+  readonly #minutes = new Map<string, UsedMinute>();
 
-  constructor(db: Db) {
+  /** @param onChange told of each change in memory, with how to take it back */
+  constructor(db: Db, onChange: (takeBack: () => void) => void) {
     this.#db = db;
-    this.#read = db
-      .select()
-      .from(charges)
-      .where(
-        and(
-          eq(charges.grantId, sql.placeholder('grantId')),
-          eq(charges.personId, sql.placeholder('personId')),
-        ),
-      )
-      .prepare();
-    this.#add = db
-      .insert(charges)
-      .values({
-        grantId: sql.placeholder('grantId'),
-        personId: sql.placeholder('personId'),
-        requestsSettled: sql.placeholder('requestsSettled'),
-        requestsReserved: sql.placeholder('requestsReserved'),
-        tokensSettled: sql.placeholder('tokensSettled'),
-        tokensReserved: sql.placeholder('tokensReserved'),
-        spendSettledNano: sql.placeholder('spendSettledNanoUsd'),
-        spendReservedNano: sql.placeholder('spendReservedNanoUsd'),
-      })
-      .onConflictDoUpdate({
-        target: [charges.grantId, charges.personId],
-        set: {
-          requestsSettled: sql`requests_settled + excluded.requests_settled`,
-          requestsReserved: sql`requests_reserved + excluded.requests_reserved`,
-          tokensSettled: sql`tokens_settled + excluded.tokens_settled`,
-          tokensReserved: sql`tokens_reserved + excluded.tokens_reserved`,
-          spendSettledNano: sql`spend_settled_nano + excluded.spend_settled_nano`,
-          spendReservedNano: sql`spend_reserved_nano + excluded.spend_reserved_nano`,
-        },
-      })
-      .prepare();
+    this.#onChange = onChange;
   }
 
   /**
@@ -89,17 +105,89 @@ export class Ledger {
    * @param needs.day whether the day counts: where no daily budget stands, its window is not kept
    */
   use(scope: Scope, now: number, needs: { day: boolean }): ScopeUse {
-    const windows = this.#windowsOf(scope, now);
-    if (needs.day) windows.day ??= this.#load(dayWindow(), 60_000, DAY_MS, scope, now);
+    if (!this.#hasMinutes) this.#loadMinutes(now);
+    const state = this.#stateOf(scope);
+    const minute = state.minute as TrailingWindow;
+    if (needs.day) state.day ??= this.#loadDay(scope, now);
     return {
-      charged: this.charged(scope),
-      minute: windows.minute.use(now),
-      day: (windows.day ?? NO_DAY).use(now),
+      charged: state.charged,
+      minute: minute.use(now),
+      day: (state.day ?? NO_DAY).use(now),
     };
   }
 
+  /** What a scope has been charged. */
   charged(scope: Scope): Charged {
-    const row = this.#read.get({ ...scope });
+    return this.#stateOf(scope).charged;
+  }
+
+  /** Changes the sums of a grant and of a person under it, and counts in their windows. */
+  change(change: LedgerChange): void {
+    this.#apply(change, 1);
+    this.#onChange(() => this.#apply(change, -1));
+  }
+
+  /** Writes what the open transaction changed. The last thing before its commit. */
+  write(): void {
+    for (const { scope, charged } of this.#changed) {
+      writeCharged(this.#db).run(
+        scope.grantId,
+        scope.personId,
+        charged.requestsSettled,
+        charged.requestsReserved,
+        charged.tokensSettled,
+        charged.tokensReserved,
+        charged.spendSettledNanoUsd,
+        charged.spendReservedNanoUsd,
+      );
+    }
+    for (const { grantId, minute, personId, requests: count, tokens } of this.#minutes.values()) {
+      if (count !== 0 || tokens !== 0)
+        writeMinute(this.#db).run(grantId, minute, personId, count, tokens);
+    }
+  }
+
+  /** What was written is durable. */
+  keep(): void {
+    this.#changed.clear();
+    this.#minutes.clear();
+  }
+
+  #apply({ grantId, personId, admittedAt, charged, counted }: LedgerChange, sign: 1 | -1): void {
+    for (const scope of scopesOf(grantId, personId)) {
+      const state = this.#stateOf(scope);
+      state.charged = added(state.charged, charged, sign);
+      state.minute?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
+      state.day?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
+      this.#changed.add(state);
+    }
+    const minute = Math.floor(admittedAt / MINUTE_MS);
+    const key = `${grantId} ${minute} ${personId}`;
+    let used = this.#minutes.get(key);
+    if (!used) {
+      used = { grantId, minute, personId, requests: 0, tokens: 0 };
+      this.#minutes.set(key, used);
+    }
+    used.requests += sign * counted.requests;
+    used.tokens += sign * counted.tokens;
+  }
+
+  #stateOf(scope: Scope): ScopeState {
+    const key = `${scope.grantId} ${scope.personId}`;
+    const known = this.#scopes.get(key);
+    if (known) return known;
+    const minute = this.#hasMinutes ? minuteWindow() : undefined;
+    const state = { scope, charged: this.#loadCharged(scope), minute };
+    this.#scopes.set(key, state);
+    return state;
+  }
+
+  #loadCharged({ grantId, personId }: Scope): Charged {
+    const row = this.#db
+      .select()
+      .from(charges)
+      .where(and(eq(charges.grantId, grantId), eq(charges.personId, personId)))
+      .get();
     if (!row) return NOTHING_CHARGED;
     return {
       requestsSettled: row.requestsSettled,
@@ -111,89 +199,55 @@ export class Ledger {
     };
   }
 
-  /** Changes the sums of a grant and of a person under it. */
-  charge(grantId: string, personId: string, delta: Delta): void {
-    for (const scope of scopesOf(grantId, personId)) this.#add.run({ ...scope, ...delta });
-  }
-
   /**
-   * Counts in the trailing windows, at the time the request was admitted: also what settles later.
-   * Called last in an operation, because memory is not undone with a savepoint.
+   * Fills the windows of a minute from the ledger's rows, so that a restart refills nothing: of all scopes in one
+   * reading, since each by itself would read the whole minute.
    */
-  count(
-    grantId: string,
-    personId: string,
-    admittedAt: number,
-    requestCount: number,
-    tokens: number,
-  ): void {
-    const counted = { grantId, personId, admittedAt, requestCount, tokens };
-    this.#uncommitted.push(counted);
-    this.#apply(counted);
-  }
-
-  /** The commit of what was counted is durable. */
-  keepCounts(): void {
-    this.#uncommitted = [];
-  }
-
-  /** The commit failed: what was counted did not happen. Reading the windows anew would take seconds. */
-  undoCounts(): void {
-    for (const { requestCount, tokens, ...rest } of this.#uncommitted) {
-      this.#apply({ ...rest, requestCount: -requestCount, tokens: -tokens });
-    }
-    this.#uncommitted = [];
-  }
-
-  #apply({ grantId, personId, admittedAt, requestCount, tokens }: Counted): void {
-    for (const scope of scopesOf(grantId, personId)) {
-      const windows = this.#windows.get(keyOf(scope));
-      windows?.minute.add(admittedAt, requestCount, tokens);
-      windows?.day?.add(admittedAt, requestCount, tokens);
+  #loadMinutes(now: number): void {
+    this.#hasMinutes = true;
+    for (const state of this.#scopes.values()) state.minute = minuteWindow();
+    const rows = minuteRows(this.#db).all(now - MINUTE_MS - 2 * BUCKET_MS);
+    for (const row of rows) {
+      for (const scope of scopesOf(row.grant_id, row.person_id))
+        this.#stateOf(scope).minute?.add(row.at, row.requests, row.tokens);
     }
   }
 
-  #windowsOf(scope: Scope, now: number): Windows {
-    const known = this.#windows.get(keyOf(scope));
-    if (known) return known;
-    const windows: Windows = { minute: this.#load(minuteWindow(), 250, 60_000, scope, now) };
-    this.#windows.set(keyOf(scope), windows);
-    return windows;
-  }
-
-  /**
-   * Fills a window from the ledger's rows: a restart refills nothing.
-   *
-   * @param bucketMs at least as fine as the window's own buckets
-   */
-  #load(
-    window: TrailingWindow,
-    bucketMs: number,
-    spanMs: number,
-    scope: Scope,
-    now: number,
-  ): TrailingWindow {
-    const slot = sql<number>`${requests.admittedAt} / ${sql.raw(String(bucketMs))}`;
+  #loadDay(scope: Scope, now: number): TrailingWindow {
+    const window = dayWindow();
     const rows = this.#db
-      .select({
-        slot,
-        requests: sql<number>`sum(${requests.requests})`,
-        tokens: sql<number>`sum(${requests.tokensCharged})`,
-      })
-      .from(requests)
+      .select()
+      .from(usageMinutes)
       .where(
         and(
-          eq(requests.grantId, scope.grantId),
-          gt(requests.admittedAt, now - spanMs - 2 * bucketMs),
-          scope.personId === '' ? undefined : eq(requests.personId, scope.personId),
+          eq(usageMinutes.grantId, scope.grantId),
+          gt(usageMinutes.minute, (now - DAY_MS) / MINUTE_MS - 2),
+          scope.personId === '' ? undefined : eq(usageMinutes.personId, scope.personId),
         ),
       )
-      .groupBy(slot)
-      .orderBy(slot)
+      .orderBy(usageMinutes.minute)
       .all();
-    for (const row of rows) window.add(row.slot * bucketMs, row.requests, row.tokens);
+    for (const row of rows) window.add(row.minute * MINUTE_MS, row.requests, row.tokens);
+    // What the open transaction has changed is not in those rows yet.
+    for (const { grantId, personId, minute, requests: count, tokens } of this.#minutes.values()) {
+      if (grantId === scope.grantId && (scope.personId === '' || scope.personId === personId))
+        window.add(minute * MINUTE_MS, count, tokens);
+    }
     return window;
   }
 }
 
-const keyOf = (scope: Scope): string => `${scope.grantId} ${scope.personId}`;
+function added(sums: Charged, delta: Charged, sign: 1 | -1): Charged {
+  const sum = (name: keyof Charged): number => capped(sums[name] + sign * delta[name]);
+  return {
+    requestsSettled: sum('requestsSettled'),
+    requestsReserved: sum('requestsReserved'),
+    tokensSettled: sum('tokensSettled'),
+    tokensReserved: sum('tokensReserved'),
+    spendSettledNanoUsd: sum('spendSettledNanoUsd'),
+    spendReservedNanoUsd: sum('spendReservedNanoUsd'),
+  };
+}
+
+/** What an upstream reports can be absurd. A sum that cannot be counted exactly stays over every cap. */
+const capped = (sum: number): number => Math.min(sum, Number.MAX_SAFE_INTEGER);

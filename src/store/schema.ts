@@ -7,7 +7,6 @@ import type { Narrowing } from '../core/narrowing.ts';
 import type { LabIdentity, LabKind, Role } from '../core/people.ts';
 import type { SigningKeyState } from '../core/signing-keys.ts';
 import type { Purpose } from '../core/vocabulary.ts';
-import type { RequestFacts } from '../core/requests.ts';
 
 export const meta = sqliteTable('meta', {
   key: text().primaryKey(),
@@ -212,7 +211,6 @@ export const requests = sqliteTable('requests', {
   spendReservedNano: integer('spend_reserved_nano').notNull(),
   tokensCharged: integer('tokens_charged').notNull(),
   spendChargedNano: integer('spend_charged_nano').notNull(),
-  intent: text({ mode: 'json' }).$type<RequestFacts>().notNull(),
   salt: blob({ mode: 'buffer' }).notNull(),
 });
 
@@ -229,6 +227,18 @@ export const charges = sqliteTable(
     spendReservedNano: integer('spend_reserved_nano').notNull(),
   },
   (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
+);
+
+export const usageMinutes = sqliteTable(
+  'usage_minutes',
+  {
+    grantId: text('grant_id').notNull(),
+    minute: integer().notNull(),
+    personId: text('person_id').notNull(),
+    requests: integer().notNull(),
+    tokens: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.minute, table.personId] })],
 );
 
 export const entries = sqliteTable('entries', {

@@ -8,10 +8,11 @@ export interface WriterSettings {
   origin: string;
 }
 
-export type ToWriter = { kind: 'call'; call: Call } | { kind: 'stop' };
+export type ToWriter = { kind: 'calls'; calls: Call[] } | { kind: 'stop' };
 
 export type FromWriter =
   | { kind: 'ready'; origin: string; verifierKey: string }
   | { kind: 'refused_to_start'; reason: string }
-  | ({ kind: 'committed' } & Committed)
+  /** `messages`: how many messages of calls that commit has done with. */
+  | ({ kind: 'committed'; messages: number } & Committed)
   | { kind: 'stopped' };

@@ -11,9 +11,9 @@ const CHECKPOINT_EVERY_MS = 1_000;
 export function runWriterLoop(port: MessagePort, context: WriterContext, onStop: () => void): void {
   const committer = new GroupCommit(context);
   const send = (message: FromWriter): void => port.postMessage(message);
-  const commit = (calls: readonly Call[]): Committed => {
+  const commit = (calls: readonly Call[], messages: number): Committed => {
     const committed = committer.commit(calls);
-    send({ kind: 'committed', ...committed });
+    send({ kind: 'committed', messages, ...committed });
     return committed;
   };
   let checkpointed = context.size;
@@ -29,7 +29,7 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
       args: { at: now },
       notAfter: now + CHECKPOINT_EVERY_MS,
     };
-    const [answer] = commit([call]).answers;
+    const [answer] = commit([call], 0).answers;
     checkpointedAt = now;
     if (answer && 'value' in answer) checkpointed = size;
   };
@@ -39,11 +39,16 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
     let next: ToWriter | undefined = first;
     while (next !== undefined) {
       const calls: Call[] = [];
-      while (next?.kind === 'call' && calls.length < MAX_BATCH) {
-        calls.push(next.call);
+      let messages = 0;
+      while (next?.kind === 'calls' && calls.length < MAX_BATCH) {
+        calls.push(...next.calls);
+        messages += 1;
         next = receiveMessageOnPort(port)?.message as ToWriter | undefined;
       }
-      if (calls.length > 0) commit(calls);
+      for (let i = 0; i < calls.length; i += MAX_BATCH) {
+        commit(calls.slice(i, i + MAX_BATCH), messages);
+        messages = 0;
+      }
       // As long as messages wait, no timer fires.
       if (context.clock() - checkpointedAt >= CHECKPOINT_EVERY_MS) checkpoint();
       if (next?.kind === 'stop') {

@@ -11,11 +11,24 @@ const held = (window: TrailingWindow, now: number): { requests: number; tokens: 
 
 describe('a trailing window', () => {
   test('counts what was added until its bucket has left whole', () => {
-    const window = new TrailingWindow(1000, 100);
+    const window = new TrailingWindow(1000, 100, 100);
     window.add(START + 40, 1, 7);
     expect(held(window, START + 40)).toEqual({ requests: 1, tokens: 7 });
     expect(held(window, START + 1099)).toEqual({ requests: 1, tokens: 7 });
     expect(held(window, START + 1100)).toEqual({ requests: 0, tokens: 0 });
+  });
+
+  test('where times are known to the millisecond, lets a bucket leave with its last member', () => {
+    const window = new TrailingWindow(1000, 100, 1);
+    window.add(START, 1, 10);
+    window.add(START + 40, 1, 10);
+    expect(window.use(START + 40).msUntilRequestsAtMost(1)).toBe(1001);
+    expect(held(window, START + 1040)).toEqual({ requests: 2, tokens: 20 });
+    expect(held(window, START + 1041)).toEqual({ requests: 0, tokens: 0 });
+    // Nobody is told to wait longer than a minute: SDKs heed no longer Retry-After.
+    const minute = minuteWindow();
+    minute.add(START, 1, 10);
+    expect(minute.use(START + 1).msUntilRequestsAtMost(0)).toBe(60_000);
   });
 
   test('does not forget at the boundaries of the clock', () => {
@@ -27,7 +40,7 @@ describe('a trailing window', () => {
   });
 
   test('takes back what settled for less, in the bucket where it was reserved', () => {
-    const window = new TrailingWindow(1000, 100);
+    const window = new TrailingWindow(1000, 100, 100);
     window.add(START, 1, 100);
     window.add(START + 500, 1, 50);
     window.add(START, 0, -80);
@@ -37,7 +50,7 @@ describe('a trailing window', () => {
   });
 
   test('does not subtract what is in it no more', () => {
-    const window = new TrailingWindow(1000, 100);
+    const window = new TrailingWindow(1000, 100, 100);
     window.add(START, 1, 100);
     window.add(START + 2000, 1, 30);
     expect(held(window, START + 2000)).toEqual({ requests: 1, tokens: 30 });
@@ -56,7 +69,7 @@ describe('a trailing window', () => {
   });
 
   test('does not owe anything for what it forgot before the clock went back', () => {
-    const window = new TrailingWindow(1000, 100);
+    const window = new TrailingWindow(1000, 100, 100);
     window.add(START, 1, 100);
     expect(held(window, START + 2000)).toEqual({ requests: 0, tokens: 0 });
     window.add(START, -1, -100);
@@ -64,7 +77,7 @@ describe('a trailing window', () => {
   });
 
   test('tells when enough will have left', () => {
-    const window = new TrailingWindow(1000, 100);
+    const window = new TrailingWindow(1000, 100, 100);
     window.add(START, 1, 10);
     window.add(START + 500, 2, 20);
     const use = window.use(START + 500);
@@ -90,7 +103,7 @@ describe('a trailing window', () => {
           { maxLength: 120 },
         ),
         (steps) => {
-          const window = new TrailingWindow(1000, 100);
+          const window = new TrailingWindow(1000, 100, 100);
           const log: { at: number; tokens: number }[] = [];
           let now = START;
           for (const { wait, requests, tokens, back } of steps) {

@@ -154,7 +154,7 @@ describe('a database that somebody else has locked', () => {
   });
 });
 
-describe('a disk that hangs', () => {
+describe('known failure 8: a disk that hangs', () => {
   let held: HeldWriter | undefined;
 
   // Without this a test that fails would leave a thread that nobody can end.
@@ -167,15 +167,19 @@ describe('a disk that hangs', () => {
     return { it: await openThreadStore(directory, disk.thread, disk.settings), disk };
   }
 
-  /** Holds a write in its commit until its caller has been told that it failed, a second later at most. */
-  async function untilRefused(disk: HeldWriter, write: () => Promise<unknown>): Promise<void> {
+  /** Holds a write in its commit until its caller has been told that it failed: a second later at most, if not said. */
+  async function untilRefused(
+    disk: HeldWriter,
+    write: () => Promise<unknown>,
+    withinMs = 1_000,
+  ): Promise<void> {
     // The test's own second: the machine's could be a slow one.
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     try {
       disk.hold();
       const result = write();
       await disk.isHanging();
-      vi.advanceTimersByTime(1_000);
+      vi.advanceTimersByTime(withinMs);
       await expect(result).rejects.toMatchObject(UNAVAILABLE);
     } finally {
       vi.useRealTimers();
@@ -190,7 +194,7 @@ describe('a disk that hangs', () => {
     await expect(record(it)).resolves.toEqual({ index: 1 });
   });
 
-  test('whoever ends tokens is told after ten seconds, since there may be many', async () => {
+  test('whoever takes access away is told after ten seconds', async () => {
     const { it, disk } = await open();
     const { safety, researcher } = await makeWorld(it.write, Date.now());
     const end = () =>
@@ -199,7 +203,7 @@ describe('a disk that hangs', () => {
         selection: { person: researcher },
       });
     let refused = false;
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     try {
       disk.hold();
       const result = end().catch((error: unknown) => {
@@ -252,13 +256,13 @@ describe('a disk that hangs', () => {
     it.changes.length = 0;
     const at = Date.now();
     const id = `ord_${'0'.repeat(26)}`;
-    await untilRefused(disk, () =>
+    const suspend = (): Promise<unknown> =>
       it.write('issueOrder', {
         by: { actorId: safety, at, entryId: `ent_${'0'.repeat(26)}` },
         id,
         spec: { level: 4, selector: { grant: grant.id }, grounds: 'x', authority: 'y' },
-      }),
-    );
+      });
+    await untilRefused(disk, suspend, 10_000);
     expect(it.changes).toEqual([]);
     disk.release();
     await eventually(() => expect(it.changes).toMatchObject([{ kind: 'order', value: { id } }]));

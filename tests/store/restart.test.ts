@@ -133,7 +133,9 @@ describe('a restart refills nothing', () => {
               day: [day.requests, day.tokens, day.msUntilRequestsAtMost(0)],
             };
           };
-          expect(numbers(writer.context.ledger)).toEqual(numbers(new Ledger(writer.context.db)));
+          expect(numbers(writer.context.ledger)).toEqual(
+            numbers(new Ledger(writer.context.db, () => undefined)),
+          );
         }
       }),
       { numRuns: 40 },
@@ -153,6 +155,11 @@ describe('a restart refills nothing', () => {
     client.transaction(() => {
       for (let i = 1; i < 20_000; i += 1)
         insert.run({ ...columns, id: `req_${i}`, admitted_at: writer.now - i * 250 });
+      client.exec(
+        `DELETE FROM usage_minutes;
+         INSERT INTO usage_minutes SELECT grant_id, admitted_at / 60000, person_id, count(*), sum(tokens_charged)
+           FROM requests GROUP BY 1, 2, 3`,
+      );
     })();
     restart();
     const { minute, day } = writer.context.ledger.use(ofGrant(), writer.now, { day: true });

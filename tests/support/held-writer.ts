@@ -24,14 +24,20 @@ export class HeldWriter {
       `import { workerData } from 'node:worker_threads';
        import Database from ${JSON.stringify(pathToFileURL(sqlite).href)};
        const { gate } = workerData;
-       const { exec } = Database.prototype;
-       Database.prototype.exec = function (sql) {
-         if (sql === 'COMMIT' && Atomics.load(gate, ${HELD}) === 1) {
-           Atomics.store(gate, ${WAITING}, 1);
-           Atomics.wait(gate, ${HELD}, 1);
-           Atomics.store(gate, ${WAITING}, 0);
-         }
-         return exec.call(this, sql);
+       const { prepare } = Database.prototype;
+       Database.prototype.prepare = function (sql) {
+         const statement = prepare.call(this, sql);
+         if (sql !== 'COMMIT') return statement;
+         return {
+           run() {
+             if (Atomics.load(gate, ${HELD}) === 1) {
+               Atomics.store(gate, ${WAITING}, 1);
+               Atomics.wait(gate, ${HELD}, 1);
+               Atomics.store(gate, ${WAITING}, 0);
+             }
+             return statement.run();
+           },
+         };
        };
        await import(${JSON.stringify(WRITER_THREAD.href)});`,
     );

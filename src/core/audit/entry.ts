@@ -97,20 +97,37 @@ export interface EntryPlace {
   host: string;
 }
 
-/** Serialises an entry to the exact bytes that are stored, hashed and exported. One line: JSON escapes newlines. */
+/**
+ * Serialises an entry to the exact bytes that are stored, hashed and exported. One line: JSON escapes newlines.
+ * Written out field by field: twice for each request, and an object of one shape is written in half the time.
+ */
 export function serialiseEntry(draft: EntryDraft, place: EntryPlace): Buffer {
-  const { id, kind, at, ...rest } = draft;
   return Buffer.from(
     JSON.stringify({
       v: ENTRY_SCHEMA_VERSION,
       log: place.log,
       index: place.index,
-      id,
-      kind,
-      at: new Date(at).toISOString(),
+      id: draft.id,
+      kind: draft.kind,
+      at: new Date(draft.at).toISOString(),
       committedAt: new Date(place.committedAt).toISOString(),
       host: place.host,
-      ...rest,
+      actor: draft.actor,
+      ref: draft.ref,
+      lab: draft.lab,
+      person: draft.person,
+      grant: draft.grant,
+      grantVersion: draft.grantVersion,
+      token: draft.token,
+      purpose: draft.purpose,
+      run: draft.run,
+      endpoint: draft.endpoint,
+      model: draft.model,
+      operation: draft.operation,
+      decision: draft.decision,
+      reason: draft.reason,
+      orders: draft.orders,
+      data: draft.data,
     }),
     'utf8',
   );

@@ -16,6 +16,7 @@ import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs
 import { handBackAccess } from './hand-back.ts';
 import { invitePerson, withdrawInvitation } from './invitations.ts';
 import { joinByInvitation } from './join.ts';
+import { limiterState } from './limiter-state.ts';
 import { probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import type { Operation } from './operation.ts';
 import { issueOrder, liftOrder } from './orders.ts';
@@ -73,6 +74,7 @@ export const OPERATIONS = {
   settle,
   recoverUnfinished,
   recordEntry,
+  limiterState,
   probe,
   publishCheckpoint,
   recordExport,

@@ -12,6 +12,12 @@ import { readMember } from '../records.ts';
  */
 export interface Operation<A, R> {
   run(context: WriterContext, args: A): R;
+  /**
+   * Whether all that `run` can refuse comes before its first write, so that a refusal leaves nothing to undo
+   * and the savepoint, which costs more than the operation itself, can be spared. For the operations that every
+   * request waits for.
+   */
+  decidesFirst?: true;
   /** The entry that a refusal leaves. Absent where the caller records refusals in aggregate. */
   denied?(context: WriterContext, args: A, why: Refusal): EntryDraft;
 }

@@ -1,7 +1,6 @@
 /** The two entries of a proxied request, each in one transaction with the usage ledger. */
-import { eq, sql } from 'drizzle-orm';
-import type { Json } from '../../core/audit/entry.ts';
-import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
+import type { EntryDraft, Json } from '../../core/audit/entry.ts';
+import { RefusedError, type Refusal } from '../../core/denials.ts';
 import {
   checkAllCaps,
   limitStates,
@@ -17,9 +16,9 @@ import {
   type RequestFacts,
   type Usage,
 } from '../../core/requests.ts';
-import type { WriterContext } from '../context.ts';
+import type { OpenRequest, WriterContext } from '../context.ts';
 import { scopesOf } from '../ledger.ts';
-import { requests } from '../schema.ts';
+import { closeRow, findOpen, insertOpen, listOpen } from '../request-rows.ts';
 import type { Operation } from './operation.ts';
 
 export interface ReserveArgs {
@@ -49,30 +48,12 @@ export interface Reserved {
  * closes as unknown at its full reservation. `stale`: policy changed since the decision; decide again.
  */
 export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
+  decidesFirst: true,
   run(context, { epoch, at, entryId, facts, caps, amount, salt, data }) {
     if (epoch !== context.epoch) return { stale: true };
-    const { ledger } = context;
-    const scopes = scopesOf(facts.grantId, facts.personId).map((scope, i) => ({
-      scope,
-      caps: caps[i] as ScopeCaps,
-    }));
-    const stand = (): { use: ScopeUse; caps: ScopeCaps }[] =>
-      scopes.map(({ scope, caps: scopeCaps }) => {
-        const { requestsPerDay, tokensPerDay } = scopeCaps.budgets;
-        const day = requestsPerDay !== null || tokensPerDay !== null;
-        return { use: ledger.use(scope, at, { day }), caps: scopeCaps };
-      });
-    const why = checkAllCaps(stand(), amount);
+    const { grantId, personId } = facts;
+    const why = checkAllCaps(standing(context, facts, caps, at), amount);
     if (why) throw new RefusedError(why);
-    insertRequest(context, facts, amount, salt, at);
-    ledger.charge(facts.grantId, facts.personId, {
-      requestsSettled: 0,
-      requestsReserved: 1,
-      tokensSettled: 0,
-      tokensReserved: amount.tokens,
-      spendSettledNanoUsd: 0,
-      spendReservedNanoUsd: amount.spendNanoUsd,
-    });
     const intentIndex = context.append({
       id: entryId,
       kind: 'request.intent',
@@ -85,8 +66,25 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
         reserved: { tokens: amount.tokens, spendNanoUsd: amount.spendNanoUsd },
       },
     });
-    ledger.count(facts.grantId, facts.personId, at, 1, amount.tokens);
-    return { stale: false, intentIndex, limits: limitStates(stand()) };
+    const request: OpenRequest = { facts, admittedAt: at, reserved: amount };
+    insertOpen(context.db, request, salt);
+    context.ledger.change({
+      grantId,
+      personId,
+      admittedAt: at,
+      charged: {
+        requestsSettled: 0,
+        requestsReserved: 1,
+        tokensSettled: 0,
+        tokensReserved: amount.tokens,
+        spendSettledNanoUsd: 0,
+        spendReservedNanoUsd: amount.spendNanoUsd,
+      },
+      counted: { requests: 1, tokens: amount.tokens },
+    });
+    context.open.set(facts.requestId, request);
+    context.changedMemory(() => context.open.delete(facts.requestId));
+    return { stale: false, intentIndex, limits: limitStates(standing(context, facts, caps, at)) };
   },
   denied: (_context, { entryId, at, facts, amount, data }, why) => ({
     id: entryId,
@@ -117,7 +115,11 @@ export interface SettleArgs {
 
 /** Settles a request and records its outcome. Settling twice is refused: the second changes nothing. */
 export const settle: Operation<SettleArgs, { outcomeIndex: number }> = {
-  run: (context, args) => ({ outcomeIndex: settleOne(context, args, 'settled') }),
+  decidesFirst: true,
+  run(context, args) {
+    const request = context.open.get(args.requestId) ?? findOpen(context.db, args.requestId);
+    return { outcomeIndex: settleOne(context, request, args, 'settled') };
+  },
 };
 
 /**
@@ -129,114 +131,88 @@ export const recoverUnfinished: Operation<
   { recovered: number; complete: boolean }
 > = {
   run(context, { at, entryIds }) {
-    const open = context.db
-      .select()
-      .from(requests)
-      .where(sql`${requests.state} = 'open'`)
-      .orderBy(requests.id)
-      .limit(entryIds.length)
-      .all();
-    for (const [i, row] of open.entries()) {
-      settleOne(
-        context,
-        {
-          requestId: row.id,
-          at,
-          entryId: entryIds[i] as string,
-          end: 'unknown',
-          usage: { inputTokens: 0, outputTokens: 0, source: 'reserved' },
-          charge: { requests: 1, tokens: row.tokensReserved, spendNanoUsd: row.spendReservedNano },
-          data: { recovered: true },
-        },
-        'unknown',
-      );
+    const open = listOpen(context.db, entryIds.length);
+    for (const [i, request] of open.entries()) {
+      const { requestId } = request.facts;
+      const args: SettleArgs = {
+        requestId,
+        at,
+        entryId: entryIds[i] as string,
+        end: 'unknown',
+        usage: { inputTokens: 0, outputTokens: 0, source: 'reserved' },
+        charge: { requests: 1, ...request.reserved },
+        data: { recovered: true },
+      };
+      settleOne(context, request, args, 'unknown');
     }
     return { recovered: open.length, complete: open.length < entryIds.length };
   },
 };
 
-function settleOne(context: WriterContext, args: SettleArgs, state: 'settled' | 'unknown'): number {
-  const row =
-    context.db.select().from(requests).where(eq(requests.id, args.requestId)).get() ??
-    refuse('not_found', 'There is no such request.');
-  if (row.state !== 'open') refuse('already_decided', 'This request has been settled already.');
-  const { charge, end } = args;
-  context.db
-    .update(requests)
-    .set({
-      state,
-      settledAt: args.at,
+function settleOne(
+  context: WriterContext,
+  request: OpenRequest,
+  args: SettleArgs,
+  state: 'settled' | 'unknown',
+): number {
+  const { facts, admittedAt, reserved } = request;
+  const { charge, end, usage } = args;
+  const result = {
+    end,
+    usage: {
+      inputTokens: usage.inputTokens,
+      outputTokens: usage.outputTokens,
+      source: usage.source,
+    },
+    charged: {
       requests: charge.requests,
-      tokensCharged: charge.tokens,
-      spendChargedNano: charge.spendNanoUsd,
-    })
-    .where(eq(requests.id, row.id))
-    .run();
-  context.ledger.charge(row.grantId, row.personId, {
-    requestsSettled: charge.requests,
-    requestsReserved: -1,
-    tokensSettled: charge.tokens,
-    tokensReserved: -row.tokensReserved,
-    spendSettledNanoUsd: charge.spendNanoUsd,
-    spendReservedNanoUsd: -row.spendReservedNano,
-  });
-  const index = context.append({
+      tokens: charge.tokens,
+      spendNanoUsd: charge.spendNanoUsd,
+    },
+    overrun: charge.tokens > reserved.tokens ? true : undefined,
+  };
+  const entry: EntryDraft = {
     id: args.entryId,
     kind: 'request.outcome',
     at: args.at,
-    ...requestEntryParts(row.intent),
+    ...requestEntryParts(facts),
     reason: args.why?.code,
     orders: args.why?.orders,
-    data: {
-      ...args.data,
-      end,
-      usage: {
-        inputTokens: args.usage.inputTokens,
-        outputTokens: args.usage.outputTokens,
-        source: args.usage.source,
-      },
-      charged: {
-        requests: charge.requests,
-        tokens: charge.tokens,
-        spendNanoUsd: charge.spendNanoUsd,
-      },
-      overrun: charge.tokens > row.tokensReserved ? true : undefined,
+    data: { ...args.data, ...result },
+  };
+  // A request must end, however many orders ended it.
+  const index = context.appendEither(entry, { ...entry, orders: undefined, data: result });
+  closeRow(context.db, facts.requestId, { state, at: args.at, charge });
+  context.ledger.change({
+    grantId: facts.grantId,
+    personId: facts.personId,
+    admittedAt,
+    charged: {
+      requestsSettled: charge.requests,
+      requestsReserved: -1,
+      tokensSettled: charge.tokens,
+      tokensReserved: -reserved.tokens,
+      spendSettledNanoUsd: charge.spendNanoUsd,
+      spendReservedNanoUsd: -reserved.spendNanoUsd,
     },
+    counted: { requests: charge.requests - 1, tokens: charge.tokens - reserved.tokens },
   });
-  context.ledger.count(
-    row.grantId,
-    row.personId,
-    row.admittedAt,
-    charge.requests - 1,
-    charge.tokens - row.tokensReserved,
-  );
+  if (context.open.delete(facts.requestId))
+    context.changedMemory(() => context.open.set(facts.requestId, request));
   return index;
 }
 
-function insertRequest(
+/** How the caps over a request stand: those of its grant, and of its person. */
+function standing(
   context: WriterContext,
-  facts: RequestFacts,
-  amount: Amount,
-  salt: Uint8Array,
+  { grantId, personId }: RequestFacts,
+  caps: ReserveArgs['caps'],
   at: number,
-): void {
-  context.db
-    .insert(requests)
-    .values({
-      id: facts.requestId,
-      grantId: facts.grantId,
-      personId: facts.personId,
-      tokenId: facts.tokenId,
-      state: 'open',
-      admittedAt: at,
-      settledAt: null,
-      requests: 1,
-      tokensReserved: amount.tokens,
-      spendReservedNano: amount.spendNanoUsd,
-      tokensCharged: amount.tokens,
-      spendChargedNano: amount.spendNanoUsd,
-      intent: facts,
-      salt: Buffer.from(salt),
-    })
-    .run();
+): { use: ScopeUse; caps: ScopeCaps }[] {
+  return scopesOf(grantId, personId).map((scope, i) => {
+    const over = caps[i] as ScopeCaps;
+    const { requestsPerDay, tokensPerDay } = over.budgets;
+    const day = requestsPerDay !== null || tokensPerDay !== null;
+    return { use: context.ledger.use(scope, at, { day }), caps: over };
+  });
 }
