@@ -15,46 +15,64 @@ const pricesSchema = z.strictObject({
   outputUsdPerMillion: z.number().min(0).max(100_000).default(0),
 });
 
-export const endpointSchema = z.strictObject({
-  id: slugSchema,
-  description: z.string().max(500).default(''),
-  dialects: z.array(dialectSchema).min(1, 'must name at least one of: openai, anthropic'),
-  upstream: z
-    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL', abort: true })
-    .refine((text) => {
-      const { username, password, search, hash } = new URL(text);
-      return `${username}${password}${search}${hash}` === '';
-    }, 'must have no user, password, query or fragment; a secret belongs into "credential"')
-    .describe('Base URL of the upstream, with or without its final /v1'),
-  credential: credentialSchema.optional(),
-  models: z
-    .array(modelSchema)
-    .min(1, 'must name at least one pinned model version')
-    .max(64)
-    .describe('Pinned model versions, exactly as the upstream names them'),
-  safeguardsLifted: z
-    .array(
-      z.strictObject({
-        safeguard: z.string().min(1).max(120),
-        reason: z.string().min(1).max(1_000),
-        owner: z.string().min(1).max(200),
-      }),
-    )
-    .default([])
-    .describe(
-      'Each safeguard that is lifted at this endpoint, with the reason and who answers for it',
-    ),
-  features: featuresSchema
-    .default(() => featuresSchema.parse({ streaming: true, systemPrompt: true }))
-    .describe('What the endpoint offers at most'),
-  prices: pricesSchema.default({ inputUsdPerMillion: 0, outputUsdPerMillion: 0 }),
-  maxOutputTokensField: z
-    .enum(['max_tokens', 'max_completion_tokens'])
-    .default('max_tokens')
-    .describe(
-      'The field in which the upstream wants the maximum of output tokens where a request names none (openai dialect)',
-    ),
-});
+const tlsSchema = z
+  .strictObject({
+    caFile: z.string().min(1).optional(),
+    certFile: z.string().min(1).optional(),
+    keyFile: z.string().min(1).optional(),
+  })
+  .refine(
+    ({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined),
+    'must name certFile and keyFile together, or neither',
+  );
+
+export const endpointSchema = z
+  .strictObject({
+    id: slugSchema,
+    description: z.string().max(500).default(''),
+    dialects: z.array(dialectSchema).min(1, 'must name at least one of: openai, anthropic'),
+    upstream: z
+      .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL', abort: true })
+      .refine((text) => {
+        const { username, password, search, hash } = new URL(text);
+        return `${username}${password}${search}${hash}` === '';
+      }, 'must have no user, password, query or fragment; a secret belongs into "credential"')
+      .describe('Base URL of the upstream, with or without its final /v1'),
+    http2: z.boolean().default(false),
+    tls: tlsSchema.optional(),
+    credential: credentialSchema.optional(),
+    models: z
+      .array(modelSchema)
+      .min(1, 'must name at least one pinned model version')
+      .max(64)
+      .describe('Pinned model versions, exactly as the upstream names them'),
+    safeguardsLifted: z
+      .array(
+        z.strictObject({
+          safeguard: z.string().min(1).max(120),
+          reason: z.string().min(1).max(1_000),
+          owner: z.string().min(1).max(200),
+        }),
+      )
+      .default([])
+      .describe(
+        'Each safeguard that is lifted at this endpoint, with the reason and who answers for it',
+      ),
+    features: featuresSchema
+      .default(() => featuresSchema.parse({ streaming: true, systemPrompt: true }))
+      .describe('What the endpoint offers at most'),
+    prices: pricesSchema.default({ inputUsdPerMillion: 0, outputUsdPerMillion: 0 }),
+    maxOutputTokensField: z
+      .enum(['max_tokens', 'max_completion_tokens'])
+      .default('max_tokens')
+      .describe(
+        'The field in which the upstream wants the maximum of output tokens where a request names none (openai dialect)',
+      ),
+  })
+  .refine(({ upstream, tls }) => tls === undefined || upstream.startsWith('https:'), {
+    path: ['tls'],
+    message: 'needs an https:// upstream',
+  });
 
 export type Endpoint = z.infer<typeof endpointSchema>;
 

@@ -83,7 +83,9 @@ export const grantSpecSchema = z
     unknownFields: z
       .enum(['refuse', 'pass'])
       .default('refuse')
-      .describe('What happens to body fields that the gateway does not know'),
+      .describe(
+        'What happens to body fields, and values of them, that the gateway does not know. pass: they reach the upstream at any depth, and can use features that are not granted and cost what is not reserved. Parts, blocks, items and tools of unknown types are refused all the same',
+      ),
     window: z.strictObject({ from: instantSchema, until: instantSchema }),
     tokenLifetimeSeconds: z.int().min(60).max(3600).default(900),
     terms: z

@@ -5,7 +5,15 @@ export const dialectSchema = z.enum(['openai', 'anthropic']);
 /** The shape of an upstream's API. */
 export type Dialect = z.infer<typeof dialectSchema>;
 
-export const operationSchema = z.enum(['chat.completions', 'messages', 'models']);
+export const operationSchema = z.enum([
+  'chat.completions',
+  'responses',
+  'completions',
+  'embeddings',
+  'messages',
+  'messages.count_tokens',
+  'models',
+]);
 /** What is done through the gateway, one per proxied path. */
 export type Operation = z.infer<typeof operationSchema>;
 

@@ -11,15 +11,12 @@ import { firstComplaint, type Answer, type JsonAnswer } from './model-wire.ts';
 
 const contentSchema = z.union([z.string(), z.array(z.looseObject({ type: z.string() }))]);
 
-const messagesSchema = z.looseObject({
+const promptSchema = z.looseObject({
   model: z.string(),
-  max_tokens: z.int().min(1),
   messages: z
     .array(z.looseObject({ role: z.enum(['user', 'assistant']), content: contentSchema }))
     .min(1),
   system: contentSchema.optional(),
-  stream: z.boolean().optional(),
-  stop_sequences: z.array(z.string()).optional(),
   tools: z
     .array(z.looseObject({ name: z.string().optional(), input_schema: z.unknown().optional() }))
     .optional(),
@@ -28,10 +25,45 @@ const messagesSchema = z.looseObject({
     .optional(),
 });
 
+type Prompt = z.infer<typeof promptSchema>;
+
+const messagesSchema = promptSchema.extend({
+  max_tokens: z.int().min(1),
+  stream: z.boolean().optional(),
+  stop_sequences: z.array(z.string()).optional(),
+  thinking: z.looseObject({ type: z.enum(['enabled', 'adaptive', 'disabled']) }).optional(),
+});
+
 type Messages = z.infer<typeof messagesSchema>;
+
+/** What a script has to think about, a token each. It is not counted against `max_tokens`. */
+const THOUGHTS = ['The', ' last', ' words', ' decide', '.'];
 
 /** Answers `POST /v1/messages`. `body` is undefined when it was not JSON. */
 export function answerMessages(body: unknown, number: number): Answer {
+  const request = readRequest(messagesSchema, body);
+  if ('status' in request) return request;
+  const { thinking, stream } = request.asked;
+  const answer: Answered = {
+    id: `demo${String(number).padStart(8, '0')}`,
+    reply: scriptReply(askOf(request.asked)),
+    thoughts: thinking === undefined || thinking.type === 'disabled' ? [] : THOUGHTS,
+    inputTokens: inputTokensOf(request.asked),
+  };
+  return stream === true ? { frames: frames(answer) } : { status: 200, body: messageOf(answer) };
+}
+
+/** Answers `POST /v1/messages/count_tokens`: what a message with the same prompt would be charged as input. */
+export function answerCountTokens(body: unknown): JsonAnswer {
+  const request = readRequest(promptSchema, body);
+  if ('status' in request) return request;
+  return { status: 200, body: { input_tokens: inputTokensOf(request.asked) } };
+}
+
+function readRequest<T extends Prompt>(
+  schema: z.ZodType<T>,
+  body: unknown,
+): { asked: T } | JsonAnswer {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     return anthropicError(
       400,
@@ -39,22 +71,16 @@ export function answerMessages(body: unknown, number: number): Answer {
       'The request body is not a valid JSON object.',
     );
   }
-  const parsed = messagesSchema.safeParse(body);
+  const parsed = schema.safeParse(body);
   if (!parsed.success) {
     const { path, missing, message } = firstComplaint(parsed.error, body);
     const text = `${path.join('.')}: ${missing ? 'Field required' : message}`;
     return anthropicError(400, 'invalid_request_error', text);
   }
-  const request = parsed.data;
-  if (request.model !== DEMO_MODEL) {
-    return anthropicError(404, 'not_found_error', `model: ${request.model}`);
-  }
-  const id = `demo${String(number).padStart(8, '0')}`;
-  const reply = scriptReply(askOf(request));
-  const inputTokens = inputTokensOf(request);
-  return request.stream === true
-    ? { frames: frames(reply, id, inputTokens) }
-    : { status: 200, body: messageOf(reply, id, inputTokens) };
+  const asked = parsed.data;
+  return asked.model === DEMO_MODEL
+    ? { asked }
+    : anthropicError(404, 'not_found_error', `model: ${asked.model}`);
 }
 
 /** An error in Anthropic's shape; the server adds the request id. */
@@ -102,7 +128,7 @@ function toolChoiceOf(choice: Messages['tool_choice']): Ask['toolChoice'] {
   return 'auto';
 }
 
-function inputTokensOf(request: Messages): number {
+function inputTokensOf(request: Prompt): number {
   return (
     contentTokens(request.system) +
     request.messages.reduce((sum, { content }) => sum + contentTokens(content), 0) +
@@ -128,16 +154,32 @@ function endOf(reply: Reply): { stop_reason: string; stop_sequence: string | nul
   return { stop_reason: complete, stop_sequence: null };
 }
 
-function messageOf(reply: Reply, id: string, inputTokens: number): object {
+/** All that an answer is made of, whole or streamed. */
+interface Answered {
+  id: string;
+  reply: Reply;
+  /** What it thinks before it replies, a token each; empty where nobody asked for thoughts. */
+  thoughts: string[];
+  inputTokens: number;
+}
+
+function messageOf({ id, reply, thoughts, inputTokens }: Answered): object {
   return {
     id: `msg_${id}`,
     type: 'message',
     role: 'assistant',
     model: DEMO_MODEL,
-    content: contentOf(reply, id),
+    content: [...thinkingOf(thoughts), ...contentOf(reply, id)],
     ...endOf(reply),
-    usage: usageOf(inputTokens, reply.pieces.length),
+    usage: usageOf(inputTokens, thoughts.length + reply.pieces.length),
   };
+}
+
+const SIGNATURE = 'ZGVtbw==';
+
+function thinkingOf(thoughts: string[]): object[] {
+  if (thoughts.length === 0) return [];
+  return [{ type: 'thinking', thinking: thoughts.join(''), signature: SIGNATURE }];
 }
 
 function contentOf(reply: Reply, id: string): object[] {
@@ -148,10 +190,13 @@ function contentOf(reply: Reply, id: string): object[] {
   return [{ type: 'tool_use', id: `toolu_${id}`, name: reply.tool, input }];
 }
 
-function* frames(reply: Reply, id: string, inputTokens: number): Generator<string> {
-  const event = (data: { type: string } & Record<string, unknown>): string =>
-    `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
+function event(data: { type: string } & Record<string, unknown>): string {
+  return `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+function* frames({ id, reply, thoughts, inputTokens }: Answered): Generator<string> {
   const { tool, pieces } = reply;
+  const outputTokens = thoughts.length + pieces.length;
 
   yield event({
     type: 'message_start',
@@ -164,29 +209,36 @@ function* frames(reply: Reply, id: string, inputTokens: number): Generator<strin
       stop_reason: null,
       stop_sequence: null,
       // As upstream: the first token is already counted here, and again in message_delta's total.
-      usage: usageOf(inputTokens, Math.min(1, pieces.length)),
+      usage: usageOf(inputTokens, Math.min(1, outputTokens)),
     },
   });
-  if (pieces.length > 0) {
-    const block =
-      tool === undefined
-        ? { type: 'text', text: '' }
-        : { type: 'tool_use', id: `toolu_${id}`, name: tool, input: {} };
-    yield event({ type: 'content_block_start', index: 0, content_block: block });
+  if (thoughts.length > 0) {
+    yield* block(0, { type: 'thinking', thinking: '', signature: '' }, [
+      ...thoughts.map((thinking) => ({ type: 'thinking_delta', thinking })),
+      { type: 'signature_delta', signature: SIGNATURE },
+    ]);
   }
-  yield event({ type: 'ping' });
-  for (const piece of tool === undefined ? pieces : pieces.slice(1)) {
-    const delta =
-      tool === undefined
-        ? { type: 'text_delta', text: piece }
-        : { type: 'input_json_delta', partial_json: piece };
-    yield event({ type: 'content_block_delta', index: 0, delta });
+  const index = Math.min(1, thoughts.length);
+  if (tool !== undefined && pieces.length > 0) {
+    const input = pieces
+      .slice(1)
+      .map((partial_json) => ({ type: 'input_json_delta', partial_json }));
+    yield* block(index, { type: 'tool_use', id: `toolu_${id}`, name: tool, input: {} }, input);
+  } else if (pieces.length > 0) {
+    const deltas = pieces.map((text) => ({ type: 'text_delta', text }));
+    yield* block(index, { type: 'text', text: '' }, deltas);
   }
-  if (pieces.length > 0) yield event({ type: 'content_block_stop', index: 0 });
   yield event({
     type: 'message_delta',
     delta: endOf(reply),
-    usage: { output_tokens: pieces.length },
+    usage: { output_tokens: outputTokens },
   });
   yield event({ type: 'message_stop' });
+}
+
+function* block(index: number, begin: object, deltas: object[]): Generator<string> {
+  yield event({ type: 'content_block_start', index, content_block: begin });
+  if (index === 0) yield event({ type: 'ping' });
+  for (const delta of deltas) yield event({ type: 'content_block_delta', index, delta });
+  yield event({ type: 'content_block_stop', index });
 }

@@ -7,7 +7,8 @@ import {
   type Ask,
   type Reply,
 } from './model-reply.ts';
-import { firstComplaint, type Answer, type JsonAnswer } from './model-wire.ts';
+import type { Answer, JsonAnswer } from './model-wire.ts';
+import { openaiError, readRequest } from './openai-request.ts';
 
 const messageSchema = z.looseObject({
   role: z.enum(['developer', 'system', 'user', 'assistant', 'tool', 'function']),
@@ -49,31 +50,11 @@ interface Head {
   created: number;
 }
 
-/** Answers `POST /v1/chat/completions`. `body` is undefined when it was not JSON. */
+/** Answers `POST /v1/chat/completions`. */
 export function answerChat(body: unknown, number: number): Answer {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    return openaiError(400, 'We could not parse the JSON body of your request.', null, null);
-  }
-  const parsed = chatSchema.safeParse(body);
-  if (!parsed.success) {
-    const { path, missing, message } = firstComplaint(parsed.error, body);
-    const param = path
-      .map((step, i) => (typeof step === 'number' ? `[${step}]` : i === 0 ? step : `.${step}`))
-      .join('');
-    return missing
-      ? openaiError(
-          400,
-          `Missing required parameter: '${param}'.`,
-          param,
-          'missing_required_parameter',
-        )
-      : openaiError(400, `Invalid value for '${param}': ${message}.`, param, 'invalid_value');
-  }
-  const chat = parsed.data;
-  if (chat.model !== DEMO_MODEL) {
-    const message = `The model \`${chat.model}\` does not exist or you do not have access to it.`;
-    return openaiError(404, message, null, 'model_not_found');
-  }
+  const read = readRequest(chatSchema, body);
+  if ('refused' in read) return read.refused;
+  const chat = read.request;
   if (chat.stream_options && chat.stream !== true) {
     const message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
     return openaiError(400, message, 'stream_options', null);
@@ -91,16 +72,6 @@ export function answerChat(body: unknown, number: number): Answer {
   return chat.stream === true
     ? { frames: frames(chat, reply, head) }
     : { status: 200, body: completion(chat, reply, head) };
-}
-
-/** An error in OpenAI's shape. */
-export function openaiError(
-  status: number,
-  message: string,
-  param: string | null,
-  code: string | null,
-): JsonAnswer {
-  return { status, body: { error: { message, type: 'invalid_request_error', param, code } } };
 }
 
 /** Answers `GET /v1/models` in OpenAI's shape. */

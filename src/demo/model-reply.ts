@@ -35,7 +35,7 @@ const ATTACHMENT_TOKENS = 85;
 const PIECE = /\s*(?:\d{1,5}|[^\s\d]{1,4})|\s+$/gu;
 
 /** Cuts text into tokens (up to 5 digits or 4 other characters, with the space before); they join to the text. */
-function tokenize(text: string): string[] {
+export function tokenize(text: string): string[] {
   return text.match(PIECE) ?? [];
 }
 

@@ -1,8 +1,16 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { answerMessages, anthropicError, anthropicModels } from './model-anthropic.ts';
-import { answerChat, openaiError, openaiModels } from './model-openai.ts';
+import {
+  answerCountTokens,
+  answerMessages,
+  anthropicError,
+  anthropicModels,
+} from './model-anthropic.ts';
+import { answerCompletions } from './model-completions.ts';
+import { answerEmbeddings } from './model-embeddings.ts';
+import { answerChat, openaiModels } from './model-openai.ts';
 import { DEMO_MODEL } from './model-reply.ts';
+import { answerResponses } from './model-responses.ts';
 import {
   parseJson,
   readBody,
@@ -11,6 +19,7 @@ import {
   type Answer,
   type JsonAnswer,
 } from './model-wire.ts';
+import { openaiError } from './openai-request.ts';
 
 export interface DemoModel {
   /** Origin without a path, for example `http://127.0.0.1:41234`. */
@@ -21,9 +30,9 @@ export interface DemoModel {
 }
 
 /**
- * Starts the built-in demo model: a scripted upstream that speaks OpenAI chat completions, Anthropic
- * messages and both model lists, so that everything can be tried without a vendor account. It answers
- * the same request always in the same way and checks no credential.
+ * Starts the built-in demo model: a scripted upstream that speaks every operation of both dialects that a
+ * broker offers, so that everything can be tried without a vendor account. It answers the same request
+ * always in the same way and checks no credential.
  *
  * @param options.host address to listen on; loopback unless told otherwise
  * @param options.port 0, the default, takes a free one
@@ -109,8 +118,16 @@ function answerOf(req: IncomingMessage, bytes: Buffer, anthropic: boolean, numbe
   switch (`${req.method} ${path}`) {
     case 'POST /v1/chat/completions':
       return answerChat(parseJson(bytes), number);
+    case 'POST /v1/responses':
+      return answerResponses(parseJson(bytes), number);
+    case 'POST /v1/completions':
+      return answerCompletions(parseJson(bytes), number);
+    case 'POST /v1/embeddings':
+      return answerEmbeddings(parseJson(bytes));
     case 'POST /v1/messages':
       return answerMessages(parseJson(bytes), number);
+    case 'POST /v1/messages/count_tokens':
+      return answerCountTokens(parseJson(bytes));
     case 'GET /v1/models':
       return anthropic ? anthropicModels() : openaiModels();
     default:

@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { sallyport } from '../cli/command-line.ts';
+import { operationSchema } from '../core/vocabulary.ts';
 import { createLogger } from '../lib/log.ts';
 import { firstStopSignal, untilStopped } from '../stop.ts';
 import { HOST_LAB, PARTNER_LAB } from './cast.ts';
@@ -77,9 +78,7 @@ async function prepare(
       people: [people.researcher.id, people.lead.id],
       models,
       operations:
-        options.upstream === undefined
-          ? ['chat.completions', 'messages', 'models']
-          : ['chat.completions', 'models'],
+        options.upstream === undefined ? operationSchema.options : ['chat.completions', 'models'],
       now: Date.now(),
     }),
     options.grant,

@@ -13,10 +13,11 @@ import {
   type Inspection,
   type JsonObject,
 } from '../core/scope/inspection.ts';
+import { mustBeSound } from '../core/scope/sound.ts';
 import { modelSchema } from '../core/vocabulary.ts';
 import type { Caller } from './caller.ts';
-import type { Dialect } from './dialects/dialect.ts';
 import type { Gateway } from './gateway.ts';
+import type { ProxiedOperation } from './operations/operation.ts';
 
 /** What was checked, and is dispatched. */
 export interface Checked {
@@ -33,32 +34,33 @@ export interface Checked {
 export function checkContent(
   gateway: Gateway,
   req: IncomingMessage,
-  { caller, dialect }: { caller: Caller; dialect: Dialect },
+  { caller, operation }: { caller: Caller; operation: ProxiedOperation },
   asked: JsonObject,
 ): Checked {
   const grant = caller.grant ?? refuse('grant_unknown');
-  const model = orMalformed(() => modelOf(asked));
+  const model = orMalformed(() => {
+    mustBeSound(asked);
+    return modelOf(asked);
+  });
   const scope = scopeOf(grant.spec, caller.narrowing);
-  const endpoint = findEndpoint(gateway, grant, scope, dialect, model);
+  const endpoint = findEndpoint(gateway, grant, scope, operation, model);
   const most = mostOutputTokens(scope.features, endpoint.features);
-  const prepared = dialect.prepare(asked, {
+  const prepared = operation.prepare(asked, {
     maxOutputTokens: most,
     maxOutputTokensField: endpoint.maxOutputTokensField,
+    stateful: scope.features.stateful && endpoint.features.stateful,
   });
   // Inspected as it will be sent: what is authorised is what is dispatched.
-  const inspection = orMalformed(() => dialect.inspect(prepared));
+  const inspection = orMalformed(() => operation.inspect(prepared));
   const { features, unknownFields } = grant.spec;
   const why = checkScope(inspection, scope.features, endpoint.features, unknownFields, features);
   if (why) throw new RefusedError(why);
-  const body = serialise(prepared);
-  const messages = Array.isArray(prepared['messages']) ? prepared['messages'].length : 0;
-  const inputTokens = mostInputTokens({
-    bytes: body.length,
-    messages,
-    tools: 'tools' in prepared,
-    mediaParts: inspection.mediaParts,
-  });
-  const outputTokens = (inspection.maxOutputTokens ?? most) * inspection.n;
+  const body = serialise(prepared, gateway.settings.body.maxBytes);
+  const { charges, dialect } = operation;
+  const inputTokens =
+    charges === 'nothing' ? 0 : mostInputTokens({ ...inspection, bytes: body.length });
+  const outputTokens =
+    charges === 'input and output' ? (inspection.maxOutputTokens ?? most) * inspection.answers : 0;
   return {
     endpoint,
     inspection,
@@ -66,7 +68,7 @@ export function checkContent(
     body,
     headers: {
       ...dialect.headers(req.headers),
-      ...betaHeaders(req, dialect, grant, scope, endpoint),
+      ...betaHeaders(req, operation, grant, scope, endpoint),
     },
     amount: {
       tokens: inputTokens + outputTokens,
@@ -85,15 +87,15 @@ function orMalformed<T>(inspect: () => T): T {
   }
 }
 
-function serialise(body: JsonObject): Buffer {
-  try {
-    return Buffer.from(JSON.stringify(body), 'utf8');
-  } catch (error) {
-    // Parsed without recursion, serialised with it.
-    if (error instanceof RangeError)
-      return refuse('invalid_json', 'The body is nested too deeply.');
-    throw error;
-  }
+/** Numbers can be longer than they came: 1e15 is written in sixteen digits. */
+function serialise(body: JsonObject, maxBytes: number): Buffer {
+  const written = Buffer.from(JSON.stringify(body), 'utf8');
+  if (written.length > maxBytes)
+    refuse(
+      'body_too_large',
+      `Written out for the upstream, the body is larger than the ${maxBytes} bytes that this broker accepts.`,
+    );
+  return written;
 }
 
 /** The model decides the endpoint; only the body names a model. */
@@ -101,32 +103,42 @@ function findEndpoint(
   gateway: Gateway,
   { spec }: Grant,
   scope: Scope,
-  dialect: Dialect,
+  operation: ProxiedOperation,
   model: string,
 ): Endpoint {
   for (const entry of scope.endpoints) {
     const endpoint = gateway.broker.endpoints.get(entry.endpoint);
     if (!endpoint || !entry.models.includes(model) || !endpoint.models.includes(model)) continue;
-    if (endpoint.dialects.includes(dialect.name)) return endpoint;
+    if (endpoint.dialects.includes(operation.dialect.name)) return endpoint;
     refuse(
       'operation_not_granted',
-      `The model "${model}" is not offered through ${dialect.path}.`,
+      `The model "${model}" is not offered through ${operation.path}.`,
       { param: 'model' },
     );
   }
   const name = modelSchema.safeParse(model).success ? `"${model}"` : 'with that name';
   const modelsOf = ({ endpoints }: Scope): string[] => endpoints.flatMap((entry) => entry.models);
   const [who, narrower] = modelsOf(spec).includes(model) ? ['token', scope] : ['grant', spec];
+  const covered = modelsOf(narrower);
+  const pinned = covered.filter((one) => isAliasOf(model, one));
   return refuse(
     'model_not_granted',
-    `The ${who} does not cover a model ${name}. It covers: ${modelsOf(narrower).join(', ')}.`,
+    pinned.length === 0
+      ? `The ${who} does not cover a model ${name}. It covers: ${covered.join(', ')}.`
+      : `The ${who} does not cover ${name}, which can mean one version today and another tomorrow. Name the pinned version: ${pinned.join(' or ')}.`,
     { param: 'model' },
   );
 }
 
+/** Whether a name is a pinned one without its version: `frontier`, `frontier-latest` of `frontier-2026-06-01`. */
+function isAliasOf(name: string, pinned: string): boolean {
+  const stem = name.replace(/[-@:]latest$/, '');
+  return pinned.startsWith(stem) && /^[-@:]v?\d/.test(pinned.slice(stem.length));
+}
+
 function betaHeaders(
   req: IncomingMessage,
-  { betaHeader }: Dialect,
+  { dialect: { betaHeader }, betas = [] }: ProxiedOperation,
   { spec }: Grant,
   scope: Scope,
   endpoint: Endpoint,
@@ -138,6 +150,7 @@ function betaHeaders(
     .map((value) => value.trim())
     .filter((value) => value !== '');
   for (const value of values) {
+    if (betas.includes(value)) continue;
     if (scope.features.betaHeaders.includes(value) && endpoint.features.betaHeaders.includes(value))
       continue;
     const narrower = spec.features.betaHeaders.includes(value) ? 'token' : 'grant';

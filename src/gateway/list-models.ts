@@ -1,48 +1,45 @@
-/** `GET /v1/models`: what the grant covers, in the shape of the client's vendor. Nothing is forwarded or charged. */
+/** `GET /v1/models`: what the caller can use, in the shape of the client's vendor. Nothing is forwarded or charged. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { decideAccess } from '../core/access.ts';
-import { RefusedError, refusal } from '../core/denials.ts';
+import { decideAccess, type Decision } from '../core/access.ts';
+import { RefusedError, refuse } from '../core/denials.ts';
 import { grantedModels, type Grant } from '../core/grants.ts';
 import { mintId } from '../lib/ids.ts';
+import { writeHead } from './answer-head.ts';
 import { callerParts, type Caller } from './caller.ts';
 import type { Gateway } from './gateway.ts';
+import { OPERATIONS } from './operations/table.ts';
+import { readQuery, type AllowedQuery } from './query.ts';
 
-/** @param only one model's name, for `GET /v1/models/<name>` */
+const PATH = '/v1/models';
+
+/** Whether a path is the list's, or one model's below it. */
+export function isModelsPath(path: string): boolean {
+  return path === PATH || path.startsWith(`${PATH}/`);
+}
+
+interface Asked {
+  requestId: string;
+  caller: Caller;
+  /** `/v1/models`, or with one model's name behind it. */
+  path: string;
+  query: string;
+}
+
+/** Answers with the list, or one model of it. */
 export async function listModels(
   gateway: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
-  caller: Caller,
-  requestId: string,
-  only: string | undefined,
+  { requestId, caller, path, query }: Asked,
 ): Promise<void> {
   const { broker } = gateway;
-  const { policy, clock } = broker;
-  const at = clock();
-  const facts = {
-    ...caller.member,
-    grant: caller.grant,
-    purpose: caller.access.purpose,
-    narrowing: caller.narrowing,
-    bound: caller.bound,
-    orders: policy.orders,
-    operation: 'models' as const,
-    address: gateway.addressOf(req),
-  };
-  const decision = decideAccess(facts, at);
-  if (!decision.allowed) throw new RefusedError(decision.refusal);
-  const grant = caller.grant as Grant;
-  // What an order has stopped is not offered either.
-  const decisions = grantedModels(grant.spec)
-    .filter(({ model }) => only === undefined || model === only)
-    .map((one) => ({ ...one, decision: decideAccess({ ...facts, ...one }, at) }));
-  const models = decisions.filter((one) => one.decision.allowed).map(({ model }) => model);
-  if (only !== undefined && models.length === 0) {
-    const [found] = decisions;
-    throw new RefusedError(
-      found?.decision.allowed === false ? found.decision.refusal : refusal('model_not_granted'),
-    );
-  }
+  const isAnthropic = req.headers['anthropic-version'] !== undefined;
+  const only = path === PATH ? undefined : nameIn(path);
+  const page = readPage(query, isAnthropic, only);
+  const at = broker.clock();
+  const grant = caller.grant ?? refuse('grant_unknown');
+  const covered = coveredModels(gateway, req, { caller, grant, at });
+  const { models, hasMore } = only === undefined ? cut(covered, page) : pick(covered, only);
   await broker.store.write('recordEntry', {
     entry: {
       id: mintId('ent', at),
@@ -54,21 +51,114 @@ export async function listModels(
       data: { models: models.length },
     },
   });
-  const created = grant.createdAt;
-  const isAnthropic = req.headers['anthropic-version'] !== undefined;
-  const items = models.map((model) =>
-    isAnthropic ? anthropicModel(model, created) : openaiModel(model, created),
-  );
+  const shape = isAnthropic ? anthropicModel : openaiModel;
+  const data = models.map((model) => shape(model, grant.createdAt));
   const list = isAnthropic
-    ? { data: items, has_more: false, first_id: models[0] ?? null, last_id: models.at(-1) ?? null }
-    : { object: 'list', data: items };
-  const body = JSON.stringify(only === undefined ? list : items[0]);
-  res.writeHead(200, {
+    ? { data, has_more: hasMore, first_id: models[0] ?? null, last_id: models.at(-1) ?? null }
+    : { object: 'list', data };
+  const body = JSON.stringify(only === undefined ? list : data[0]);
+  writeHead(res, requestId, 200, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
   });
   res.end(body);
+}
+
+function nameIn(path: string): string {
+  try {
+    return decodeURIComponent(path.slice(PATH.length + 1));
+  } catch {
+    return refuse('unknown_path');
+  }
+}
+
+interface Page {
+  limit: number;
+  after: string | null;
+  before: string | null;
+}
+
+const ID = /^\S{1,128}$/;
+
+/** What the vendors' SDKs send: one of them pages, and says so when it is its beta half that asks. */
+function readPage(query: string, isAnthropic: boolean, only: string | undefined): Page {
+  const paging = { limit: /^(?:[1-9]\d{0,2}|1000)$/, after_id: ID, before_id: ID };
+  const allowed: AllowedQuery = isAnthropic
+    ? { beta: 'true', ...(only === undefined ? paging : {}) }
+    : {};
+  const read = readQuery(query, allowed);
+  return {
+    limit: Number(read.get('limit') ?? Infinity),
+    after: read.get('after_id'),
+    before: read.get('before_id'),
+  };
+}
+
+interface Covered {
+  model: string;
+  decision: Decision;
+}
+
+/** The models that the grant lets somebody do something with, each with the decision about it: an order may have stopped it. */
+function coveredModels(
+  gateway: Gateway,
+  req: IncomingMessage,
+  { caller, grant, at }: { caller: Caller; grant: Grant; at: number },
+): Covered[] {
+  const { policy, endpoints } = gateway.broker;
+  const facts = {
+    ...caller.member,
+    grant,
+    purpose: caller.access.purpose,
+    narrowing: caller.narrowing,
+    bound: caller.bound,
+    orders: policy.orders,
+    operation: 'models' as const,
+    address: gateway.addressOf(req),
+  };
+  const decision = decideAccess(facts, at);
+  if (!decision.allowed) throw new RefusedError(decision.refusal);
+  const dialects = new Set(
+    [...OPERATIONS.values()]
+      .filter(({ name }) => grant.spec.operations.includes(name))
+      .map(({ dialect }) => dialect.name),
+  );
+  return grantedModels(grant.spec)
+    .filter(({ endpoint, model }) => {
+      const offered = endpoints.get(endpoint);
+      return offered?.models.includes(model) && offered.dialects.some((name) => dialects.has(name));
+    })
+    .map((one) => ({ model: one.model, decision: decideAccess({ ...facts, ...one }, at) }));
+}
+
+interface Cut {
+  models: string[];
+  hasMore: boolean;
+}
+
+/** The page between two models. What an order has stopped is left out, and can still be where a page ended. */
+function cut(covered: Covered[], { limit, after, before }: Page): Cut {
+  const placeOf = (name: string, param: string): number => {
+    const place = covered.findIndex(({ model }) => model === name);
+    return place < 0
+      ? refuse('invalid_request', `"${param}" is not a model of this list.`, { param })
+      : place;
+  };
+  const from = after === null ? 0 : placeOf(after, 'after_id') + 1;
+  const to = before === null ? covered.length : placeOf(before, 'before_id');
+  const between = covered.slice(from, to).filter(({ decision }) => decision.allowed);
+  const page = before === null ? between.slice(0, limit) : between.slice(-limit);
+  return { models: page.map(({ model }) => model), hasMore: between.length > page.length };
+}
+
+function pick(covered: Covered[], only: string): Cut {
+  const found = covered.filter(({ model }) => model === only).map(({ decision }) => decision);
+  const [first] = found;
+  if (!first) refuse('model_not_granted');
+  if (!first.allowed && found.every(({ allowed }) => !allowed))
+    throw new RefusedError(first.refusal);
+  return { models: [only], hasMore: false };
 }
 
 function openaiModel(id: string, created: number): object {

@@ -1,7 +1,9 @@
 /** Reads the body of a request: bounded in size and time, strict in its form. */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { refuse } from '../core/denials.ts';
 import { isObject, type JsonObject } from '../core/scope/inspection.ts';
+import { hasTooManyParts } from '../core/scope/sound.ts';
 
 export interface BodyBounds {
   maxBytes: number;
@@ -37,12 +39,10 @@ export async function readJsonBody(req: IncomingMessage, bounds: BodyBounds): Pr
 }
 
 function parse(bytes: Buffer): JsonObject {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return refuse('invalid_json', 'The body is not valid UTF-8.');
-  }
+  if (!isUtf8(bytes)) refuse('invalid_json', 'The body is not valid UTF-8.');
+  const text = bytes.toString('utf8');
+  if (hasTooManyParts(text))
+    refuse('invalid_request', 'The body has too many parts.', { param: 'body' });
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -96,7 +96,7 @@ function readBytes(
     };
     const onEnd = (): void => {
       done();
-      resolve(Buffer.concat(chunks, length));
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length));
     };
     const onGone = (): void => fail(gone);
     req.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone);

@@ -318,6 +318,25 @@ describe('the environment', () => {
     );
   });
 
+  it.each([
+    [['chat.completions'], ['-M responses_api=false', 'openai:chat:', 'local-chat-completions']],
+    [['responses'], ['-M responses_api=true', 'openai:responses:']],
+    [['completions'], ['--model local-completions', '/v1/completions']],
+    [['embeddings'], []],
+  ])(
+    'leads to the port for %j, with command lines for what the grant names',
+    (operations, parts) => {
+      const granted = { ...GRANTED, operations };
+      const environment = environmentFor(port, granted, {});
+      expect(environment.set).toMatchObject({ OPENAI_API_KEY: port.key });
+      const lines = environmentLines(port, granted, environment);
+      for (const part of parts) expect(lines).toContain(part);
+      const all = ['openai:chat:', 'openai:responses:', 'local-completions'];
+      for (const other of all.filter((name) => !parts.join().includes(name)))
+        expect(lines).not.toContain(other);
+    },
+  );
+
   it('leads past proxies, and takes away what would lead elsewhere', () => {
     const env = {
       HTTP_PROXY: 'http://proxy.lab.example',

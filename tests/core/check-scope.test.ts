@@ -12,9 +12,12 @@ const inspection = (changes: Partial<Inspection> = {}): Inspection => ({
   stream: false,
   uses: [],
   n: 1,
+  answers: 1,
   maxOutputTokens: null,
   unknownFields: [],
   mediaParts: 0,
+  messages: 0,
+  tools: false,
   ...changes,
 });
 

@@ -11,7 +11,10 @@ export interface Environment {
 
 type Port = Pick<Proxy, 'url' | 'key'>;
 
-const takesOpenai = ({ operations }: Granted): boolean => operations.includes('chat.completions');
+const OPENAI = ['chat.completions', 'responses', 'completions', 'embeddings'];
+
+const takesOpenai = ({ operations }: Granted): boolean =>
+  OPENAI.some((operation) => operations.includes(operation));
 const takesAnthropic = ({ operations }: Granted): boolean => operations.includes('messages');
 
 function openaiEnvironment({ url, key }: Port): Environment {
@@ -85,20 +88,31 @@ export function environmentLines(port: Port, granted: Granted, environment: Envi
 }
 
 /** Ready command lines of harnesses, with upper case where a file or task of the person's own goes. */
-function commandLines({ url }: Port, granted: Granted, model: string): string[] {
+function commandLines({ url }: Port, { operations }: Granted, model: string): string[] {
+  const may = (operation: string): boolean => operations.includes(operation);
+  const promptfoo = (kind: string): string =>
+    `promptfoo eval -p PROMPTS.txt -r ${shellQuoted(`${kind}:${model}`)}`;
+  const lmEval = (kind: string, path: string): string =>
+    `lm_eval --model ${kind} --model_args ${shellQuoted(`model=${model},base_url=${url}${path}`)}`;
   const lines: string[] = [];
-  if (takesOpenai(granted)) {
+  if (may('chat.completions') || may('responses')) {
+    // By the model's name alone, Inspect may choose the API that the grant does not name.
+    const api = `responses_api=${!may('chat.completions')}`;
+    lines.push(`inspect eval TASK.py --model ${shellQuoted(`openai/${model}`)} -M ${api}`);
+  }
+  if (may('chat.completions')) {
     lines.push(
-      // By the model's name alone, Inspect may choose the responses API, which the broker does not offer.
-      `inspect eval TASK.py --model ${shellQuoted(`openai/${model}`)} -M responses_api=false`,
-      `promptfoo eval -p PROMPTS.txt -r ${shellQuoted(`openai:chat:${model}`)}`,
-      `lm_eval --model local-chat-completions --model_args ${shellQuoted(`model=${model},base_url=${url}/v1/chat/completions`)} --apply_chat_template --tasks TASK`,
+      promptfoo('openai:chat'),
+      `${lmEval('local-chat-completions', '/v1/chat/completions')} --apply_chat_template --tasks TASK`,
     );
   }
-  if (takesAnthropic(granted)) {
+  if (may('responses')) lines.push(promptfoo('openai:responses'));
+  if (may('completions'))
+    lines.push(`${lmEval('local-completions', '/v1/completions')} --tasks TASK`);
+  if (may('messages')) {
     lines.push(
       `inspect eval TASK.py --model ${shellQuoted(`anthropic/${model}`)}`,
-      `promptfoo eval -p PROMPTS.txt -r ${shellQuoted(`anthropic:messages:${model}`)}`,
+      promptfoo('anthropic:messages'),
     );
   }
   return lines;

@@ -54,7 +54,9 @@ endpoints:
   - endpoint: ${quoted(endpoint)}
     models: [${models.map(quoted).join(', ')}]
 
-# API operations: chat.completions (OpenAI), messages (Anthropic), models (the list of models).
+# API operations. OpenAI: chat.completions, responses, completions, embeddings. Anthropic: messages,
+# messages.count_tokens. Either: models (the list of models). With completions, researchers write the whole prompt:
+# also what is a system prompt or the beginning of an answer to the model.
 operations: [${operations(offered).join(', ')}]
 
 # Features of requests.
@@ -106,7 +108,8 @@ binding: none
 # What is kept of prompts and answers. Only digest (hashes) so far.
 transcripts: digest
 
-# Body fields that the gateway does not know: refuse or pass. "pass" can let features through that are not granted.
+# Body fields, and values of them, that the gateway does not know: refuse or pass. "pass" can let features through
+# that are not granted, at a cost that is not reserved. Parts, blocks, items and tools of unknown types never pass.
 unknownFields: refuse
 
 # When: from (included) until (excluded), RFC 3339.

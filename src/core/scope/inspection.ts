@@ -15,14 +15,22 @@ export interface Inspection {
   model: string;
   stream: boolean;
   uses: Use[];
-  /** Answers asked for. */
+  /** Answers asked for, to each prompt. */
   n: number;
+  /** Answers that can come of it in all: `n` to each prompt where a request has several. */
+  answers: number;
   /** Output tokens asked for at most, per answer; null where the request leaves it open. */
   maxOutputTokens: number | null;
-  /** Fields that this gateway does not know, top-level and in messages. */
+  /** The field that asks for it, where that is not `max_tokens`. */
+  maxOutputTokensField?: string;
+  /** Fields that this gateway does not know, at any depth: the first few of them. */
   unknownFields: string[];
   /** Parts of the input whose cost does not show in the body's length, such as images by URL. */
   mediaParts: number;
+  /** Messages, items or prompts, each of which the upstream may wrap in tokens of its own. */
+  messages: number;
+  /** Whether tools are described, which the upstream writes into the prompt. */
+  tools: boolean;
 }
 
 /** A body that is not what its API defines. */
@@ -36,6 +44,9 @@ export class MalformedBody extends Error {
   }
 }
 
+/** A body can have very many unknown fields, and is refused for the first. */
+const MOST_NAMED = 8;
+
 /** Collects what is found while a body is read. */
 export class Findings {
   readonly uses: Use[] = [];
@@ -47,7 +58,7 @@ export class Findings {
   }
 
   unknown(field: string): void {
-    this.unknownFields.push(field);
+    if (this.unknownFields.length < MOST_NAMED) this.unknownFields.push(field);
   }
 }
 
@@ -68,30 +79,6 @@ export function objectAt(value: unknown, field: string): JsonObject {
 export function listAt(value: unknown, field: string): unknown[] {
   if (!Array.isArray(value)) throw new MalformedBody(field, `"${field}" must be a list.`);
   return value;
-}
-
-/** Objects and lists in a body: they are looked at one by one, while everybody else waits. */
-const MOST_PARTS = 50_000;
-
-/** Deeper than any request that means something; shallow enough for what reads or writes it by recursion. */
-const DEEPEST = 128;
-
-/** @throws MalformedBody for a body that is nested too deeply. Works without recursion itself. */
-export function mustBeShallow(body: JsonObject): void {
-  let level: unknown[] = [body];
-  let parts = 0;
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > DEEPEST) throw new MalformedBody('body', 'The body is nested too deeply.');
-    const next: unknown[] = [];
-    for (const value of level) {
-      if (typeof value !== 'object' || value === null) continue;
-      for (const inner of Object.values(value))
-        if (typeof inner === 'object' && inner !== null) next.push(inner);
-    }
-    parts += next.length;
-    if (parts > MOST_PARTS) throw new MalformedBody('body', 'The body has too many parts.');
-    level = next;
-  }
 }
 
 /** A positive whole number, or null where the field is absent or null. */
@@ -136,7 +123,7 @@ export function checkScope(
   if (unknown !== undefined && unknownFields === 'refuse') {
     return refusal(
       'unknown_field',
-      `This gateway does not know the field "${unknown}", so it is not passed on. Leave it out.`,
+      `This gateway does not know the field "${unknown}", or not that value of it, so it is not passed on. Leave it out.`,
       { param: unknown },
     );
   }
@@ -162,7 +149,7 @@ export function checkScope(
     return refusal(
       'feature_not_granted',
       `The ${whoseMost('maxOutputTokens', granted, offered, whole)} allows at most ${most} output ${most === 1 ? 'token' : 'tokens'} to one answer; the request asks for ${inspection.maxOutputTokens}.`,
-      { param: 'max_tokens' },
+      { param: inspection.maxOutputTokensField ?? 'max_tokens' },
     );
   }
   return null;

@@ -1,39 +1,27 @@
-/** Anthropic messages. */
-import { errorBody } from '../error-body.ts';
-import { inspectAnthropicMessages } from '../../core/scope/anthropic-messages.ts';
+/** `POST /v1/messages` */
+import { inspectMessages } from '../../core/scope/messages.ts';
 import { isObject, type JsonObject } from '../../core/scope/inspection.ts';
-import { dataOf } from '../sse.ts';
+import { dataOf, isNamedError } from '../sse.ts';
+import { DELTA_FIELDS } from '../text-meter.ts';
+import { anthropic } from '../dialects/anthropic.ts';
 import {
   countOf,
   parseObject,
-  type Dialect,
-  type LimitHeaders,
+  type ProxiedOperation,
   type ReportedUsage,
   type StreamScanner,
-} from './dialect.ts';
+} from './operation.ts';
 
-const DEFAULT_VERSION = '2023-06-01';
-
-export const anthropicMessages: Dialect = {
-  name: 'anthropic',
-  operation: 'messages',
+export const messages: ProxiedOperation = {
+  name: 'messages',
+  dialect: anthropic,
   path: '/v1/messages',
   query: { beta: 'true' },
-  betaHeader: 'anthropic-beta',
-  inspect: inspectAnthropicMessages,
+  charges: 'input and output',
+  inspect: inspectMessages,
   // max_tokens is required in this dialect, so the request always names a maximum.
   prepare: (body) => body,
-  headers(client) {
-    const version = client['anthropic-version'];
-    return {
-      'anthropic-version':
-        typeof version === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(version)
-          ? version
-          : DEFAULT_VERSION,
-    };
-  },
-  authorise: (credential) => ({ 'x-api-key': credential }),
-  scanner: () => new AnthropicScanner(),
+  scanner: () => new MessagesScanner(),
   usageOf: (answer) => {
     const usage = isObject(answer['usage']) ? answer['usage'] : {};
     const inputTokens = inputOf(usage);
@@ -42,26 +30,26 @@ export const anthropicMessages: Dialect = {
       ? null
       : { inputTokens, outputTokens };
   },
-  errorEvent: (why, requestId) =>
-    `event: error\ndata: ${JSON.stringify(errorBody(why, requestId))}\n\n`,
-  rateLimitHeaders,
 };
 
-const MAY_MATTER = ['message_start', 'message_delta', 'message_stop', 'error'];
+const MAY_MATTER = /message_(?:start|delta|stop)|error/;
 
-class AnthropicScanner implements StreamScanner {
+class MessagesScanner implements StreamScanner {
+  readonly text = DELTA_FIELDS;
   readonly #usage: Partial<ReportedUsage> = {};
   #model: string | undefined;
 
   see(event: Buffer): ReturnType<StreamScanner['see']> {
     // Most events are deltas of text. What a delta's text says is no type: only the parsed event tells.
-    if (!MAY_MATTER.some((word) => event.includes(word))) return 'pass';
+    if (!MAY_MATTER.test(event.toString('latin1'))) return 'pass';
+    // SDKs go by the name, whatever the data says, and skip what has none.
+    if (isNamedError(event)) return 'error';
     const parsed = parseObject(dataOf(event));
     switch (parsed?.['type']) {
       case 'message_stop':
         return 'terminal';
       case 'error':
-        return 'error';
+        return 'failure';
       case 'message_start':
         if (isObject(parsed['message'])) this.#readStart(parsed['message']);
         return 'pass';
@@ -108,23 +96,4 @@ function inputOf(usage: JsonObject): number | undefined {
     (countOf(usage['cache_creation_input_tokens']) ?? 0) +
     (countOf(usage['cache_read_input_tokens']) ?? 0)
   );
-}
-
-/** Resets as moments. `remaining` is left out when it is zero (see the OpenAI dialect). */
-function rateLimitHeaders({ requests, tokens }: LimitHeaders, now: number): Record<string, string> {
-  const headers: Record<string, string> = {};
-  const kinds = [
-    ['requests', requests],
-    ['tokens', tokens],
-    ['input-tokens', tokens],
-    ['output-tokens', tokens],
-  ] as const;
-  for (const [name, state] of kinds) {
-    if (!state) continue;
-    headers[`anthropic-ratelimit-${name}-limit`] = String(state.limit);
-    if (state.remaining > 0)
-      headers[`anthropic-ratelimit-${name}-remaining`] = String(state.remaining);
-    headers[`anthropic-ratelimit-${name}-reset`] = new Date(now + state.resetMs).toISOString();
-  }
-  return headers;
 }
