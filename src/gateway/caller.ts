@@ -29,17 +29,26 @@ export interface Caller {
  */
 function credentialOf(req: IncomingMessage): Credential {
   // Every header by itself: Node drops a second Authorization, and a proxy might have taken that one.
-  const { authorization = [], 'x-api-key': keys = [] } = req.headersDistinct;
-  const sent = [
-    ...authorization.map(mustParse),
-    ...keys.map((key): Credential => ({ scheme: 'Bearer', token: key.trim() })),
-  ];
+  const sent = valuesOf(req, 'authorization').map(mustParse);
+  for (const key of valuesOf(req, 'x-api-key')) sent.push({ scheme: 'Bearer', token: key.trim() });
   const [credential] = sent;
   if (!credential) return refuse('missing_credential');
   const { scheme, token } = credential;
   if (sent.some((other) => other.scheme !== scheme || other.token !== token))
     return refuse('conflicting_credentials');
   return credential;
+}
+
+/** Every value that a header came with. Of all headers, `headersDistinct` would make a list each. */
+function valuesOf({ headers, rawHeaders }: IncomingMessage, name: string): string[] {
+  const values: string[] = [];
+  if (headers[name] === undefined) return values;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const sent = rawHeaders[i] as string;
+    if (sent.length === name.length && sent.toLowerCase() === name)
+      values.push(rawHeaders[i + 1] as string);
+  }
+  return values;
 }
 
 function mustParse(header: string): Credential {
@@ -58,7 +67,7 @@ export async function identify(gateway: Gateway, req: IncomingMessage): Promise<
   const token = await tokens.check(
     {
       ...credentialOf(req),
-      proofs: req.headersDistinct['dpop'] ?? [],
+      proofs: valuesOf(req, 'dpop'),
       method: req.method ?? '',
       url: `${broker.publicUrl}${(req.url ?? '').split('?', 1)[0]}`,
     },

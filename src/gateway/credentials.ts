@@ -1,31 +1,166 @@
-/** Upstream credentials: read by reference, kept in memory only. */
-import { readFileSync, statSync } from 'node:fs';
+/** Upstream credentials: read by reference, kept in memory only, read again when their file changes. */
+import { closeSync, fstatSync, openSync, readFileSync, type BigIntStats } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { refusal } from '../core/denials.ts';
+import type { Logger } from '../lib/log.ts';
+
+/** A file is looked at this often. */
+const LOOK_EVERY_MS = 1_000;
+
+/** Requests that began with a former credential can still be answered with what quotes it. */
+const MOST_FORMER = 16;
+
+/** What is shorter is no secret, and may be a word that a model says: it is looked for in errors alone. */
+const LEAST_SECRET_LENGTH = 16;
+
+/** Why an answer that quotes one goes to nobody. */
+export const QUOTES_CREDENTIAL = refusal(
+  'upstream_invalid',
+  "The model endpoint's answer quoted a credential of the host lab.",
+);
+
+/** The secret that a reference of the configuration names: `env:NAME` or `file:PATH`. */
+export class Credential {
+  readonly #log: Logger;
+  readonly #path: string | undefined;
+  readonly #timer: NodeJS.Timeout | undefined;
+  #secret: string;
+  #former: string[] = [];
+  #quotes: Quotes;
+  /** What the file looked like when it was read last, or failed to be. */
+  #seen = '';
+  #isLooking = false;
+
+  /** @throws with what to do, never with the secret */
+  constructor(reference: string, log: Logger) {
+    this.#log = log;
+    if (reference.startsWith('env:')) {
+      this.#secret = readVariable(reference.slice('env:'.length));
+      this.#quotes = quotesOf([this.#secret]);
+      return;
+    }
+    this.#path = reference.slice('file:'.length);
+    this.#secret = readSecret(this.#path, (state) => (this.#seen = state));
+    this.#quotes = quotesOf([this.#secret]);
+    this.#timer = setInterval(() => void this.look(), LOOK_EVERY_MS).unref();
+  }
+
+  get secret(): string {
+    return this.#secret;
+  }
+
+  /** Whether a text holds the secret, or one that it replaced, also with the escapes of JSON. */
+  isQuotedIn(text: string, { isError }: { isError: boolean }): boolean {
+    return this.#quotes[isError ? 'inErrors' : 'inAnswers'].test(text);
+  }
+
+  /** Reads the file again if it has changed. What cannot be used is logged once, and the old secret stays. */
+  async look(): Promise<void> {
+    const path = this.#path;
+    if (path === undefined || this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const state = await stat(path, { bigint: true }).then(describe, () => 'missing');
+      if (state !== this.#seen) this.#readAgain(path, state);
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #readAgain(path: string, state: string): void {
+    this.#seen = state;
+    try {
+      const secret = readSecret(path, (now) => (this.#seen = now));
+      if (secret === this.#secret) return;
+      this.#former = [this.#secret, ...this.#former].slice(0, MOST_FORMER);
+      this.#secret = secret;
+      this.#quotes = quotesOf([secret, ...this.#former]);
+      this.#log.info({ path }, 'an upstream credential was read again');
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#log.error(
+        { path, why },
+        'an upstream credential changed and cannot be used: the old one stays',
+      );
+    }
+  }
+}
+
+/** Finds secrets: in errors, and in answers, where only those are looked for that no model says by chance. */
+interface Quotes {
+  inErrors: RegExp;
+  inAnswers: RegExp;
+}
+
+function quotesOf(secrets: readonly string[]): Quotes {
+  return {
+    inErrors: anyOf(secrets),
+    inAnswers: anyOf(secrets.filter(({ length }) => length >= LEAST_SECRET_LENGTH)),
+  };
+}
+
+/** Matches these texts as they are and as JSON may write them (RFC 8259, 7); nothing if there are none. */
+function anyOf(secrets: readonly string[]): RegExp {
+  const patterns = secrets.map((secret) => Array.from(secret, inJson).join(''));
+  return new RegExp(patterns.join('|') || '(?!)');
+}
+
+/** One printable character of ASCII: itself, behind a backslash, or by its number. */
+function inJson(character: string): string {
+  const code = character.charCodeAt(0).toString(16);
+  const eitherCase = code.replace(/[a-f]/, (digit) => `[${digit}${digit.toUpperCase()}]`);
+  return String.raw`(?:\\?\x${code}|\\u00${eitherCase})`;
+}
 
 /**
- * Reads the secret that a reference of the configuration names.
+ * Reads a file that nobody else may read.
  *
- * @param reference `env:NAME` or `file:PATH`
- * @throws with what to do, never with the secret
+ * @throws with what to do, never with what is in it
  */
-export function readCredential(reference: string): string {
-  if (reference.startsWith('env:')) {
-    const name = reference.slice('env:'.length);
-    const secret = process.env[name]?.trim();
-    if (!secret)
+export function readSecretFile(path: string, found?: (state: string) => void): string {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    throw new Error(`The secret file ${path} cannot be read. Check its path, owner and mode.`, {
+      cause: error,
+    });
+  }
+  try {
+    const stats = fstatSync(file, { bigint: true });
+    found?.(describe(stats));
+    if ((Number(stats.mode) & 0o077) !== 0)
       throw new Error(
-        `The environment variable ${name}, which holds an upstream credential, is not set.`,
+        `The secret file ${path} is open to others than its owner. Run "chmod 600 ${path}".`,
       );
-    return assertHeaderSafe(secret, reference);
+    return readFileSync(file, 'utf8');
+  } finally {
+    closeSync(file);
   }
-  const path = reference.slice('file:'.length);
-  if ((statSync(path).mode & 0o077) !== 0) {
-    throw new Error(
-      `The credential file ${path} is open to others than its owner. Run "chmod 600 ${path}".`,
-    );
-  }
-  const secret = readFileSync(path, 'utf8').trim();
+}
+
+function readSecret(path: string, found: (state: string) => void): string {
+  const secret = readSecretFile(path, found).trim();
   if (!secret) throw new Error(`The credential file ${path} is empty.`);
-  return assertHeaderSafe(secret, reference);
+  return assertHeaderSafe(secret, `file:${path}`);
+}
+
+function readVariable(name: string): string {
+  const secret = process.env[name]?.trim();
+  if (!secret)
+    throw new Error(
+      `The environment variable ${name}, which holds an upstream credential, is not set.`,
+    );
+  return assertHeaderSafe(secret, `env:${name}`);
+}
+
+/** Changes with every write and every replacement of a file. */
+function describe({ ino, size, mode, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [ino, size, mode, mtimeNs, ctimeNs].join(' ');
 }
 
 function assertHeaderSafe(secret: string, reference: string): string {

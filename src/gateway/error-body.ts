@@ -1,5 +1,6 @@
 /** Errors in the one shape that every SDK of both vendors understands. */
 import type { ServerResponse } from 'node:http';
+import { writeHead } from './answer-head.ts';
 import { DENIALS, type Refusal } from '../core/denials.ts';
 
 interface ErrorObject {
@@ -46,7 +47,7 @@ export function sendRefusal(
   const retryAfter: Record<string, string> = retry
     ? { 'retry-after': String(retryAfterSeconds(why)) }
     : {};
-  res.writeHead(status, {
+  writeHead(res, requestId, status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',

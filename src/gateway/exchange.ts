@@ -1,15 +1,18 @@
 /** One admitted request on its way through: what both kinds of answer, whole and streamed, work with. */
-import { createHmac, type Hmac } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Json } from '../core/audit/entry.ts';
 import { refusal, type DenialCode, type Refusal } from '../core/denials.ts';
 import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
 import { likelyTokens } from '../core/estimate.ts';
-import type { Charge, RequestEnd, Usage } from '../core/requests.ts';
+import type { Charge, RequestEnd, RequestFacts, Usage } from '../core/requests.ts';
+import type { Broker } from '../broker/broker.ts';
 import type { Settler } from '../broker/settle-request.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Dialect, ReportedUsage } from './dialects/dialect.ts';
+import type { ProxiedOperation, ReportedUsage } from './operations/operation.ts';
+import { Commitment } from './commitment.ts';
+import { reportEnd } from './report.ts';
+import type { Timing } from './timing.ts';
 
 /** Why the signal of a request was raised. */
 export class Ended {
@@ -45,9 +48,13 @@ export interface Outcome {
 
 export interface ExchangeParts {
   requestId: string;
+  facts: RequestFacts;
+  timing: Timing;
+  /** Where the end is reported. */
+  broker: Pick<Broker, 'metrics' | 'requestLog'>;
   endpoint: Endpoint;
   model: string;
-  dialect: Dialect;
+  operation: ProxiedOperation;
   res: ServerResponse;
   /** Headers of a successful answer. */
   headers: Record<string, string>;
@@ -55,16 +62,18 @@ export interface ExchangeParts {
   settler: Settler;
   log: Logger;
   clock: Clock;
-  salt: Buffer;
+  salt: Uint8Array;
   /** Bytes of the body as dispatched, for estimates. */
   requestBytes: number;
   maxResponseBytes: number;
+  /** A comment goes out when a stream was silent for so long; 0 for none. */
+  keepAliveMs: number;
 }
 
 export class Exchange {
   readonly parts: ExchangeParts;
   readonly #startedAt: number;
-  readonly #commitment: Hmac;
+  readonly #commitment: Commitment;
   #firstByteAt: number | undefined;
   #bytes = 0;
   #settled: Promise<void> | undefined;
@@ -72,12 +81,20 @@ export class Exchange {
   constructor(parts: ExchangeParts) {
     this.parts = parts;
     this.#startedAt = parts.clock();
-    this.#commitment = createHmac('sha256', parts.salt);
+    this.#commitment = new Commitment(parts.salt);
+  }
+
+  /** Headers of a successful answer that goes out now: they say where the time went. */
+  headers(): Record<string, string> {
+    return { ...this.parts.headers, 'server-timing': this.parts.timing.header() };
   }
 
   /** Takes note of bytes of the upstream's answer. */
   received(chunk: Uint8Array): void {
-    this.#firstByteAt ??= this.parts.clock();
+    if (this.#firstByteAt === undefined) {
+      this.#firstByteAt = this.parts.clock();
+      this.parts.timing.upstreamFirstByte();
+    }
     this.#bytes += chunk.length;
     this.#commitment.update(chunk);
   }
@@ -88,7 +105,8 @@ export class Exchange {
    * @throws RefusedError `log_unavailable`
    */
   settle(outcome: Outcome): Promise<void> {
-    this.#settled ??= this.#settleNow(outcome);
+    const usage = chargedUsage(outcome.usage, this.parts.operation.charges);
+    this.#settled ??= this.#settleAndReport({ ...outcome, usage });
     return this.#settled;
   }
 
@@ -99,6 +117,22 @@ export class Exchange {
 
   get isSettled(): boolean {
     return this.#settled !== undefined;
+  }
+
+  /** The commit of the outcome is part of the time that a request takes. */
+  async #settleAndReport(outcome: Outcome): Promise<void> {
+    const { facts, timing, broker, model } = this.parts;
+    const { end, why, upstreamStatus, usage, modelAnswered } = outcome;
+    timing.upstreamEnded();
+    let recorded = false;
+    try {
+      await this.#settleNow(outcome);
+      recorded = true;
+    } finally {
+      const modelMismatch = modelAnswered !== undefined && modelAnswered !== model;
+      const ended = { end, code: why?.code, upstreamStatus, usage, modelMismatch, recorded };
+      reportEnd(broker, facts, ended, timing.split());
+    }
   }
 
   #settleNow({
@@ -132,7 +166,7 @@ export class Exchange {
       firstByteMs:
         this.#firstByteAt === undefined ? undefined : this.#firstByteAt - this.#startedAt,
       responseBytes: this.#bytes,
-      responseCommitment: this.#bytes > 0 ? this.#commitment.digest('base64') : undefined,
+      responseCommitment: this.#commitment.digest(),
       modelAnswered: modelAnswered === undefined ? undefined : plainModel(modelAnswered),
       modelMismatch: modelAnswered !== undefined && modelAnswered !== model ? true : undefined,
       message: why?.message,
@@ -149,20 +183,29 @@ function plainModel(name: string): string {
 /** Nothing was used. */
 export const NO_USAGE: Usage = { inputTokens: 0, outputTokens: 0, source: 'none' };
 
-/** What the upstream reported, completed by estimates where it said nothing, and marked as such. */
+/**
+ * What the upstream reported, completed by estimates where it said nothing, and marked as such.
+ *
+ * @param isWhole whether the answer came to its end: what was reported before may have been said early
+ */
 export function usageFrom(
   reported: Partial<ReportedUsage>,
   requestBytes: number,
   answerBytes: number,
+  isWhole = true,
 ): Usage {
-  const { inputTokens, outputTokens } = reported;
-  if (inputTokens !== undefined && outputTokens !== undefined)
-    return { inputTokens, outputTokens, source: 'reported' };
-  return {
-    inputTokens: inputTokens ?? likelyTokens(requestBytes),
-    outputTokens: outputTokens ?? likelyTokens(answerBytes),
-    source: 'estimated',
-  };
+  const { inputTokens = likelyTokens(requestBytes) } = reported;
+  const likely = likelyTokens(answerBytes);
+  const said = reported.outputTokens ?? likely;
+  const outputTokens = isWhole ? said : Math.max(said, likely);
+  const isReported = reported.inputTokens === inputTokens && reported.outputTokens === outputTokens;
+  return { inputTokens, outputTokens, source: isReported ? 'reported' : 'estimated' };
+}
+
+/** An operation that generates nothing has no output, whatever an estimate takes its answer for. */
+function chargedUsage(usage: Usage, charges: ProxiedOperation['charges']): Usage {
+  if (charges === 'nothing') return NO_USAGE;
+  return charges === 'input' ? { ...usage, outputTokens: 0 } : usage;
 }
 
 /** How a failure between us and the upstream ends a request. */

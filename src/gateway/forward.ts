@@ -1,27 +1,29 @@
 /** Sees a request through: read, checked, admitted, forwarded, answered, settled. */
-import { createHmac, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Dispatcher } from 'undici';
 import { admitRequest } from '../broker/admit-request.ts';
-import { RefusedError, refusal, refuse } from '../core/denials.ts';
-import type { RequestFacts, Usage } from '../core/requests.ts';
+import { refusal, refuse } from '../core/denials.ts';
+import type { RequestFacts } from '../core/requests.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
+import type { Reserved } from '../store/operations/requests.ts';
 import type { Caller } from './caller.ts';
 import { checkContent, type Checked } from './check-content.ts';
-import type { Dialect } from './dialects/dialect.ts';
-import { sendRefusal } from './error-body.ts';
-import { Ended, Exchange, NO_USAGE, endOf, usageFrom } from './exchange.ts';
+import { Ended, Exchange } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
+import { commitmentTo, newSalt } from './commitment.ts';
+import type { ProxiedOperation } from './operations/operation.ts';
 import { readJsonBody } from './read-body.ts';
 import { alreadyRecorded } from './recorded.ts';
 import { sendStream } from './stream-answer.ts';
-import { UpstreamFailure, failureOf } from './upstream.ts';
-import { AnswerUnusable, sendWholeAnswer } from './whole-answer.ts';
+import type { Timing } from './timing.ts';
+import { endUnanswered } from './unanswered.ts';
+import type { UpstreamAnswer } from './upstream-answer.ts';
+import { sendWholeAnswer } from './whole-answer.ts';
 
 export interface Passage {
   requestId: string;
+  timing: Timing;
   caller: Caller;
-  dialect: Dialect;
+  operation: ProxiedOperation;
   /** Query as allowed. */
   query: string;
 }
@@ -35,6 +37,7 @@ export async function forward(
 ): Promise<void> {
   const { memory } = gateway.settings.body;
   const { value: asked, bytes } = await readJsonBody(req, gateway.settings.body);
+  passage.timing.received();
   let held = bytes;
   const giveBack = (): void => {
     memory.used -= held;
@@ -42,6 +45,9 @@ export async function forward(
   };
   try {
     const checked = checkContent(gateway, req, passage, asked);
+    // It can be longer than what was read.
+    memory.used += checked.body.length - held;
+    held = checked.body.length;
     const abort = new AbortController();
     const unwatch = watch(req, res, abort, gateway.settings.requestMs);
     try {
@@ -75,8 +81,10 @@ function watch(
   // Of the socket, too: a response that waits behind another in a pipeline does not hear of its end.
   const { socket } = req;
   res.once('close', gone);
-  socket.once('close', gone);
-  if (socket.destroyed) gone();
+  // Who closes its own side has gone as well: a process that dies does no more, and what it left unread keeps
+  // the connection from closing.
+  socket.once('close', gone).once('end', gone);
+  if (socket.destroyed || socket.readableEnded) gone();
   abort.signal.addEventListener('abort', () => {
     // All of the answer is written, and the client has not taken it: what it has not got it does not get.
     if (res.writableEnded && !res.writableFinished) res.destroy();
@@ -84,7 +92,7 @@ function watch(
   return () => {
     clearTimeout(timer);
     res.off('close', gone);
-    socket.off('close', gone);
+    socket.off('close', gone).off('end', gone);
   };
 }
 
@@ -107,7 +115,7 @@ async function admit(
   gateway: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
-  { requestId, caller, dialect }: Passage,
+  { requestId, timing, caller, operation }: Passage,
   { endpoint, inspection, grant, body, amount }: Checked,
   abort: AbortController,
 ): Promise<Exchange> {
@@ -123,20 +131,21 @@ async function admit(
     tokenId: token.id,
     purpose: access.purpose,
     runId: access.run,
-    operation: dialect.operation,
+    operation: operation.name,
     endpoint: endpoint.id,
     model: inspection.model,
     stream: inspection.stream,
   };
-  const salt = randomBytes(16);
+  const salt = newSalt();
   const data = {
     safeguardsLifted: endpoint.safeguardsLifted.map(({ safeguard }) => safeguard),
     features: [...new Set(inspection.uses.map(({ feature }) => feature))],
     requestBytes: body.length,
-    requestCommitment: createHmac('sha256', salt).update(body).digest('base64'),
+    requestCommitment: commitmentTo(body, salt),
   };
+  let reserved: Reserved;
   try {
-    const reserved = await admitRequest(broker, {
+    reserved = await admitRequest(broker, {
       facts,
       address: gateway.addressOf(req),
       amount,
@@ -144,13 +153,20 @@ async function admit(
       data,
       abort,
     });
+  } catch (error) {
+    throw alreadyRecorded(error);
+  }
+  try {
     return new Exchange({
       requestId,
+      facts,
+      timing,
+      broker,
       endpoint,
       model: inspection.model,
-      dialect,
+      operation,
       res,
-      headers: dialect.rateLimitHeaders(reserved.limits, broker.clock()),
+      headers: operation.dialect.rateLimitHeaders(reserved.limits, broker.clock()),
       signal: abort.signal,
       settler: broker.settler,
       log: broker.log,
@@ -158,99 +174,51 @@ async function admit(
       salt,
       requestBytes: body.length,
       maxResponseBytes: settings.maxResponseBytes,
+      keepAliveMs: settings.keepAliveMs,
     });
   } catch (error) {
-    throw alreadyRecorded(error);
+    broker.settler.giveBack(requestId, 'The request could not be begun.');
+    throw error;
   }
 }
 
 async function dispatch(
   gateway: Gateway,
   exchange: Exchange,
-  { dialect, query }: Passage,
+  { operation, query }: Passage,
   checked: Checked,
   asked: JsonObject,
 ): Promise<void> {
-  const { res, requestId, signal, endpoint } = exchange.parts;
+  const { signal, endpoint } = exchange.parts;
   const { body, headers, inspection } = checked;
   let forwarded = false;
+  let answer: UpstreamAnswer | undefined;
   try {
     const upstream = gateway.upstreams.get(endpoint.id) ?? refuse('upstream_unreachable');
     // An order can have come between the decision and now.
     signal.throwIfAborted();
-    forwarded = true;
-    const answer = await upstream.call({
-      dialect,
+    exchange.parts.timing.upstreamBegun();
+    answer = await upstream.send({
+      path: `${operation.path}${query}`,
+      authorise: operation.dialect.authorise,
       body,
       headers,
-      query,
       stream: inspection.stream,
       signal,
+      sending: () => {
+        forwarded = true;
+      },
     });
     if (inspection.stream && isStream(answer)) await sendStream(exchange, answer, asked, upstream);
     else await sendWholeAnswer(exchange, answer, { streamAsked: inspection.stream, upstream });
-  } catch (thrown) {
-    let error = thrown;
-    if (!exchange.isSettled && !res.headersSent) {
-      const ended = endedBy(error, signal, forwarded);
-      const usage: Usage = ended.mayHaveArrived
-        ? usageFrom({}, body.length, exchange.receivedBytes)
-        : NO_USAGE;
-      const { end, why } = ended;
-      try {
-        await exchange.settle({
-          end,
-          why: end === 'client_gone' ? undefined : why,
-          usage,
-          forwarded: ended.mayHaveArrived,
-        });
-        if (!res.destroyed) sendRefusal(res, why, requestId);
-        return;
-      } catch (failure) {
-        error = failure;
-      }
-    }
-    // It may have reached the upstream, and been paid for: not to be tried again by itself.
-    if (!res.headersSent) sendRefusal(res, reasonOf(error, signal), requestId, { retry: false });
+  } catch (error) {
+    // Nobody reads on, whatever it was: the upstream is not to go on either.
+    answer?.destroy();
+    await endUnanswered(exchange, error, forwarded);
   }
 }
 
-function isStream(answer: Dispatcher.ResponseData): boolean {
-  return (
-    answer.statusCode === 200 &&
-    String(answer.headers['content-type'] ?? '')
-      .toLowerCase()
-      .startsWith('text/event-stream')
-  );
-}
-
-function reasonOf(error: unknown, signal: AbortSignal): Ended['why'] {
-  if (
-    error instanceof AnswerUnusable ||
-    error instanceof RefusedError ||
-    error instanceof UpstreamFailure
-  )
-    return error.refusal;
-  return signal.aborted ? Ended.from(signal.reason).why : refusal('unexpected');
-}
-
-/** How a request ended that got no answer. */
-function endedBy(
-  error: unknown,
-  signal: AbortSignal,
-  forwarded: boolean,
-): {
-  end: ReturnType<typeof endOf> | Ended['end'] | 'not_forwarded';
-  why: Ended['why'];
-  mayHaveArrived: boolean;
-} {
-  if (signal.aborted) {
-    const { end, why } = Ended.from(signal.reason);
-    return { end: forwarded ? end : 'not_forwarded', why, mayHaveArrived: forwarded };
-  }
-  if (error instanceof RefusedError)
-    return { end: endOf(error.refusal.code), why: error.refusal, mayHaveArrived: forwarded };
-  const failure = error instanceof UpstreamFailure ? error : failureOf(error);
-  const end = failure.mayHaveArrived ? endOf(failure.refusal.code) : 'not_forwarded';
-  return { end, why: failure.refusal, mayHaveArrived: failure.mayHaveArrived };
+function isStream(answer: UpstreamAnswer): boolean {
+  const [type = ''] = answer.header('content-type');
+  return answer.statusCode === 200 && type.toLowerCase().startsWith('text/event-stream');
 }

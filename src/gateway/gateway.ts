@@ -8,6 +8,8 @@ import type { Upstream } from './upstream.ts';
 interface GatewaySettings {
   body: BodyBounds;
   maxResponseBytes: number;
+  /** A comment goes out when a stream was silent for so long; 0 for none. */
+  keepAliveMs: number;
   /** Longest life of a request, milliseconds. */
   requestMs: number;
 }

@@ -5,20 +5,18 @@ import { RefusedError, refusal, refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { challengeFor } from '../oauth/challenge.ts';
 import { callerParts, identify, type Caller } from './caller.ts';
-import { anthropicMessages } from './dialects/anthropic-messages.ts';
-import type { Dialect } from './dialects/dialect.ts';
-import { openaiChat } from './dialects/openai-chat.ts';
 import { sendRefusal } from './error-body.ts';
 import { forward } from './forward.ts';
 import type { Gateway } from './gateway.ts';
 import { isRecorded } from './recorded.ts';
-import { listModels } from './list-models.ts';
+import { isModelsPath, listModels } from './list-models.ts';
+import { notOffered } from './operations/not-offered.ts';
+import { OPERATIONS } from './operations/table.ts';
+import { passedQuery } from './query.ts';
+import { reportRefusal } from './report.ts';
+import { Timing } from './timing.ts';
 
-const DIALECTS = new Map<string, Dialect>(
-  [openaiChat, anthropicMessages].map((dialect) => [dialect.path, dialect]),
-);
-
-const UNKNOWN_PATH = `This broker does not offer that path. It offers ${[...DIALECTS.keys(), '/v1/models'].join(', ')}; an Anthropic base URL has no /v1.`;
+const UNKNOWN_PATH = `This broker does not offer that path. It offers ${[...OPERATIONS.keys(), '/v1/models'].join(', ')}; an Anthropic base URL has no /v1.`;
 
 export interface GatewayHandler {
   /** Answers a request, whatever happens. */
@@ -31,15 +29,14 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
   const underWay = new Set<Promise<void>>();
   return {
     handle(req, res) {
+      const timing = new Timing();
       const requestId = mintId('req', gateway.broker.clock());
-      res.setHeader('x-request-id', requestId);
-      res.setHeader('request-id', requestId);
       // RFC 9449, section 8.2: who proves possession is told the newest nonce.
       const { nonces, clock } = gateway.broker;
       if (req.headers['dpop'] !== undefined) res.setHeader('dpop-nonce', nonces.current(clock()));
       // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
-      res.on('error', () => undefined);
-      const handled = handle(gateway, req, res, requestId)
+      res.on('error', ignore);
+      const handled = handle(gateway, req, res, { requestId, timing })
         .catch((error: unknown) => answerError(gateway, req, res, requestId, error))
         .finally(() => underWay.delete(handled));
       underWay.add(handled);
@@ -49,6 +46,8 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
     },
   };
 }
+
+const ignore = (): void => undefined;
 
 function answerError(
   gateway: Gateway,
@@ -68,11 +67,17 @@ function answerError(
   }
 }
 
+/** What is known of a request before its caller is. */
+interface Arrival {
+  requestId: string;
+  timing: Timing;
+}
+
 async function handle(
   gateway: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
-  requestId: string,
+  arrival: Arrival,
 ): Promise<void> {
   if (gateway.isClosing()) refuse('shutting_down');
   let caller: Caller;
@@ -85,12 +90,28 @@ async function handle(
     throw error;
   }
   try {
-    await route(gateway, req, res, requestId, caller);
+    await routeOnRecord(gateway, req, res, arrival, caller);
+  } catch (error) {
+    reportRefusal(gateway.broker, arrival.requestId, caller, describeRequest(req), error);
+    throw error;
+  }
+}
+
+/** What is refused is on record before it is answered. */
+async function routeOnRecord(
+  gateway: Gateway,
+  req: IncomingMessage,
+  res: ServerResponse,
+  arrival: Arrival,
+  caller: Caller,
+): Promise<void> {
+  try {
+    await route(gateway, req, res, arrival, caller);
   } catch (error) {
     if (!(error instanceof RefusedError) || isRecorded(error)) throw error;
     await denyRequest(
       gateway.broker,
-      callerParts(caller, requestId),
+      callerParts(caller, arrival.requestId),
       error.refusal,
       describeRequest(req),
     );
@@ -101,54 +122,36 @@ function route(
   gateway: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
-  requestId: string,
+  arrival: Arrival,
   caller: Caller,
 ): Promise<void> {
-  const [path = '', query = ''] = (req.url ?? '').split('?', 2);
-  if (path === '/v1/models' || path.startsWith('/v1/models/')) {
+  const [path = '', ...rest] = (req.url ?? '').split('?');
+  const query = rest.join('?');
+  if (isModelsPath(path)) {
     mustBe(req, 'GET');
-    checkQuery(query, path === '/v1/models' ? { limit: '' } : {});
-    const only = path === '/v1/models' ? undefined : decodeName(path.slice('/v1/models/'.length));
-    return listModels(gateway, req, res, caller, requestId, only);
+    return listModels(gateway, req, res, { ...arrival, caller, path, query });
   }
-  const dialect = DIALECTS.get(path) ?? refuse('unknown_path', UNKNOWN_PATH);
+  const operation = OPERATIONS.get(path) ?? refuseOther(path);
   mustBe(req, 'POST');
-  const passed = checkQuery(query, dialect.query);
-  return forward(gateway, req, res, { requestId, caller, dialect, query: passed });
+  const passed = passedQuery(query, operation.query);
+  return forward(gateway, req, res, { ...arrival, caller, operation, query: passed });
+}
+
+function refuseOther(path: string): never {
+  throw new RefusedError(notOffered(path)?.why ?? refusal('unknown_path', UNKNOWN_PATH));
 }
 
 function mustBe(req: IncomingMessage, method: 'GET' | 'POST'): void {
   if (req.method !== method) refuse('method_not_allowed', `This path takes ${method}.`);
 }
 
-/** Rebuilds the query from what is allowed. An empty allowed value stands for any number. */
-function checkQuery(query: string, allowed: Record<string, string>): string {
-  const passed = new URLSearchParams();
-  for (const [name, value] of new URLSearchParams(query)) {
-    const expected = Object.hasOwn(allowed, name) ? allowed[name] : undefined;
-    const fits = expected === '' ? /^\d{1,6}$/.test(value) : expected === value;
-    if (expected === undefined || !fits || passed.has(name))
-      refuse('invalid_request', 'The query has a parameter that this path does not take.');
-    passed.set(name, value);
-  }
-  return passed.size === 0 ? '' : `?${passed.toString()}`;
-}
-
-function decodeName(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return refuse('unknown_path');
-  }
-}
-
 /** For the log: which door was knocked at. Raw paths can hold anything, so only known ones are named. */
-function describeRequest(req: IncomingMessage): Record<string, string> {
+function describeRequest(req: IncomingMessage): { method: string; route: string } {
   const path = (req.url ?? '').split('?', 1)[0] ?? '';
-  const known = DIALECTS.has(path) || path === '/v1/models';
+  const known = OPERATIONS.has(path) ? path : notOffered(path)?.route;
   return {
     method: /^[A-Z]{1,10}$/.test(req.method ?? '') ? (req.method as string) : 'other',
-    route: known ? path : 'unknown',
+    route: isModelsPath(path) ? '/v1/models' : (known ?? 'unknown'),
   };
 }
 

@@ -7,48 +7,115 @@ export class EventTooLong extends Error {}
 
 const LF = 0x0a;
 const CR = 0x0d;
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
-/** Splits a byte stream into whole events, each with the blank line that ends it, bytes untouched. */
+/** An incomplete event in more pieces than this is put together in between. */
+const MOST_PIECES = 1_024;
+
+/**
+ * Splits a byte stream into whole events, each with the blank line that ends it, bytes untouched. Lines end
+ * with LF, CR or both (WHATWG HTML, 9.2.5).
+ */
 export class EventSplitter {
-  #rest: Buffer = Buffer.alloc(0);
-  /** Where in the rest the search goes on: start of the line that is not complete yet. */
-  #lineStart = 0;
+  /** What has arrived of the event that is not complete yet. */
+  #pieces: Buffer[] = [];
+  #held = 0;
+  /** Nothing has arrived of the line that is not complete yet: if it ends here, it is a blank one. */
+  #isLineEmpty = true;
+  /** The last byte was a CR: an LF that follows belongs to the same end of line. */
+  #endedWithCr = false;
+  /** Lines of this stream have ended with both. */
+  #usesCrLf = false;
+  /** The event is complete but for the LF of its blank line. */
+  #awaitsLf = false;
+  #isFirst = true;
 
   /** Takes a read's bytes and gives the events that they complete. @throws EventTooLong */
   push(chunk: Buffer): Buffer[] {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const events: Buffer[] = [];
+    if (chunk.length === 0) return events;
     let eventStart = 0;
-    let lineStart = this.#lineStart;
-    for (;;) {
-      const lineEnd = bytes.indexOf(LF, lineStart);
-      if (lineEnd === -1) break;
-      const isBlank =
-        lineEnd === lineStart || (lineEnd === lineStart + 1 && bytes[lineStart] === CR);
-      lineStart = lineEnd + 1;
-      if (!isBlank) continue;
-      events.push(bytes.subarray(eventStart, lineStart));
+    let lineStart = 0;
+    const complete = (): void => {
+      events.push(this.#complete(chunk.subarray(eventStart, lineStart)));
       eventStart = lineStart;
+    };
+    if (this.#endedWithCr) {
+      this.#endedWithCr = false;
+      if (chunk[0] === LF) {
+        this.#usesCrLf = true;
+        lineStart = 1;
+      }
+      if (this.#awaitsLf) complete();
+      this.#awaitsLf = false;
     }
-    this.#rest = bytes.subarray(eventStart);
-    this.#lineStart = lineStart - eventStart;
-    if (this.#rest.length > LONGEST_EVENT_BYTES) throw new EventTooLong();
+    const hasCr = chunk.includes(CR);
+    for (;;) {
+      const lineEnd = hasCr ? endOfLine(chunk, lineStart) : chunk.indexOf(LF, lineStart);
+      if (lineEnd === -1) break;
+      const isBlank = lineEnd === lineStart && this.#isLineEmpty;
+      this.#isLineEmpty = true;
+      lineStart = lineEnd + 1;
+      if (chunk[lineEnd] === CR) {
+        if (chunk[lineStart] === LF) {
+          this.#usesCrLf = true;
+          lineStart += 1;
+        } else this.#endedWithCr = lineStart === chunk.length;
+      }
+      if (!isBlank) continue;
+      // What follows is an LF, then: the event goes out whole, also where it is the last one.
+      if (this.#endedWithCr && this.#usesCrLf) this.#awaitsLf = true;
+      else complete();
+    }
+    if (lineStart < chunk.length) this.#isLineEmpty = false;
+    if (eventStart < chunk.length) this.#hold(chunk.subarray(eventStart));
     return events;
   }
 
   /** What was left without a blank line when the stream ended; completed, since some servers omit the last one. */
   end(): Buffer | undefined {
-    const rest = this.#rest.toString('utf8').trimEnd();
+    const rest = this.#complete(Buffer.alloc(0)).toString('utf8').trimEnd();
     return rest === '' ? undefined : Buffer.from(`${rest}\n\n`);
   }
+
+  #complete(lastPiece: Buffer): Buffer {
+    let event = lastPiece;
+    if (this.#held > 0) {
+      event = Buffer.concat([...this.#pieces, lastPiece]);
+      this.#pieces = [];
+      this.#held = 0;
+    }
+    if (!this.#isFirst) return event;
+    this.#isFirst = false;
+    return event.indexOf(BYTE_ORDER_MARK) === 0 ? event.subarray(BYTE_ORDER_MARK.length) : event;
+  }
+
+  #hold(piece: Buffer): void {
+    this.#held += piece.length;
+    if (this.#held > LONGEST_EVENT_BYTES) throw new EventTooLong();
+    if (this.#pieces.length === MOST_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
+    this.#pieces.push(piece);
+  }
+}
+
+/** Where the line ends that begins here, or -1. */
+function endOfLine(bytes: Buffer, from: number): number {
+  const cr = bytes.indexOf(CR, from);
+  const lf = bytes.indexOf(LF, from);
+  return cr === -1 || (lf !== -1 && lf < cr) ? lf : cr;
 }
 
 /** The data of an event: its `data:` lines, joined by newlines (WHATWG HTML, 9.2.6). */
 export function dataOf(event: Buffer): string {
   const lines: string[] = [];
-  for (const line of event.toString('utf8').split(/\r?\n/)) {
+  for (const line of event.toString('utf8').split(/\r\n|\r|\n/)) {
     if (line.startsWith('data:'))
       lines.push(line.charCodeAt(5) === 0x20 ? line.slice(6) : line.slice(5));
   }
   return lines.join('\n');
+}
+
+/** Whether an event goes by the name `error`: some clients go by that, whatever its data says. */
+export function isNamedError(event: Buffer): boolean {
+  return /^event: ?error$/m.test(event.toString('latin1'));
 }

@@ -1,15 +1,16 @@
 /** Answers that are a stream of events. */
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Dispatcher } from 'undici';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
+import type { RequestEnd } from '../core/requests.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
-import { parseObject, type StreamScanner } from './dialects/dialect.ts';
-import { Ended, endOf, usageFrom, type Exchange } from './exchange.ts';
-import { EventSplitter, EventTooLong, dataOf } from './sse.ts';
-import { UpstreamFailure, failureOf, type Upstream } from './upstream.ts';
+import { writeHead } from './answer-head.ts';
+import { EventFilter } from './event-filter.ts';
+import { EventWriter } from './event-writer.ts';
+import { Ended, endOf, type Exchange, type Outcome } from './exchange.ts';
+import { EventTooLong } from './sse.ts';
+import type { UpstreamAnswer } from './upstream-answer.ts';
+import { UpstreamFailure } from './upstream-failure.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Whoever was told the end, or told us, and does not hang up is hung up on after this long. */
 const LINGER_MS = 2_000;
@@ -28,155 +29,91 @@ const LOG_PATIENCE_MS = 100;
  */
 export async function sendStream(
   exchange: Exchange,
-  answer: Dispatcher.ResponseData,
+  answer: UpstreamAnswer,
   asked: JsonObject,
   upstream: Upstream,
 ): Promise<void> {
-  const { dialect, res, headers, requestId, signal } = exchange.parts;
-  const scanner = dialect.scanner(asked);
-  const meter = { bytes: 0 };
-  res.writeHead(200, {
+  const { operation, res, requestId, requestBytes, signal, keepAliveMs } = exchange.parts;
+  const filter = new EventFilter(operation.scanner(asked), upstream);
+  const outcome = (end: Outcome['end'], why?: Refusal): Outcome => ({
+    end,
+    why,
+    upstreamStatus: answer.statusCode,
+    usage: filter.usage(requestBytes),
+    forwarded: true,
+    modelAnswered: filter.model(),
+  });
+  writeHead(res, requestId, 200, {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
-    ...headers,
+    ...exchange.headers(),
   });
-  res.flushHeaders();
+  const writer = new EventWriter(res, { signal, keepAliveMs });
   try {
-    const last = await passEvents(exchange, answer, scanner, meter);
-    if (last === undefined)
-      throw new UpstreamFailure(refusal('upstream_incomplete'), true, undefined);
-    await exchange.settle({
-      end: last.isError ? 'upstream_error' : 'completed',
-      upstreamStatus: answer.statusCode,
-      usage: usageFrom(scanner.usage(), exchange.parts.requestBytes, meter.bytes),
-      forwarded: true,
-      modelAnswered: scanner.model(),
-    });
+    const last = await passEvents(exchange, answer, writer, filter);
+    writer.stop();
+    await exchange.settle(outcome(last.isError ? 'upstream_error' : 'completed'));
     // An order can have come while the outcome was recorded.
     signal.throwIfAborted();
-    res.end(isFit(last, upstream) ? last.event : dialect.errorEvent(UNFIT, requestId));
+    res.end(last.event ?? operation.dialect.errorEvent(FAILED, requestId));
   } catch (error) {
-    const ended = signal.aborted ? Ended.from(signal.reason) : endedBy(error);
-    answer.body.on('error', () => undefined).destroy();
-    const settled = exchange.settle({
-      end: ended.end,
-      why: ended.end === 'client_gone' ? undefined : ended.why,
-      upstreamStatus: answer.statusCode,
-      usage: usageFrom(scanner.usage(), exchange.parts.requestBytes, meter.bytes),
-      forwarded: true,
-      modelAnswered: scanner.model(),
-    });
+    writer.stop();
+    answer.destroy();
+    const { end, why } = signal.aborted ? Ended.from(signal.reason) : endedBy(error, exchange);
+    const settled = exchange.settle(outcome(end, end === 'client_gone' ? undefined : why));
     const recorded = settled.catch(() => undefined);
     const patience = delay(LOG_PATIENCE_MS, undefined, { ref: false });
-    await (ended.end === 'cut' ? Promise.race([recorded, patience]) : recorded);
-    endWithError(exchange, ended.why);
+    await (end === 'cut' ? Promise.race([recorded, patience]) : recorded);
+    if (end === 'client_gone') res.destroy();
+    else endWithError(exchange, why);
     await settled;
   }
 }
 
-interface LastEvent {
-  event: Buffer;
-  isError: boolean;
-}
+/** In place of an error of the upstream that quotes the host's credential, or that SDKs would not hear. */
+const FAILED = refusal('upstream_incomplete', 'The model endpoint ended its answer with an error.');
 
-const UNFIT = refusal('upstream_incomplete', 'The model endpoint ended its answer with an error.');
-
-/** Whether a last event may be passed on: an error that quotes the host's credential may not. */
-function isFit({ event, isError }: LastEvent, upstream: Upstream): boolean {
-  if (!isError) return true;
-  const resolved = JSON.stringify(parseObject(dataOf(event)) ?? event.toString('utf8'));
-  return !upstream.quotesCredential(resolved);
-}
-
-/** Passes events on until the terminal one, which it hands back. Undefined: the upstream ended without one. */
+/**
+ * Passes events on until the last one, which it hands back. What follows that is read off, so that the
+ * connection can carry the next request.
+ */
 async function passEvents(
   exchange: Exchange,
-  answer: Dispatcher.ResponseData,
-  scanner: StreamScanner,
-  meter: { bytes: number },
-): Promise<LastEvent | undefined> {
-  const { res, signal } = exchange.parts;
-  const splitter = new EventSplitter();
-  const ready: Buffer[] = [];
-  const look = (event: Buffer): LastEvent | undefined => {
-    const verdict = scanner.see(event);
-    if (verdict === 'terminal' || verdict === 'error')
-      return { event, isError: verdict === 'error' };
-    if (verdict === 'pass') {
-      meter.bytes += contentBytes(event);
-      ready.push(event);
-    }
-    return undefined;
-  };
-  // Not destroyed where the loop ends early: behind the terminal event, the connection is still good.
-  const chunks = answer.body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-  for await (const chunk of chunks) {
+  answer: UpstreamAnswer,
+  writer: EventWriter,
+  filter: EventFilter,
+): Promise<NonNullable<EventFilter['last']>> {
+  await answer.read((chunk) => {
     exchange.received(chunk);
-    for (const event of splitter.push(chunk)) {
-      const last = look(event);
-      if (last) {
-        await writeAll(res, ready, signal);
-        letFinish(answer.body);
-        return last;
-      }
-    }
-    await writeAll(res, ready, signal);
-  }
-  const rest = splitter.end();
-  const last = rest && look(rest);
-  await writeAll(res, ready, signal);
-  return last;
+    const full = writer.write(filter.push(chunk));
+    if (filter.last) answer.finish(LINGER_MS);
+    return full;
+  });
+  void writer.write(filter.end());
+  return filter.last ?? incomplete();
 }
 
-/** Writes events and waits while the client is slower than the upstream; the wait ends with the signal. */
-async function writeAll(res: ServerResponse, events: Buffer[], signal: AbortSignal): Promise<void> {
-  if (events.length === 0) return;
-  const bytes = events.length === 1 ? (events[0] as Buffer) : Buffer.concat(events);
-  events.length = 0;
-  signal.throwIfAborted();
-  if (!res.write(bytes)) await once(res, 'drain', { signal });
+function incomplete(): never {
+  throw new UpstreamFailure(refusal('upstream_incomplete'), true, undefined);
 }
 
-/** Reads off what follows the terminal event, so that the connection can carry the next request. */
-function letFinish(body: Readable): void {
-  const timer = setTimeout(() => body.destroy(), LINGER_MS);
-  body
-    .on('error', () => undefined)
-    .once('close', () => clearTimeout(timer))
-    .resume();
-}
-
-const TEXT_FOLLOWS =
-  /"(?:content|text|thinking|reasoning|reasoning_content|refusal|arguments|partial_json)"\s*:\s*"/g;
-
-/** How much of an event is the model's text, roughly: for estimates where the upstream reports no usage. */
-function contentBytes(event: Buffer): number {
-  let total = 0;
-  const text = event.toString('latin1');
-  for (const { 0: key, index } of text.matchAll(TEXT_FOLLOWS)) {
-    const start = index + key.length;
-    let end = start;
-    while (end < text.length && text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
-    // A token of text at least: short deltas are one token each.
-    if (end > start) total += Math.max(4, end - start);
-  }
-  return total;
-}
-
-function endWithError({ parts: { dialect, res, requestId } }: Exchange, why: Refusal): void {
+function endWithError({ parts: { operation, res, requestId } }: Exchange, why: Refusal): void {
   if (res.destroyed) return;
-  res.end(dialect.errorEvent(why, requestId));
+  res.end(operation.dialect.errorEvent(why, requestId));
   const timer = setTimeout(() => res.destroy(), LINGER_MS);
   res.once('close', () => clearTimeout(timer));
 }
 
-function endedBy(error: unknown): { end: ReturnType<typeof endOf>; why: Refusal } {
+function endedBy(
+  error: unknown,
+  { parts: { log, requestId } }: Exchange,
+): { end: RequestEnd; why: Refusal } {
   if (error instanceof UpstreamFailure)
     return { end: endOf(error.refusal.code), why: error.refusal };
   // The terminal event stays back: the outcome is not durable yet.
   if (error instanceof RefusedError) return { end: 'completed', why: error.refusal };
   if (error instanceof EventTooLong)
     return { end: 'upstream_error', why: refusal('upstream_invalid') };
-  const failure = failureOf(error);
-  return { end: endOf(failure.refusal.code), why: failure.refusal };
+  log.error({ requestId, err: error instanceof Error ? error.stack : error }, 'a stream failed');
+  return { end: 'upstream_error', why: refusal('unexpected') };
 }

@@ -1,125 +1,134 @@
-/** Calls to the protected endpoints: one kept-alive pool each, to the configured address and nowhere else. */
-import { Pool, errors, type Dispatcher } from 'undici';
+/** Calls to the protected endpoints: kept-alive connections to the configured address and nowhere else. */
+import { Pool } from 'undici';
 import type { Endpoint } from '../core/endpoints.ts';
-import { refusal, type Refusal } from '../core/denials.ts';
-import type { Dialect } from './dialects/dialect.ts';
-import { readCredential } from './credentials.ts';
+import { refusal } from '../core/denials.ts';
+import type { Logger } from '../lib/log.ts';
+import { Credential } from './credentials.ts';
+import { Http2Pool } from './http2-pool.ts';
+import { IncomingAnswer, type UpstreamAnswer } from './upstream-answer.ts';
+import { UpstreamFailure, codeOf } from './upstream-failure.ts';
+import { upstreamTls } from './upstream-tls.ts';
+import type { UpstreamTimes, WireRequest } from './wire.ts';
 
-export interface UpstreamTimes {
-  connectMs: number;
-  /** Until the first byte of the answer. */
-  firstByteMs: number;
-  /** Between two reads of the answer. */
-  idleMs: number;
-}
+/** Connections without a request are closed after so long, unless the upstream says that it keeps them longer. */
+const KEPT_ALIVE_MS = 4_000;
+
+/** What an upstream says of how long it keeps them is taken for so much less: no request should meet its close. */
+const KEPT_ALIVE_MARGIN_MS = 1_000;
 
 export interface UpstreamCall {
-  dialect: Dialect;
+  /** The operation's path, from /v1 on, with the query as allowed. */
+  path: string;
+  /** Puts the endpoint's credential into headers, as the dialect wants it. */
+  authorise(this: void, credential: string): Record<string, string>;
   /** Exactly what was checked and recorded. */
   body: Buffer;
   headers: Record<string, string>;
-  /** Query as allowed, with its question mark, or ''. */
-  query: string;
   stream: boolean;
   signal: AbortSignal;
+  /** The first byte is about to leave. Until then nothing arrived, and nothing will after an abort. */
+  sending(this: void): void;
 }
-
-/** Why a call failed, and whether any of it can have reached the upstream. */
-export class UpstreamFailure extends Error {
-  readonly refusal: Refusal;
-  readonly mayHaveArrived: boolean;
-
-  constructor(why: Refusal, mayHaveArrived: boolean, cause: unknown) {
-    super(why.message, { cause });
-    this.name = 'UpstreamFailure';
-    this.refusal = why;
-    this.mayHaveArrived = mayHaveArrived;
-  }
-}
-
-/** Failures before a byte could leave. */
-const NEVER_CONNECTED = new Set([
-  'UND_ERR_CONNECT_TIMEOUT',
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EADDRNOTAVAIL',
-  'CERT_HAS_EXPIRED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-]);
 
 export class Upstream {
+  readonly #log: Logger;
   readonly #pool: Pool;
+  readonly #http2: Http2Pool | undefined;
   readonly #basePath: string;
-  readonly #credential: string | undefined;
+  readonly #credential: Credential | undefined;
 
-  /** @throws when the endpoint's credential cannot be read */
-  constructor(endpoint: Endpoint, times: UpstreamTimes) {
+  /** @throws with what to do when the endpoint's credential or certificates cannot be read */
+  constructor(endpoint: Endpoint, times: UpstreamTimes, log: Logger) {
     const url = new URL(endpoint.upstream);
+    this.#log = log.child({ endpoint: endpoint.id });
     // Written by hand with or without it; the dialects' paths begin with /v1 themselves.
     this.#basePath = url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
-    this.#credential =
-      endpoint.credential === undefined ? undefined : readCredential(endpoint.credential);
+    const tls = upstreamTls(endpoint);
+    this.#http2 = endpoint.http2 ? new Http2Pool(url, tls, times) : undefined;
     this.#pool = new Pool(url.origin, {
       connections: null,
       pipelining: 1,
-      connect: { timeout: times.connectMs },
+      // rejectUnauthorized is said here, so that no variable of the environment can switch it off.
+      connect: {
+        timeout: times.connectMs,
+        ...(tls ? { secureContext: tls, rejectUnauthorized: true } : {}),
+      },
+      keepAliveTimeout: KEPT_ALIVE_MS,
+      keepAliveTimeoutThreshold: KEPT_ALIVE_MARGIN_MS,
       headersTimeout: times.firstByteMs,
       bodyTimeout: times.idleMs,
     });
+    this.#credential =
+      endpoint.credential === undefined
+        ? undefined
+        : new Credential(endpoint.credential, this.#log);
   }
 
   /**
-   * Sends a request, once. Redirects are not followed.
+   * Sends a request, once; resolves with the head of the answer. Redirects are not followed.
    *
    * @throws UpstreamFailure; or the signal's reason
    */
-  async call(call: UpstreamCall): Promise<Dispatcher.ResponseData> {
-    const { dialect, signal } = call;
-    try {
-      return await this.#pool.request({
-        method: 'POST',
-        path: `${this.#basePath}${dialect.path}${call.query}`,
-        headers: {
-          'content-type': 'application/json',
-          accept: call.stream ? 'text/event-stream' : 'application/json',
-          'accept-encoding': 'identity',
-          'user-agent': 'sallyport',
-          ...call.headers,
-          ...(this.#credential === undefined ? {} : dialect.authorise(this.#credential)),
-        },
-        body: call.body,
-        signal,
-      });
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      throw failureOf(error);
-    }
+  async send(call: UpstreamCall): Promise<UpstreamAnswer> {
+    call.signal.throwIfAborted();
+    const answer = await this.#headOf(call);
+    if (answer.statusCode === 401) void this.#credential?.look();
+    const fault = faultOf(answer);
+    if (fault === undefined) return answer;
+    answer.destroy();
+    throw new UpstreamFailure(refusal('upstream_invalid', fault), true);
   }
 
-  /** Whether a text holds this endpoint's credential, so that nobody may see it. Escapes must be resolved. */
-  quotesCredential(text: string): boolean {
-    return this.#credential !== undefined && text.includes(this.#credential);
+  #headOf(call: UpstreamCall): Promise<UpstreamAnswer> {
+    const { signal, sending } = call;
+    return new Promise((resolve, reject) => {
+      const parts = { signal, sending, failed: this.#failed };
+      const answer = new IncomingAnswer(parts, { resolve: () => resolve(answer), reject });
+      const request = this.#requestOf(call);
+      if (this.#http2) this.#http2.dispatch(request, answer);
+      else this.#pool.dispatch({ method: 'POST', ...request }, answer);
+    });
   }
 
-  close(): Promise<void> {
-    return this.#pool.destroy();
+  readonly #failed = ({ refusal: { code }, cause }: UpstreamFailure): void => {
+    this.#log.warn({ code, cause: codeOf(cause) }, 'a call to the upstream failed');
+  };
+
+  #requestOf({ path, authorise, body, headers, stream }: UpstreamCall): WireRequest {
+    return {
+      path: `${this.#basePath}${path}`,
+      headers: {
+        'content-type': 'application/json',
+        accept: stream ? 'text/event-stream' : 'application/json',
+        'accept-encoding': 'identity',
+        'user-agent': 'sallyport',
+        ...headers,
+        ...(this.#credential && authorise(this.#credential.secret)),
+      },
+      body,
+    };
+  }
+
+  /** Whether a text holds this endpoint's credential, so that nobody may see it. */
+  quotesCredential(text: string, what: { isError: boolean }): boolean {
+    return this.#credential?.isQuotedIn(text, what) === true;
+  }
+
+  async close(): Promise<void> {
+    this.#credential?.close();
+    await Promise.all([this.#pool.destroy(), this.#http2?.close()]);
   }
 }
 
-/** What a failure of the connection means for the client. */
-export function failureOf(error: unknown): UpstreamFailure {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (NEVER_CONNECTED.has(code))
-    return new UpstreamFailure(refusal('upstream_unreachable'), false, error);
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
-    return new UpstreamFailure(refusal('upstream_timeout'), true, error);
-  }
-  return new UpstreamFailure(refusal('upstream_incomplete'), true, error);
+/** Why an answer cannot be made use of. Of an error, the status is enough. */
+function faultOf(answer: UpstreamAnswer): string | undefined {
+  const { statusCode } = answer;
+  if (statusCode > 599)
+    return `The model endpoint answered with status ${statusCode}, which HTTP does not have.`;
+  if (statusCode >= 400 || answer.header('content-encoding').every(isIdentity)) return undefined;
+  return 'The model endpoint compressed its answer although it was asked not to.';
+}
+
+function isIdentity(codings: string): boolean {
+  return /^identity(\s*,\s*identity)*$/i.test(codings);
 }

@@ -1,13 +1,16 @@
 /** Answers that are one JSON document. */
-import type { Dispatcher } from 'undici';
 import { refusal, refuse, type ErrorType, type Refusal } from '../core/denials.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
-import { parseObject } from './dialects/dialect.ts';
+import { parseObject } from './operations/operation.ts';
+import { writeHead } from './answer-head.ts';
+import { QUOTES_CREDENTIAL } from './credentials.ts';
 import { NO_USAGE, usageFrom, type Exchange } from './exchange.ts';
+import { retryHints } from './retry-hints.ts';
 import type { Upstream } from './upstream.ts';
+import type { UpstreamAnswer } from './upstream-answer.ts';
 
 /** Marks what the upstream said itself, so that nobody takes it for the broker's word. */
-const SOURCE_HEADER = 'x-sallyport-source';
+const FROM_UPSTREAM = { 'x-sallyport-source': 'upstream' };
 
 /**
  * Reads the whole answer, settles, and only then sends it on.
@@ -17,20 +20,25 @@ const SOURCE_HEADER = 'x-sallyport-source';
  */
 export async function sendWholeAnswer(
   exchange: Exchange,
-  answer: Dispatcher.ResponseData,
+  answer: UpstreamAnswer,
   { streamAsked, upstream }: { streamAsked: boolean; upstream: Upstream },
 ): Promise<void> {
-  const { dialect, res, headers, requestBytes, signal } = exchange.parts;
+  const { operation, res, requestBytes, signal } = exchange.parts;
   const bytes = await readAll(exchange, answer);
   const body = parseObject(bytes.toString('utf8'));
   const status = answer.statusCode;
-  if (status >= 400) return sendUpstreamError(exchange, answer, body, upstream);
-  const usage = usageFrom((body && dialect.usageOf(body)) ?? {}, requestBytes, bytes.length);
-  if (status !== 200 || !body || streamAsked) {
-    const why = refusal(
-      'upstream_invalid',
-      `The model endpoint answered with status ${status} and no ${streamAsked ? 'stream' : 'JSON object'}.`,
-    );
+  // Some servers answer with an error where the status promises none.
+  const isError = status >= 400 || Boolean(body?.['error']);
+  const isQuoting = upstream.quotesCredential(bytes.toString('latin1'), { isError });
+  if (status >= 400) {
+    const isFit = body && 'error' in body && !isQuoting;
+    return sendUpstreamError(exchange, answer, isFit ? bytes : undefined);
+  }
+  const reported = body && operation.usageOf(body);
+  const usage =
+    isError && !reported ? NO_USAGE : usageFrom(reported ?? {}, requestBytes, bytes.length);
+  const why = isQuoting ? QUOTES_CREDENTIAL : whyUnusable(status, body, streamAsked);
+  if (why) {
     await exchange.settle({
       end: 'upstream_error',
       why,
@@ -41,21 +49,33 @@ export async function sendWholeAnswer(
     throw new AnswerUnusable(why);
   }
   await exchange.settle({
-    end: 'completed',
+    end: isError ? 'upstream_error' : 'completed',
     upstreamStatus: status,
     usage,
     forwarded: true,
-    modelAnswered: typeof body['model'] === 'string' ? body['model'] : undefined,
+    modelAnswered: typeof body?.['model'] === 'string' ? body['model'] : undefined,
   });
   // An order can have come while the outcome was recorded.
   signal.throwIfAborted();
-  res.writeHead(200, {
+  writeHead(res, exchange.parts.requestId, 200, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': bytes.length,
     'cache-control': 'no-store',
-    ...headers,
+    ...exchange.headers(),
+    ...(isError ? FROM_UPSTREAM : {}),
   });
   res.end(bytes);
+}
+
+function whyUnusable(
+  status: number,
+  body: JsonObject | undefined,
+  streamAsked: boolean,
+): Refusal | undefined {
+  if (status === 200 && body && !streamAsked) return undefined;
+  const what = streamAsked ? 'stream' : 'JSON object';
+  const why = `The model endpoint answered with status ${status} and no ${what}.`;
+  return refusal('upstream_invalid', why);
 }
 
 /** The outcome is recorded; what is left is to tell the client. */
@@ -77,14 +97,15 @@ const TYPE_OF_STATUS: Record<number, ErrorType> = {
 /**
  * Passes an error of the upstream on in its shape, marked as the upstream's. Its 401 and 403 are about the
  * host's credential, which is not the client's business, and their text may quote it.
+ *
+ * @param passed the answer as it came, where it may be passed on
  */
 async function sendUpstreamError(
   exchange: Exchange,
-  answer: Dispatcher.ResponseData,
-  body: JsonObject | undefined,
-  upstream: Upstream,
+  answer: UpstreamAnswer,
+  passed: Buffer | undefined,
 ): Promise<void> {
-  const { res, requestId, signal } = exchange.parts;
+  const { res, requestId, signal, timing, clock } = exchange.parts;
   const status = answer.statusCode;
   const ours = status === 401 || status === 403 || status === 407;
   const why = ours ? refusal('upstream_credential_refused') : undefined;
@@ -97,18 +118,14 @@ async function sendUpstreamError(
   });
   if (why) throw new AnswerUnusable(why);
   signal.throwIfAborted();
-  const passed = body && 'error' in body ? JSON.stringify(body) : undefined;
-  const isFit = passed !== undefined && !upstream.quotesCredential(passed);
-  const bytes = Buffer.from(isFit ? passed : JSON.stringify(wrapped(status, requestId)), 'utf8');
-  const retryAfter = answer.headers['retry-after'];
-  res.writeHead(status, {
+  const bytes = passed ?? Buffer.from(JSON.stringify(wrapped(status, requestId)), 'utf8');
+  writeHead(res, requestId, status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': bytes.length,
     'cache-control': 'no-store',
-    [SOURCE_HEADER]: 'upstream',
-    ...(typeof retryAfter === 'string' && /^\d{1,6}$/.test(retryAfter)
-      ? { 'retry-after': String(Math.min(60, Number(retryAfter))) }
-      : {}),
+    ...FROM_UPSTREAM,
+    'server-timing': timing.header(),
+    ...retryHints(answer, clock()),
   });
   res.end(bytes);
 }
@@ -123,20 +140,21 @@ function wrapped(status: number, requestId: string): JsonObject {
   };
 }
 
-async function readAll(exchange: Exchange, answer: Dispatcher.ResponseData): Promise<Buffer> {
+async function readAll(exchange: Exchange, answer: UpstreamAnswer): Promise<Buffer> {
+  const { maxResponseBytes } = exchange.parts;
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+  await answer.read((chunk) => {
     exchange.received(chunk);
     length += chunk.length;
-    if (length > exchange.parts.maxResponseBytes) {
-      answer.body.destroy();
+    if (length <= maxResponseBytes) chunks.push(chunk);
+    // Of an error, the status is enough.
+    else if (answer.statusCode >= 400) answer.finish(0);
+    else
       refuse(
         'upstream_invalid',
-        `The model endpoint answered with more than ${exchange.parts.maxResponseBytes} bytes.`,
+        `The model endpoint answered with more than ${maxResponseBytes} bytes.`,
       );
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
+  });
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length);
 }

@@ -68,79 +68,82 @@ async function leaveAfter(
   }
 }
 
-describe.each(Object.entries(VENDORS))('%s', (_, vendor) => {
-  const leave = new Map<string, (access: Access) => Promise<void>>([
-    [
-      'before the headers of an answer',
-      async (access) => {
-        const asked = running.onceAsked(hang());
-        const controller = new AbortController();
-        const call = errorOf(vendor.whole(access, controller.signal));
-        await asked;
-        controller.abort();
-        await call;
-      },
-    ],
-    [
-      'before the headers of a stream',
-      async (access) => {
-        const asked = running.onceAsked(hang());
-        const controller = new AbortController();
-        const call = errorOf(vendor.stream(access, controller.signal));
-        await asked;
-        controller.abort();
-        await call;
-      },
-    ],
-    [
-      'in the middle of a stream',
-      async (access) => {
-        running.upstream.respond(vendor.paced);
-        const controller = new AbortController();
-        const stream = await vendor.stream(access, controller.signal);
-        await leaveAfter(5, stream, () => controller.abort());
-      },
-    ],
-    [
-      'after the last word, before the usage',
-      async (access) => {
-        running.upstream.respond(hold({ chunks: ['one', 'two'] }));
-        const controller = new AbortController();
-        const stream = await vendor.stream(access, controller.signal);
-        // OpenAI: role, one, two. Anthropic: start, block start, one, two (the SDK keeps pings to itself).
-        const items = vendor === VENDORS['openai'] ? 3 : 4;
-        await leaveAfter(items, stream, () => controller.abort());
-      },
-    ],
-  ]);
+describe.each(Object.entries(VENDORS))(
+  'known failures 3 and 4: a client of %s goes away',
+  (_, vendor) => {
+    const leave = new Map<string, (access: Access) => Promise<void>>([
+      [
+        'before the headers of an answer',
+        async (access) => {
+          const asked = running.onceAsked(hang());
+          const controller = new AbortController();
+          const call = errorOf(vendor.whole(access, controller.signal));
+          await asked;
+          controller.abort();
+          await call;
+        },
+      ],
+      [
+        'before the headers of a stream',
+        async (access) => {
+          const asked = running.onceAsked(hang());
+          const controller = new AbortController();
+          const call = errorOf(vendor.stream(access, controller.signal));
+          await asked;
+          controller.abort();
+          await call;
+        },
+      ],
+      [
+        'in the middle of a stream',
+        async (access) => {
+          running.upstream.respond(vendor.paced);
+          const controller = new AbortController();
+          const stream = await vendor.stream(access, controller.signal);
+          await leaveAfter(5, stream, () => controller.abort());
+        },
+      ],
+      [
+        'after the last word, before the usage',
+        async (access) => {
+          running.upstream.respond(hold({ chunks: ['one', 'two'] }));
+          const controller = new AbortController();
+          const stream = await vendor.stream(access, controller.signal);
+          // OpenAI: role, one, two. Anthropic: start, block start, one, two (the SDK keeps pings to itself).
+          const items = vendor === VENDORS['openai'] ? 3 : 4;
+          await leaveAfter(items, stream, () => controller.abort());
+        },
+      ],
+    ]);
 
-  it.each([...leave])('%s', async (_name, go) => {
-    const access = await running.access({ limits: { concurrent: 1 } });
-    const index = running.upstream.requests.length;
-    await go(access);
-    await running.upstream.waitForAbort(index);
-    const outcome = await running.outcomeOf(access.grant);
-    const [intent] = running.entries({ kind: 'request.intent', grant: access.grant.id });
-    const reserved = intent?.data?.reserved?.tokens ?? 0;
-    const { usage, charged, end } = outcome.data ?? {};
-    expect({ end, source: usage?.source, requests: charged?.requests }).toEqual({
-      end: 'client_gone',
-      source: 'estimated',
-      requests: 1,
+    it.each([...leave])('%s', async (_name, go) => {
+      const access = await running.access({ limits: { concurrent: 1 } });
+      const index = running.upstream.requests.length;
+      await go(access);
+      await running.upstream.waitForAbort(index);
+      const outcome = await running.outcomeOf(access.grant);
+      const [intent] = running.entries({ kind: 'request.intent', grant: access.grant.id });
+      const reserved = intent?.data?.reserved?.tokens ?? 0;
+      const { usage, charged, end } = outcome.data ?? {};
+      expect({ end, source: usage?.source, requests: charged?.requests }).toEqual({
+        end: 'client_gone',
+        source: 'estimated',
+        requests: 1,
+      });
+      expect(charged?.tokens).toBeGreaterThan(0);
+      expect(charged?.tokens).toBeLessThan(reserved);
+      expect(running.sums(access.grant)).toEqual({
+        requestsSettled: 1,
+        requestsReserved: 0,
+        tokensSettled: charged?.tokens,
+        tokensReserved: 0,
+      });
+      // Its place is free again.
+      running.upstream.respond(vendor.good);
+      await vendor.whole(access, new AbortController().signal);
     });
-    expect(charged?.tokens).toBeGreaterThan(0);
-    expect(charged?.tokens).toBeLessThan(reserved);
-    expect(running.sums(access.grant)).toEqual({
-      requestsSettled: 1,
-      requestsReserved: 0,
-      tokensSettled: charged?.tokens,
-      tokensReserved: 0,
-    });
-    // Its place is free again.
-    running.upstream.respond(vendor.good);
-    await vendor.whole(access, new AbortController().signal);
-  });
-});
+  },
+);
 
 describe('a client that leaves', () => {
   it('while it is still sending its body, is on record, and nothing was forwarded', async () => {

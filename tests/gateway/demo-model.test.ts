@@ -188,6 +188,49 @@ describe('openai', () => {
   });
 });
 
+describe('openai: what else there is', () => {
+  it('answers responses alike, plain and streamed, and keeps none of them', async () => {
+    const ask = { model, input: 'count to 5', instructions: 'Be brief.' };
+    const plain = await openai.responses.create(ask);
+    expect([plain.output_text, plain.usage?.output_tokens]).toEqual(['1 2 3 4 5', 5]);
+    const final = await openai.responses.stream(ask).finalResponse();
+    expect([final.output_text, final.usage]).toEqual([plain.output_text, plain.usage]);
+    const next = openai.responses.create({ ...ask, previous_response_id: plain.id });
+    await expect(next).rejects.toMatchObject({ code: 'previous_response_not_found' });
+    await expect(openai.responses.create({ ...ask, background: true })).rejects.toBeInstanceOf(
+      BadRequestError,
+    );
+  });
+
+  it('completes each prompt, with the prompt and log probabilities where they are asked for', async () => {
+    const answer = await openai.completions.create({
+      model,
+      prompt: ['count to 2', 'count to 3'],
+      echo: true,
+      logprobs: 1,
+    });
+    expect(answer.choices.map(({ text }) => text)).toEqual(['count to 21 2', 'count to 31 2 3']);
+    for (const { text, logprobs } of answer.choices) {
+      expect(logprobs?.tokens?.join('')).toBe(text);
+      expect(logprobs?.token_logprobs?.[0]).toBeNull();
+      expect(logprobs?.tokens?.map((_token, i) => text.slice(logprobs.text_offset?.[i]))).toEqual(
+        logprobs?.tokens?.map((_token, i) => logprobs.tokens?.slice(i).join('')),
+      );
+    }
+    expect(answer.usage?.completion_tokens).toBe(5);
+  });
+
+  it('embeds equal inputs alike, and others otherwise, as vectors of length 1', async () => {
+    const input = ['a', 'b', 'a'];
+    const { data } = await openai.embeddings.create({ model, input, dimensions: 16 });
+    const [a, b, again] = data.map(({ embedding }) => embedding);
+    expect(a).toEqual(again);
+    expect(a).not.toEqual(b);
+    expect(a).toHaveLength(16);
+    expect(Math.hypot(...(a ?? []))).toBeCloseTo(1, 5);
+  });
+});
+
 describe('anthropic', () => {
   it('counts to 50 with the same text and usage plain and streamed', async () => {
     const ask = { model, max_tokens: 100, system: 'Be brief.', messages: [say('count to 50')] };

@@ -111,6 +111,12 @@ describe('invariant 4: what is authorised is what is dispatched; the body', () =
     // The rest of what a grant says holds all the same.
     const hosted = await post(chat, loose.token, { ...HELLO, web_search_options: {} });
     expect(await hosted.json()).toMatchObject({ error: { code: 'feature_not_granted' } });
+    // Whatever it is, it would be an image that nobody granted.
+    const content = [{ image_url: { url: 'https://x.example/y.png' } }];
+    const part = await post(chat, loose.token, { ...HELLO, messages: [{ role: 'user', content }] });
+    expect(await part.json()).toMatchObject({
+      error: { code: 'invalid_request', param: 'messages.0.content.0.type' },
+    });
   });
 
   it('goes to the path of its dialect, without what the client put around it', async () => {
@@ -185,6 +191,11 @@ const REFUSED: Record<string, Refused> = {
     status: 400,
     code: 'invalid_request',
   },
+  'a query behind the query': {
+    path: '/v1/messages?beta=true?model=model-b-1',
+    status: 400,
+    code: 'invalid_request',
+  },
   'a model in the path': {
     path: '/v1/engines/model-b-1/chat/completions',
     status: 404,
@@ -196,7 +207,7 @@ const REFUSED: Record<string, Refused> = {
     code: 'unknown_path',
   },
   'a path in percent signs': { path: '/v1/chat%2Fcompletions', status: 404, code: 'unknown_path' },
-  'another API': { path: '/v1/embeddings', status: 404, code: 'unknown_path' },
+  'another API': { path: '/v1/telepathy', status: 404, code: 'unknown_path' },
   'the wrong method': {
     method: 'GET',
     path: '/v1/messages',
@@ -304,8 +315,26 @@ const REFUSED: Record<string, Refused> = {
     status: 400,
     code: 'body_too_large',
   },
+  'a body that is too large once its numbers are written out': {
+    body: `{"model":"${MODEL}","messages":[],"stop":[${'1e15,'.repeat(200_000)}1]}`,
+    status: 400,
+    code: 'body_too_large',
+  },
+  // It is no JSON, either: that would take a parser to tell.
+  'more parts than anybody looks at': {
+    body: `{"model":"${MODEL}","messages":[],${'"x":[{},'.repeat(50_000)}`,
+    status: 400,
+    code: 'invalid_request',
+    param: 'body',
+  },
+  'more keys than anybody copies': {
+    body: `{"model":"${MODEL}","messages":[]${Array.from({ length: 10_000 }, (_, i) => `,"k${i}":1`).join('')}}`,
+    status: 400,
+    code: 'invalid_request',
+    param: 'body',
+  },
   'lists nested too deeply': {
-    body: `{"model":"${MODEL}","messages":[],"stop":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+    body: `{"model":"${MODEL}","messages":[],"stop":${'['.repeat(40_000)}${']'.repeat(40_000)}}`,
     status: 400,
     code: 'invalid_request',
     param: 'body',
@@ -319,7 +348,7 @@ const REFUSED: Record<string, Refused> = {
   },
 };
 
-describe('refused, recorded, not forwarded, not charged', () => {
+describe('known failure 13: refused, recorded, not forwarded, not charged', () => {
   it.each(Object.entries(REFUSED))('%s', async (_, refused) => {
     const { path = '/v1/chat/completions', method = 'POST', headers = {}, param } = refused;
     const { body = path.includes('messages') ? HELLO_ANTHROPIC : HELLO } = refused;

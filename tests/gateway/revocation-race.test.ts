@@ -62,7 +62,7 @@ async function outcomeOf(work: Promise<unknown>): Promise<string> {
   }
 }
 
-describe('a check that fills the cache', () => {
+describe('known failure 9: a check that fills the cache', () => {
   it.each<[string, (token: string) => Promise<unknown>, string]>([
     [
       'is overtaken by a revocation',

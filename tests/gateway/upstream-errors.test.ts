@@ -113,8 +113,91 @@ describe("the upstream's own errors", () => {
   });
 });
 
+describe('what an upstream says about trying again', () => {
+  const soon = (ms: number): string => new Date(Date.now() + ms).toUTCString();
+
+  it.each<[string, Record<string, string>, string | null]>([
+    ['seconds', { 'retry-after': '7' }, '7'],
+    ['a fraction of a second', { 'retry-after': '0.2' }, '1'],
+    ['nothing', { 'retry-after': '0' }, '1'],
+    ['an hour', { 'retry-after': '3600' }, '60'],
+    ['milliseconds, which are exact', { 'retry-after-ms': '2500', 'retry-after': '9' }, '3'],
+    ['a date long past', { 'retry-after': soon(-86_400_000) }, '1'],
+    ['a date far away', { 'retry-after': soon(86_400_000) }, '60'],
+    ['what is neither', { 'retry-after': 'soon, 2030' }, null],
+    ['no word of it', {}, null],
+  ])('comes as whole seconds from 1 to 60: %s', async (_, headers, seconds) => {
+    const { openai } = await running.access();
+    running.upstream.respond(status(429, { error: { message: 'Slow down.' } }, headers));
+    const { headers: heard } = await errorOf(openai.chat.completions.create(HELLO));
+    expect(heard?.get('retry-after')).toBe(seconds);
+    expect(heard?.get('retry-after-ms')).toBeNull();
+  });
+
+  it('includes whether to, and nothing of its own limits', async () => {
+    const { openai, anthropic } = await running.access();
+    for (const shouldRetry of ['true', 'false']) {
+      running.upstream.respond(
+        status(
+          429,
+          { type: 'error', error: { type: 'rate_limit_error', message: 'Slow down.' } },
+          {
+            'x-should-retry': shouldRetry,
+            'x-ratelimit-limit-requests': '5',
+            'x-ratelimit-remaining-tokens': '0',
+            'anthropic-ratelimit-requests-reset': '2030-01-01T00:00:00Z',
+          },
+        ),
+      );
+      for (const raised of [
+        await errorOf(openai.chat.completions.create(HELLO)),
+        await errorOf(anthropic.messages.create(HELLO_ANTHROPIC)),
+      ]) {
+        expect(raised.headers?.get('x-should-retry')).toBe(shouldRetry);
+        expect([...(raised.headers?.keys() ?? [])].join()).not.toContain('ratelimit');
+      }
+    }
+    running.upstream.respond(status(500, { error: {} }, { 'x-should-retry': 'of course' }));
+    const odd = await errorOf(openai.chat.completions.create(HELLO));
+    expect(odd.headers?.get('x-should-retry')).toBeNull();
+  });
+});
+
+describe('errors of any form', () => {
+  it('Anthropic says that it is overloaded with a status of its own', async () => {
+    const { anthropic, grant } = await running.access();
+    const error = { type: 'overloaded_error', message: 'Overloaded' };
+    running.upstream.respond(status(529, { type: 'error', error }));
+    for (const stream of [false, true]) {
+      const raised = await errorOf(anthropic.messages.create({ ...HELLO_ANTHROPIC, stream }));
+      expect([raised.status, raised.error]).toEqual([529, { type: 'error', error }]);
+      expect(raised.headers?.get('x-sallyport-source')).toBe('upstream');
+    }
+    expect(running.sums(grant)).toMatchObject({ tokensSettled: 0, requestsReserved: 0 });
+  });
+
+  it.each([
+    ['larger than the broker holds', { error: { message: 'x'.repeat(MAX_RESPONSE_BYTES) } }],
+    ['without an error in it', { detail: 'Not Found' }],
+    ['empty', ''],
+  ])('%s: the status comes through, in the shape that SDKs read', async (_, body) => {
+    const { openai, grant } = await running.access();
+    running.upstream.respond(status(503, body));
+    for (const stream of [false, true]) {
+      const raised = await errorOf(openai.chat.completions.create({ ...HELLO, stream }));
+      expect([raised.status, codeOf(raised)]).toEqual([503, 'upstream_error']);
+    }
+    expect(running.sums(grant)).toMatchObject({
+      requestsSettled: 2,
+      requestsReserved: 0,
+      tokensSettled: 0,
+      tokensReserved: 0,
+    });
+  });
+});
+
 describe('answers that cannot be used', () => {
-  it('a redirect is not followed', async () => {
+  it('known failure 11: a redirect is not followed', async () => {
     const visited: string[] = [];
     const elsewhere = createServer((req, res) => {
       visited.push(req.url ?? '');
@@ -234,6 +317,7 @@ describe('what the upstream adds around its answer', () => {
       'date',
       'keep-alive',
       'request-id',
+      'server-timing',
       'x-request-id',
     ]);
     expect(answer.headers.get('x-request-id')).toMatch(/^req_/);

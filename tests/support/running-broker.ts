@@ -108,6 +108,9 @@ export async function startRunningBroker(
     dialects?: ('openai' | 'anthropic')[];
     /** In place of the scripted upstream's address. */
     upstreamUrl?: string;
+    http2?: boolean;
+    /** What is different about both endpoints. */
+    endpoint?: Partial<typeof DEMO_ENDPOINT>;
   } = {},
 ): Promise<RunningBroker> {
   const upstream = await startScriptedUpstream();
@@ -115,9 +118,11 @@ export async function startRunningBroker(
   const endpoint = {
     ...DEMO_ENDPOINT,
     upstream: options.upstreamUrl ?? `${upstream.url}/v1`,
+    http2: options.http2 ?? false,
     dialects: options.dialects ?? ['openai' as const, 'anthropic' as const],
     credential: 'env:GATEWAY_TEST_CREDENTIAL',
     features: { ...DEMO_ENDPOINT.features, n: 4 },
+    ...options.endpoint,
   };
   const test = await startTestBroker({
     endpoints: [endpoint, { ...endpoint, id: 'other', models: [OTHER_ENDPOINT_MODEL] }],

@@ -60,6 +60,8 @@ export interface StreamOptions {
   usageUnasked?: boolean;
   /** Pause between events, or between the slices of `splitAt`. */
   paceMs?: number;
+  /** Waited for before each of `chunks`, by its number: so that one can follow upon what became of the other. */
+  before?: (chunk: number) => Promise<void>;
   model?: string;
   /** Cuts the bytes of the whole stream after each byte, or at these offsets, instead of after each event. */
   splitAt?: 'byte' | number[];
@@ -194,6 +196,14 @@ export function openaiStream(options: StreamOptions = {}): Handler {
   return async (req, res) => {
     await sendEvents(res, openaiEvents(req, options), options);
   };
+}
+
+/** A stream of events as they are given. */
+export function stream(
+  events: Iterable<string>,
+  options: Pick<StreamOptions, 'paceMs' | 'splitAt' | 'endWith'> = {},
+): Handler {
+  return (_req, res) => sendEvents(res, { body: [...events], end: [] }, options);
 }
 
 /** A plain message. */
@@ -375,8 +385,12 @@ async function sendEvents(
   const body = slices(events.body, options.splitAt, 0);
   const sent = Buffer.byteLength(events.body.join(''));
   const end = slices(events.end, options.splitAt, sent);
-  const write = async (parts: Buffer[]): Promise<void> => {
-    for (const part of parts) {
+  const write = async (
+    parts: Buffer[],
+    before?: (part: number) => Promise<void>,
+  ): Promise<void> => {
+    for (const [i, part] of parts.entries()) {
+      await before?.(i);
       if (res.destroyed) return;
       if (!res.write(part)) await once(res, 'drain', { signal });
       if (paceMs > 0) await setTimeout(paceMs, undefined, { signal });
@@ -387,7 +401,10 @@ async function sendEvents(
 
   res.writeHead(200, SSE);
   try {
-    await write(body);
+    const first = events.body.length - (options.chunks?.length ?? 0);
+    await write(body, async (part) => {
+      if (part >= first) await options.before?.(part - first);
+    });
     if (released) await Promise.race([released, lost]);
     await write(end);
     if (options.endWith === 'destroy') res.destroy();

@@ -16,6 +16,8 @@ type ConfigInput = z.input<typeof configSchema>;
 
 export interface TestBroker {
   url: string;
+  /** Where the metrics are, if anywhere. */
+  metricsUrl: string | undefined;
   broker: Broker;
   dataDir: string;
   close(): Promise<void>;
@@ -28,6 +30,8 @@ export interface TestBrokerOptions {
   gateway?: ConfigInput['gateway'];
   tokens?: ConfigInput['tokens'];
   federation?: ConfigInput['federation'];
+  metrics?: ConfigInput['metrics'];
+  logging?: ConfigInput['logging'];
   clock?: Clock;
   log?: Logger;
   /** Used as it is, and left where it is: for a broker that starts again. Without this, one is made and thrown away. */
@@ -63,6 +67,8 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
       ...options.tokens,
     },
     federation: options.federation,
+    metrics: options.metrics,
+    logging: options.logging,
   } satisfies ConfigInput);
   const server = await startServer({
     config,
@@ -72,6 +78,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   });
   return {
     url: server.url,
+    metricsUrl: server.metricsUrl,
     broker: server.broker,
     dataDir,
     close: async () => {
