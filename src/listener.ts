@@ -54,7 +54,7 @@ export async function listen(
     if (error.code !== 'ECONNRESET') onBroken(code);
     answerBroken(socket, code);
   });
-  await bind(server, config);
+  await bind(server, config, 'server.port; for the demo: --port');
   return {
     url: urlOf(server, config.tls !== undefined),
     serve: (listener) => (handle = listener),
@@ -112,12 +112,22 @@ function createServer({ tls }: Config['server']): Server {
   return createHttpsServer({ ...options, cert, key, minVersion: 'TLSv1.2' });
 }
 
-function bind(server: Server, { host, port }: Config['server']): Promise<void> {
+/**
+ * Binds a server to its address.
+ *
+ * @param option what of the configuration says the port
+ * @throws with a sentence that says what to do
+ */
+export function bind(
+  server: Server,
+  { host, port }: { host: string; port: number },
+  option: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
       const sentence =
         error.code === 'EADDRINUSE'
-          ? `Port ${port} of ${host} is in use. Stop what runs there, or choose another (server.port; for the demo: --port).`
+          ? `Port ${port} of ${host} is in use. Stop what runs there, or choose another (${option}).`
           : `Cannot listen on ${host}:${port}: ${error.message}.`;
       reject(new Error(sentence, { cause: error }));
     };
@@ -129,7 +139,8 @@ function bind(server: Server, { host, port }: Config['server']): Promise<void> {
   });
 }
 
-function urlOf(server: Server, isTls: boolean): string {
+/** The address that a server listens on, as a URL. */
+export function urlOf(server: Server, isTls: boolean): string {
   const { address, family, port } = server.address() as AddressInfo;
   return `${isTls ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

@@ -24,7 +24,12 @@ export function addServe(program: Command): void {
       const signalled = firstStopSignal();
       const server = await start({ config, log });
       log.info(
-        { url: server.url, dataDir: server.dataDir, endpoints: config.endpoints.length },
+        {
+          url: server.url,
+          metrics: server.metricsUrl,
+          dataDir: server.dataDir,
+          endpoints: config.endpoints.length,
+        },
         'listening',
       );
       if (server.broker.readers.hostLabId() === undefined) {

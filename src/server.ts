@@ -1,12 +1,16 @@
 /** The composition root: makes every part of the broker, hands each what it needs, and takes it down again. */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { TokenChecker } from './broker/authenticate-token.ts';
 import type { Broker } from './broker/broker.ts';
 import { FailureBrake } from './broker/failure-brake.ts';
+import { Gauges } from './broker/gauges.ts';
 import { LiveRequests } from './broker/live-requests.ts';
 import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-keys.ts';
+import { Metrics } from './broker/metrics.ts';
 import { Policy } from './broker/policy.ts';
+import { Readiness } from './broker/readiness.ts';
 import { recordSystem, recoverFromCrash, warnOfStrayBits } from './broker/run-broker.ts';
 import { Settler } from './broker/settle-request.ts';
 import { TokenQuota } from './broker/token-quota.ts';
@@ -19,9 +23,11 @@ import type { Gateway } from './gateway/gateway.ts';
 import { createGatewayHandler } from './gateway/handler.ts';
 import { Upstream } from './gateway/upstream.ts';
 import { createControlApp } from './http/app.ts';
+import { whileStarting } from './http/health.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
-import type { Logger } from './lib/log.ts';
+import { requestLines, type Logger } from './lib/log.ts';
 import { listen, type Listener } from './listener.ts';
+import { serveMetrics, type MetricsServer } from './metrics-server.ts';
 import { openSecretFile } from './lib/key-file.ts';
 import { DpopNonces } from './oauth/dpop-nonces.ts';
 import { KeyRing } from './oauth/key-ring.ts';
@@ -43,6 +49,9 @@ const TIDY_EVERY_MS = 60_000;
 /** Token keys whose time has come take over or retire this often. */
 const ADVANCE_KEYS_EVERY_MS = 5_000;
 
+/** Connections to other sides are closed at once; this bounds what none of them should be able to hold up. */
+const LET_GO_MS = 2_000;
+
 /** After requests were cut at the deadline, what does not take its error is hung up on. */
 const HANG_UP_AFTER_MS = 1_000;
 
@@ -56,6 +65,8 @@ export interface ServerOptions {
 export interface RunningServer {
   /** Where clients reach it: `server.publicUrl`, or the address it listens on. */
   url: string;
+  /** Where the metrics are; undefined: nowhere. */
+  metricsUrl: string | undefined;
   dataDir: string;
   broker: Broker;
   /** Resolves with a reason when the broker has to stop: its log can never be written again. */
@@ -67,17 +78,23 @@ export interface RunningServer {
 /** @throws with a sentence that says what to do, and nothing left running */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
-  const upstreams = openUpstreams(config);
+  const upstreams = openUpstreams(config, options.log);
   const directory = prepareDataDirectory(config.dataDir);
   const settings = { dataDir: directory.path, origin: config.log.origin };
   const store = await Store.open(writerThread, settings, clock);
   let listener: Listener | undefined;
+  let metrics: MetricsServer | undefined;
   let broken: (code: Parameters<UnauthenticatedTally['count']>[1]) => void = () => undefined;
   try {
     listener = await listen(config.server, (code) => broken(code));
+    listener.serve(whileStarting);
     const url = config.server.publicUrl ?? listener.url;
     const broker = assemble({ ...options, clock }, directory, store, url);
     const failed = follow(broker);
+    if (config.metrics) {
+      const { readiness, log } = broker;
+      metrics = await serveMetrics(config.metrics, { gauges: new Gauges(broker), readiness, log });
+    }
     await openSigningKeys(broker);
     warnOfStrayBits(broker);
     broken = (code) => broker.unauthenticated.count('gateway', code);
@@ -85,10 +102,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
-    return serve(config, broker, listener, upstreams, directory, url, failed);
+    return serve(config, broker, { listener, metrics }, upstreams, directory, url, failed);
   } catch (error) {
     listener?.hangUp();
     await listener?.drain();
+    await metrics?.close();
     await store.close();
     throw error;
   }
@@ -103,10 +121,14 @@ function assemble(
   const readers = new Readers(directory.database);
   const policy = new Policy(readers.readPolicy(clock()), 0);
   const live = new LiveRequests(clock);
-  const parts = { store, clock, log };
+  const metrics = new Metrics();
+  const parts = { store, clock, log, metrics };
   return {
     clock,
     log,
+    requestLog: requestLines(log, config.logging),
+    metrics,
+    readiness: new Readiness(parts),
     publicUrl: url,
     issuer: config.server.issuer ?? url,
     audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
@@ -145,13 +167,17 @@ function assemble(
  *
  * @returns resolves with a reason when the broker has to stop
  */
-function follow({ store, policy, signingKeys, live }: Broker): Promise<string> {
+function follow({ store, policy, signingKeys, live, metrics, readiness }: Broker): Promise<string> {
   return new Promise((resolve) =>
     store.subscribe({
       onPolicyChanged(changes, epoch) {
         policy.apply(changes, epoch);
         for (const change of changes) if (change.kind === 'key') signingKeys.apply(change.value);
         if (changes.some(canNarrow)) live.decideAgain();
+      },
+      onCommitted(commit) {
+        metrics.committed(commit);
+        if (commit.wrote) readiness.wrote();
       },
       onFatal: resolve,
     }),
@@ -161,14 +187,13 @@ function follow({ store, policy, signingKeys, live }: Broker): Promise<string> {
 function serve(
   config: Config,
   broker: Broker,
-  listener: Listener,
+  { listener, metrics }: { listener: Listener; metrics: MetricsServer | undefined },
   upstreams: ReadonlyMap<string, Upstream>,
   directory: DataDirectory,
   url: string,
   failed: Promise<string>,
 ): RunningServer {
-  const { store, live, log, clock } = broker;
-  let closing = false;
+  const { store, live, log, clock, readiness } = broker;
   const tokens = new TokenChecker(broker);
   const gateway: Gateway = {
     broker,
@@ -181,22 +206,22 @@ function serve(
         memory: { used: 0, most: config.gateway.maxBufferedBytes },
       },
       maxResponseBytes: config.gateway.maxResponseBytes,
+      keepAliveMs: config.gateway.keepAliveSeconds * 1000,
       requestMs: config.gateway.requestSeconds * 1000,
     },
     resourceMetadataUrl: `${url}/.well-known/oauth-protected-resource/v1`,
     addressOf: (req) => clientAddress(req, config.server.behindProxy?.trustedNetworks),
-    isClosing: () => closing,
+    isClosing: () => readiness.isStopping,
   };
-  const isReady = (): boolean => !closing && store.isWritable;
   const jwksMaxAgeSeconds = Math.floor(config.tokens.keyOverlapSeconds / 2);
   const control = createControlApp(broker, {
     tokens,
     jwksMaxAgeSeconds,
     addressOf: (req) => gateway.addressOf(req),
-    isReady,
   });
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
+  readiness.serving();
   const timers = [
     setInterval(() => tidy(broker, gateway.settings.requestMs), TIDY_EVERY_MS),
     setInterval(() => {
@@ -210,7 +235,7 @@ function serve(
   ];
 
   const close = async (): Promise<void> => {
-    closing = true;
+    readiness.stopping();
     const deadline = setTimeout(() => {
       live.cutAll();
       setTimeout(() => listener.hangUp(), HANG_UP_AFTER_MS).unref();
@@ -227,16 +252,27 @@ function serve(
     await recordSystem(broker, 'system.stopped').catch((error: unknown) =>
       log.error({ err: String(error) }, 'the stop could not be recorded'),
     );
-    await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
-    await broker.labKeys.close();
+    await metrics?.close();
     broker.readers.close();
     await store.close();
+    // Last, and not for long: no other side holds up the end of the log.
+    const released = Promise.all(
+      [...upstreams.values(), broker.labKeys].map((peer) => peer.close()),
+    );
+    await Promise.race([released, delay(LET_GO_MS, undefined, { ref: false })]);
   };
   let closed: Promise<void> | undefined;
-  return { url, dataDir: directory.path, broker, failed, close: () => (closed ??= close()) };
+  return {
+    url,
+    metricsUrl: metrics?.url,
+    dataDir: directory.path,
+    broker,
+    failed,
+    close: () => (closed ??= close()),
+  };
 }
 
-function openUpstreams(config: Config): Map<string, Upstream> {
+function openUpstreams(config: Config, log: Logger): Map<string, Upstream> {
   const { connectSeconds, firstByteSeconds, idleSeconds } = config.gateway;
   const times = {
     connectMs: connectSeconds * 1000,
@@ -245,10 +281,10 @@ function openUpstreams(config: Config): Map<string, Upstream> {
   };
   const open = (endpoint: Endpoint, i: number): [string, Upstream] => {
     try {
-      return [endpoint.id, new Upstream(endpoint, times)];
+      return [endpoint.id, new Upstream(endpoint, times, log)];
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`"endpoints[${i}].credential" of "${endpoint.id}": ${why}`, { cause: error });
+      throw new Error(`"endpoints[${i}]" ("${endpoint.id}"): ${why}`, { cause: error });
     }
   };
   return new Map(config.endpoints.map(open));

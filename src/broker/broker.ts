@@ -8,7 +8,9 @@ import type { LabKeys } from '../oauth/lab-keys.ts';
 import type { Store } from '../store/client.ts';
 import type { Readers } from '../store/readers.ts';
 import type { LiveRequests } from './live-requests.ts';
+import type { Metrics } from './metrics.ts';
 import type { Policy } from './policy.ts';
+import type { Readiness } from './readiness.ts';
 import type { Settler } from './settle-request.ts';
 import type { FailureBrake } from './failure-brake.ts';
 import type { TokenQuota } from './token-quota.ts';
@@ -18,6 +20,12 @@ import type { UnauthenticatedTally } from './unauthenticated-tally.ts';
 export interface Broker {
   clock: Clock;
   log: Logger;
+  /** Lines of the same log that there is one of for each request. */
+  requestLog: Logger;
+  /** What is counted for operators. */
+  metrics: Metrics;
+  /** Whether requests can be served. */
+  readiness: Readiness;
   /** The broker's origin as clients see it, without a slash at its end. */
   publicUrl: string;
   /** Issuer identifier of the tokens: the public URL, unless configured otherwise. */

@@ -95,6 +95,11 @@ export class Policy {
     return this.#grants.get(id);
   }
 
+  /** All of them, in whatever state. */
+  grants(): Iterable<Grant> {
+    return this.#grants.values();
+  }
+
   /** The grants of a lab, in whatever state. */
   grantsOf(labId: string): Grant[] {
     return [...this.#grants.values()].filter((grant) => grant.spec.lab === labId);

@@ -4,7 +4,13 @@ import type { Endpoint } from '../core/endpoints.ts';
 import type { Broker } from './broker.ts';
 import { mayRead } from './reach.ts';
 
-export interface ShownEndpoint extends Omit<Endpoint, 'upstream' | 'credential'> {
+/** What everybody may see who may see the endpoint; how it is reached is the host's business. */
+type Described = Pick<
+  Endpoint,
+  'id' | 'description' | 'dialects' | 'models' | 'safeguardsLifted' | 'features' | 'prices'
+>;
+
+export interface ShownEndpoint extends Described {
   /** Only for those who see everything: where the endpoint is, is the host's business. */
   upstream?: string;
   hasCredential?: boolean;
@@ -23,9 +29,15 @@ export function showEndpoint(broker: Broker, actorId: string, endpointId: string
   return shown(endpoint, reach === 'all');
 }
 
-function shown({ upstream, credential, ...rest }: Endpoint, whole: boolean): ShownEndpoint {
-  if (!whole) return rest;
+function shown(endpoint: Endpoint, whole: boolean): ShownEndpoint {
+  const { id, description, dialects, models, safeguardsLifted, features, prices } = endpoint;
+  const described = { id, description, dialects, models, safeguardsLifted, features, prices };
+  if (!whole) return described;
   // A URL can carry a password, and some upstreams take their key in the query.
-  const { origin, pathname } = new URL(upstream);
-  return { ...rest, upstream: origin + pathname, hasCredential: credential !== undefined };
+  const { origin, pathname } = new URL(endpoint.upstream);
+  return {
+    ...described,
+    upstream: origin + pathname,
+    hasCredential: endpoint.credential !== undefined,
+  };
 }

@@ -7,31 +7,32 @@ import type { Clock } from '../lib/clock.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Store } from '../store/client.ts';
+import type { Door, Metrics } from './metrics.ts';
 
 const FLUSH_EVERY_MS = 60_000;
-
-/** Where it was refused. */
-export type Door = 'gateway' | 'control' | 'token_endpoint' | 'join';
 
 export class UnauthenticatedTally {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #metrics: Metrics;
   readonly #timer: NodeJS.Timeout;
   /** Bounded by the number of doors and of codes. */
   #counts = new Map<string, number>();
   #since: number;
 
-  constructor(parts: { store: Store; clock: Clock; log: Logger }) {
+  constructor(parts: { store: Store; clock: Clock; log: Logger; metrics: Metrics }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#log = parts.log;
+    this.#metrics = parts.metrics;
     this.#since = parts.clock();
     this.#timer = setInterval(() => void this.flush(), FLUSH_EVERY_MS);
     this.#timer.unref();
   }
 
   count(door: Door, code: DenialCode): void {
+    this.#metrics.refused(door, 'unknown', code);
     const key = `${door} ${code}`;
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
   }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import type { z } from 'zod';
+import type { Endpoint } from '../core/endpoints.ts';
 import { configSchema, type Config } from './schema.ts';
 
 /** Thrown when the configuration cannot be used. Its message is for whoever wrote the file. */
@@ -83,13 +84,18 @@ function withAbsolutePaths(config: Config, folder: string): Config {
           tls: { certFile: resolve(folder, tls.certFile), keyFile: resolve(folder, tls.keyFile) },
         }
       : config.server,
-    endpoints: config.endpoints.map((endpoint) =>
-      endpoint.credential?.startsWith('file:')
-        ? {
-            ...endpoint,
-            credential: `file:${resolve(folder, endpoint.credential.slice('file:'.length))}`,
-          }
-        : endpoint,
-    ),
+    endpoints: config.endpoints.map((endpoint) => withAbsoluteFiles(endpoint, folder)),
   };
+}
+
+function withAbsoluteFiles(endpoint: Endpoint, folder: string): Endpoint {
+  const { credential, tls } = endpoint;
+  const found = { ...endpoint };
+  if (credential?.startsWith('file:'))
+    found.credential = `file:${resolve(folder, credential.slice('file:'.length))}`;
+  if (tls)
+    found.tls = Object.fromEntries(
+      Object.entries(tls).map(([name, path]) => [name, resolve(folder, path)]),
+    );
+  return found;
 }

@@ -51,6 +51,7 @@ const gatewaySchema = z.strictObject({
   connectSeconds: seconds(0.1, 60, 5),
   firstByteSeconds: seconds(1, 3600, 120),
   idleSeconds: seconds(1, 3600, 120),
+  keepAliveSeconds: seconds(0, 3600, 15),
   requestSeconds: seconds(1, 86_400, 900),
 });
 
@@ -77,6 +78,13 @@ const federationSchema = z.strictObject({
 
 const loggingSchema = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  requests: z.boolean().default(true),
+});
+
+const metricsSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  port: z.int().min(0).max(65_535),
+  allowRemote: z.boolean().default(false),
 });
 
 export const configSchema = z
@@ -89,6 +97,7 @@ export const configSchema = z
     tokens: tokensSchema.prefault({}),
     federation: federationSchema.prefault({}),
     logging: loggingSchema.prefault({}),
+    metrics: metricsSchema.optional(),
   })
   .superRefine((config, context) => {
     const fail = (path: (string | number)[], message: string): void =>
@@ -112,6 +121,13 @@ export const configSchema = z
       );
     if (publicUrl?.startsWith('http:') && !isLoopback(new URL(publicUrl).hostname))
       fail(['server', 'publicUrl'], 'must be https: tokens would travel in the clear');
+    const { metrics } = config;
+    if (metrics && !isLoopback(metrics.host) && !metrics.allowRemote) {
+      fail(
+        ['metrics', 'host'],
+        `"${metrics.host}" is reachable from outside, and whoever reaches it reads the metrics. Listen on 127.0.0.1, or set metrics.allowRemote where only your monitoring reaches that address`,
+      );
+    }
     if (config.gateway.maxBufferedBytes < config.gateway.maxBodyBytes)
       fail(['gateway', 'maxBufferedBytes'], 'must not be less than gateway.maxBodyBytes');
     for (const [i, { issuer }] of config.federation.audiences.entries()) {

@@ -30,7 +30,7 @@ const NOTHING_LOADS = {
  */
 export function createControlApp(
   broker: Broker,
-  parts: Pick<Control, 'tokens' | 'jwksMaxAgeSeconds' | 'addressOf' | 'isReady'>,
+  parts: Pick<Control, 'tokens' | 'jwksMaxAgeSeconds' | 'addressOf'>,
 ): Express {
   const { publicUrl } = broker;
   let document: object | undefined;

@@ -19,7 +19,6 @@ export interface Control {
   jwksMaxAgeSeconds: number;
   /** Address of the client, seen through trusted proxies. */
   addressOf(req: IncomingMessage): string;
-  isReady(): boolean;
   /** The OpenAPI document of all routes. */
   openApiDocument(): object;
 }

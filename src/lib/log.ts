@@ -1,4 +1,5 @@
 import { pino, type Logger } from 'pino';
+import { LineSink } from './line-sink.ts';
 
 export type { Logger };
 
@@ -10,9 +11,15 @@ export interface LogSettings {
  * The operational log: one JSON object a line on standard error, so that standard output stays free for
  * what a command answers. It is not the audit log. Callers pass ids and codes, never bodies or
  * credentials; the redaction below is a second line of defence.
+ *
+ * Lines are written off the main thread's path: whoever does not read standard error must not stop the
+ * broker. What waits is written when the process ends, and at once with a line of level fatal.
  */
 export function createLogger(settings: LogSettings): Logger {
-  return pino(
+  const sink = new LineSink(2, (lines) =>
+    log.warn({ lines }, 'lines of this log were dropped: standard error could not be written'),
+  );
+  const log: Logger = pino(
     {
       level: settings.level,
       base: null,
@@ -31,6 +38,15 @@ export function createLogger(settings: LogSettings): Logger {
         censor: '[redacted]',
       },
     },
-    pino.destination({ dest: 2, sync: true }),
+    sink,
   );
+  return log;
+}
+
+/**
+ * The part of a log that has a line for each request. Redaction costs more than all the rest of a line:
+ * these lines do without, so their fields are ids, codes and numbers, named one by one (gateway/report.ts).
+ */
+export function requestLines(log: Logger, settings: { requests: boolean }): Logger {
+  return log.child({}, { redact: [], level: settings.requests ? log.level : 'silent' });
 }

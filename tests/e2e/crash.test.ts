@@ -41,7 +41,7 @@ afterEach(async () => {
 });
 
 test(
-  `invariants 1, 2, 3 and 9: nothing that was promised is lost in ${KILLS} kills`,
+  `invariants 1, 2, 3 and 9, known failure 7: nothing that was promised is lost in ${KILLS} kills`,
   { timeout: 110_000 },
   async () => {
     upstream = await startScriptedUpstream();

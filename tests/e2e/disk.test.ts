@@ -111,7 +111,7 @@ function fill(path: string): void {
   }
 }
 
-test('on a full disk nothing passes; with space again it goes on by itself', async (context) => {
+test('known failure 7: on a full disk nothing passes; with space again it goes on by itself', async (context) => {
   const disk = join(newDirectory(), 'disk');
   mkdirSync(disk);
   const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=0700', 'tmpfs', disk]);
@@ -150,7 +150,7 @@ test('on a full disk nothing passes; with space again it goes on by itself', asy
   expect(await process.end('SIGTERM')).toEqual({ code: 0, signal: null });
 });
 
-test('while the log hangs nothing passes; when it moves again so do requests', async () => {
+test('known failure 8: while the log hangs nothing passes; when it moves again so do requests', async () => {
   const { process, facts } = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
   expect(await ask(facts)).toMatchObject({ status: 200 });
   const other = new Database(join(facts.dataDir, 'sallyport.db'));

@@ -122,7 +122,7 @@ test('a stream that ends within the deadline ends as if nothing were', async () 
   expect({ last, signed }).toEqual({ last: 'system.stopped', signed: true });
 });
 
-test('what does not end within the deadline is cut with an explicit error, and on record', async () => {
+test('known failure 7: what does not end within the deadline is cut with an explicit error, and on record', async () => {
   await start(1);
   upstream.respond(hold());
   const { id, rest } = await openStream();

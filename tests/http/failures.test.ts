@@ -43,7 +43,6 @@ describe('an error that nobody foresaw', () => {
       tokens: new TokenChecker(broker),
       jwksMaxAgeSeconds: 300,
       addressOf: () => '127.0.0.1',
-      isReady: () => true,
     });
     const token = await api.tokenOf(people.admin);
     const answer = await request(app).get('/api/v1/labs').set('authorization', `Bearer ${token}`);

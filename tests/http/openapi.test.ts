@@ -2,6 +2,7 @@ import type { Express } from 'express';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TokenChecker } from '../../src/broker/authenticate-token.ts';
+import { Readiness } from '../../src/broker/readiness.ts';
 import { AUTHORITY } from '../../src/core/authority.ts';
 import { createControlApp } from '../../src/http/app.ts';
 import { openApiPath } from '../../src/http/openapi.ts';
@@ -35,7 +36,6 @@ beforeAll(async () => {
     tokens: new TokenChecker(test.broker),
     jwksMaxAgeSeconds: 300,
     addressOf: () => '127.0.0.1',
-    isReady: () => true,
   });
   document = (await request(test.url).get('/api/v1/openapi.json')).body as Document;
 });
@@ -159,14 +159,15 @@ describe('the server itself', () => {
   });
 
   it('is not ready when it says so', async () => {
-    const closed = createControlApp(test.broker, {
-      tokens: new TokenChecker(test.broker),
+    const starting = { ...test.broker, readiness: new Readiness(test.broker) };
+    const closed = createControlApp(starting, {
+      tokens: new TokenChecker(starting),
       jwksMaxAgeSeconds: 300,
       addressOf: () => '127.0.0.1',
-      isReady: () => false,
     });
     const answer = await request(closed).get('/readyz');
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
+    expect(answer.body).toEqual({ status: 'not ready', reason: 'starting' });
   });
 
   it('gives every answer its own request id and the headers that keep browsers out', async () => {

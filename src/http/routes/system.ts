@@ -1,6 +1,7 @@
 /** What the server says about itself. */
 import { z } from 'zod';
 import { docsAsset, docsPage } from '../docs.ts';
+import { readinessAnswer } from '../health.ts';
 import { mediaRoute, route } from '../route.ts';
 import { VERSION } from '../../lib/version.ts';
 
@@ -43,16 +44,10 @@ export const SYSTEM_ROUTES = [
     action: 'public',
     tag,
     summary: 'Whether requests can be served',
-    description: '503 while starting or shutting down, and while the log cannot be written.',
+    description:
+      '503 while starting or stopping, and while the log cannot be written; then "reason" is starting, stopping or log_unavailable.',
     media: 'application/json; charset=utf-8',
-    handle: ({ control }) =>
-      control.isReady()
-        ? { body: JSON.stringify({ status: 'ready' }) }
-        : {
-            status: 503,
-            headers: { 'retry-after': '1' },
-            body: JSON.stringify({ status: 'not ready' }),
-          },
+    handle: async ({ broker }) => readinessAnswer(await broker.readiness.state()),
   }),
   route({
     method: 'get',

@@ -1,0 +1,89 @@
+/** The metrics as text, with what is looked up at that moment: what is live, the log, the limits of grants. */
+import { collectDefaultMetrics } from 'prom-client';
+import type { Broker } from './broker.ts';
+import { LimitGauges } from './limit-gauges.ts';
+import type { Metrics } from './metrics.ts';
+
+export class Gauges {
+  readonly #broker: Broker;
+  readonly #limits: LimitGauges;
+  readonly #live;
+  readonly #log;
+  #underWay: Promise<string> | undefined;
+
+  constructor(broker: Broker) {
+    const { metrics } = broker;
+    this.#broker = broker;
+    this.#live = liveGauges(metrics);
+    this.#log = logGauges(metrics);
+    this.#limits = new LimitGauges(broker);
+    collectDefaultMetrics({ register: metrics.registry });
+  }
+
+  get contentType(): string {
+    return this.#broker.metrics.registry.contentType;
+  }
+
+  /** Everything in Prometheus' text format. Whoever asks while another is being answered gets the same. */
+  text(): Promise<string> {
+    this.#underWay ??= this.#read().finally(() => (this.#underWay = undefined));
+    return this.#underWay;
+  }
+
+  async #read(): Promise<string> {
+    const { readiness, live, metrics } = this.#broker;
+    this.#live.ready.set((await readiness.state()) === 'ready' ? 1 : 0);
+    this.#live.requests.set(live.count);
+    this.#live.streams.set(live.streams);
+    this.#readLog();
+    await this.#limits.read();
+    return metrics.registry.metrics();
+  }
+
+  #readLog(): void {
+    const { store, settler, readers, log } = this.#broker;
+    const gauges = this.#log;
+    gauges.writable.set(store.isWritable ? 1 : 0);
+    gauges.waiting.set(store.waiting);
+    gauges.outcomes.set(settler.waiting);
+    try {
+      gauges.entries.set(readers.logSize());
+      const checkpoint = readers.latestCheckpoint();
+      if (!checkpoint) return;
+      gauges.checkpoint.set(checkpoint.size);
+      gauges.checkpointAt.set(checkpoint.at / 1000);
+    } catch (error) {
+      // A broken disk is when the other numbers are needed most.
+      log.warn({ err: String(error) }, 'the log cannot be read for the metrics');
+      for (const gauge of [gauges.entries, gauges.checkpoint, gauges.checkpointAt]) gauge.remove();
+    }
+  }
+}
+
+function liveGauges(metrics: Metrics) {
+  return {
+    ready: metrics.gauge('ready', '1 while requests are taken, else 0'),
+    requests: metrics.gauge('live_requests', 'Requests in flight'),
+    streams: metrics.gauge('live_streams', 'Of the requests in flight, those that stream'),
+  };
+}
+
+function logGauges(metrics: Metrics) {
+  return {
+    writable: metrics.gauge('log_writable', '1 while the log can be written, else 0'),
+    waiting: metrics.gauge('log_waiting_operations', 'Operations that wait for a commit'),
+    outcomes: metrics.gauge(
+      'log_waiting_outcomes',
+      'Ended requests whose outcome could not be recorded yet',
+    ),
+    entries: metrics.gauge('log_entries', 'Entries in the log'),
+    checkpoint: metrics.gauge(
+      'log_checkpoint_entries',
+      'Entries below the newest signed checkpoint',
+    ),
+    checkpointAt: metrics.gauge(
+      'log_checkpoint_timestamp_seconds',
+      'When the newest checkpoint was signed, seconds since 1970',
+    ),
+  };
+}
