@@ -7,12 +7,19 @@ export interface Figure {
   unit: string;
   /** The figure over what it is held against, and what that is. */
   ratio?: { value: number; to: string };
+  /** What else was measured of it. */
+  details?: Record<string, number>;
   /** What was asked for. */
   goal?: string;
 }
 
+export interface AreaOptions {
+  /** Whether to measure other gateways, too. */
+  peers: boolean;
+}
+
 /** A group of benchmarks. Reports its figures; fails where something is not merely slow but wrong. */
-export type Area = (report: (figure: Figure) => void) => Promise<void>;
+export type Area = (report: (figure: Figure) => void, options: AreaOptions) => Promise<void>;
 
 /** What a call took in the mean, nanoseconds. */
 export interface Cost {
@@ -113,7 +120,8 @@ export class Rounds<K extends string> {
   }
 }
 
-function medianOf(values: number[]): number {
+/** The middle one; of an even number, the higher of the two. */
+export function medianOf(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted[Math.floor(sorted.length / 2)];
   if (middle === undefined) throw new RangeError('Nothing was measured.');
