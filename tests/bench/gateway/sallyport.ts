@@ -66,13 +66,9 @@ export async function startSallyport(
   writeFileSync(config, JSON.stringify(configuration(facts, upstream, port)));
   const profiling =
     profileInto === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileInto}`];
-  const program = new Program(
-    process.execPath,
-    [...profiling, MAIN, 'serve', '--config', config],
-    {
-      directory: newDirectory(),
-    },
-  );
+  const program = new Program(process.execPath, [...profiling, MAIN, 'serve', '--config', config], {
+    directory: newDirectory(),
+  });
   const url = `http://127.0.0.1:${port}`;
   await program.untilItAnswers(`${url}/readyz`);
   const as = (role: string): BrokerClient => {
