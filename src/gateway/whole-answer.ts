@@ -25,11 +25,12 @@ export async function sendWholeAnswer(
 ): Promise<void> {
   const { operation, res, requestBytes, signal } = exchange.parts;
   const bytes = await readAll(exchange, answer);
-  const body = parseObject(bytes.toString('utf8'));
+  const text = bytes.toString('utf8');
+  const body = parseObject(text);
   const status = answer.statusCode;
   // Some servers answer with an error where the status promises none.
   const isError = status >= 400 || Boolean(body?.['error']);
-  const isQuoting = upstream.quotesCredential(bytes.toString('latin1'), { isError });
+  const isQuoting = upstream.quotesCredential(text, { isError });
   if (status >= 400) {
     const isFit = body && 'error' in body && !isQuoting;
     return sendUpstreamError(exchange, answer, isFit ? bytes : undefined);
@@ -156,5 +157,5 @@ async function readAll(exchange: Exchange, answer: UpstreamAnswer): Promise<Buff
         `The model endpoint answered with more than ${maxResponseBytes} bytes.`,
       );
   });
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length);
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }

@@ -43,13 +43,6 @@ const UNAVAILABLE = refusal('log_unavailable');
 /** Most operations of one commit: bounds how long the first of them waits for the last. */
 export const MAX_BATCH = 512;
 
-const STATEMENTS = {
-  begin: 'BEGIN IMMEDIATE',
-  commit: 'COMMIT',
-  savepoint: 'SAVEPOINT operation',
-  release: 'RELEASE operation',
-} as const;
-
 /** An operation that decides before it writes failed in the middle: its batch is run again, with savepoints. */
 class HalfDone extends Error {}
 
@@ -57,19 +50,19 @@ export class GroupCommit {
   readonly #context: WriterContext;
   readonly #connection: Database.Database;
   readonly #inodes = new Map<string, bigint>();
-  readonly #statements: Record<keyof typeof STATEMENTS, Database.Statement<[]>>;
+  readonly #begin: Database.Statement<[]>;
+  readonly #commit: Database.Statement<[]>;
+  readonly #savepoint: Database.Statement<[]>;
+  readonly #release: Database.Statement<[]>;
   readonly #totalChanges: Database.Statement<[]>;
 
   constructor(context: WriterContext) {
     this.#context = context;
     this.#connection = context.db.$client;
-    const prepare = (text: string): Database.Statement<[]> => this.#connection.prepare<[]>(text);
-    this.#statements = {
-      begin: prepare(STATEMENTS.begin),
-      commit: prepare(STATEMENTS.commit),
-      savepoint: prepare(STATEMENTS.savepoint),
-      release: prepare(STATEMENTS.release),
-    };
+    this.#begin = this.#connection.prepare('BEGIN IMMEDIATE');
+    this.#commit = this.#connection.prepare('COMMIT');
+    this.#savepoint = this.#connection.prepare('SAVEPOINT operation');
+    this.#release = this.#connection.prepare('RELEASE operation');
     const inode = inodeOf(this.#connection.name);
     if (inode !== undefined) this.#inodes.set(this.#connection.name, inode);
     this.#totalChanges = this.#connection.prepare('SELECT total_changes()').pluck();
@@ -109,11 +102,11 @@ export class GroupCommit {
 
   #run(calls: readonly Call[], always: boolean): Answer[] {
     const context = this.#context;
-    this.#statements.begin.run();
+    this.#begin.run();
     const answers = calls.map((call) => this.#runOne(call, always));
     context.ledger.write();
     // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
-    this.#statements.commit.run();
+    this.#commit.run();
     return answers;
   }
 
@@ -125,10 +118,10 @@ export class GroupCommit {
     const operation = OPERATIONS[name] as unknown as Operation<unknown, unknown>;
     const guarded = always || operation.decidesFirst !== true;
     const before = context.mark();
-    if (guarded) this.#statements.savepoint.run();
+    if (guarded) this.#savepoint.run();
     try {
       const value = operation.run(context, args);
-      if (guarded) this.#statements.release.run();
+      if (guarded) this.#release.run();
       return { id, value };
     } catch (error) {
       if (isLogFailure(error) || !this.#connection.inTransaction) throw error;
