@@ -74,9 +74,9 @@ export class EventFilter {
   }
 
   #passes(event: Buffer): boolean {
-    const verdict = this.#scanner.see(event);
-    if (verdict === 'drop') return false;
     const text = event.toString('latin1');
+    const verdict = this.#scanner.see(event, text);
+    if (verdict === 'drop') return false;
     const isError = verdict === 'error' || verdict === 'failure';
     const isQuoting = this.#upstream.quotesCredential(text, { isError });
     if (isError) {

@@ -126,7 +126,10 @@ function scan(operation: ProxiedOperation, asked: object, chunks: readonly Buffe
   const scanner = operation.scanner({ ...asked });
   const { whole, rest } = eventsOf(chunks);
   const verdicts = [...whole, ...(rest ? [rest] : [])]
-    .map((event) => ({ verdict: scanner.see(event), data: dataOf(event) }))
+    .map((event) => ({
+      verdict: scanner.see(event, event.toString('latin1')),
+      data: dataOf(event),
+    }))
     .filter(({ data }) => data !== '');
   return { verdicts, usage: scanner.usage(), model: scanner.model() };
 }

@@ -41,8 +41,7 @@ class ChunkScanner implements StreamScanner {
     this.#clientWantsUsage = clientWantsUsage;
   }
 
-  see(event: Buffer): ReturnType<StreamScanner['see']> {
-    const bytes = event.toString('latin1');
+  see(event: Buffer, bytes: string): ReturnType<StreamScanner['see']> {
     const mayNameModel = this.#model === undefined && bytes.includes('"model"');
     if (!mayNameModel && !MAY_MATTER.test(bytes)) return 'pass';
     const data = dataOf(event);

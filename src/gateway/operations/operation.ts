@@ -19,7 +19,8 @@ type Verdict = 'pass' | 'drop' | 'terminal' | 'error' | 'failure';
 export interface StreamScanner {
   /** Finds the strings in which new text comes, each part of it once (`textIn`). */
   readonly text: RegExp;
-  see(event: Buffer): Verdict;
+  /** @param bytes the event as Latin-1, a character for a byte, for a first look that decodes nothing */
+  see(event: Buffer, bytes: string): Verdict;
   /** As reported so far. */
   usage(): Partial<ReportedUsage>;
   /** The model that answered, once it was named. */
