@@ -1,13 +1,15 @@
 /** Admitting a request to a protected endpoint: decide, reserve, record; in this order, or not at all. */
 import { decideAccess, type Decision } from '../core/access.ts';
-import type { EntryDraft, Json } from '../core/audit/entry.ts';
+import { jsonMembers, type EntryDraft, type Json } from '../core/audit/entry.ts';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Amount, ScopeCaps } from '../core/limits.ts';
-import { requestEntryParts, type RequestFacts } from '../core/requests.ts';
+import { requestEntryParts, requestSubject, type RequestFacts } from '../core/requests.ts';
+import type { Cancellation } from '../lib/cancellation.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Reserved } from '../store/operations/requests.ts';
 import type { Broker } from './broker.ts';
+import type { LiveRequest } from './live-requests.ts';
 import { MOST_ATTEMPTS } from './issue-token.ts';
 
 export interface AdmitInput {
@@ -15,24 +17,43 @@ export interface AdmitInput {
   /** Address that the request came from. */
   address: string;
   amount: Amount;
-  /** Salt of the commitments to the bodies, 16 bytes. */
-  salt: Uint8Array;
+  /** Salt of the commitments to the bodies, 16 bytes in base64. */
+  salt: string;
   /** Further facts for the intent entry. */
   data: Record<string, Json | undefined>;
-  /** Aborted, with a Refusal as its reason, when the request may not go on. */
-  abort: AbortController;
+  /** Cancelled, with a Refusal as its reason, when the request may not go on. */
+  cancellation: Cancellation;
+}
+
+export interface Admitted {
+  limits: Reserved['limits'];
+  /** Until it leaves {@link LiveRequests}, orders find it. */
+  live: LiveRequest;
 }
 
 /**
  * Admits a request. When this returns, its intent is durable, its cost is reserved, it is known as live
- * (orders find it), and it may be forwarded. Whoever calls this must call {@link Settler.settle} later.
+ * (orders find it), and it may be forwarded. Whoever calls this must call {@link Settler.settle} later, and let it
+ * leave what is live when its answer has gone out.
  *
  * @throws RefusedError after the refusal was recorded
  */
-export async function admitRequest(broker: Broker, input: AdmitInput): Promise<Reserved> {
-  const { facts, abort } = input;
-  const { live, policy, clock } = broker;
-  const decide = (now: number): Decision => decideRequest(broker, facts, input.address, now);
+export async function admitRequest(broker: Broker, input: AdmitInput): Promise<Admitted> {
+  const { facts, address, cancellation } = input;
+  const { policy, clock } = broker;
+  const { requestId, personId, labId, grantId, tokenId, stream } = facts;
+  const decide = (now: number): Decision => decideRequest(broker, facts, address, now);
+  const ids = { requestId, grantId, personId, labId, tokenId };
+  const live: LiveRequest = {
+    requestId,
+    personId,
+    grantId,
+    tokenId,
+    stream,
+    decide,
+    cancellation,
+    slot: -1,
+  };
   try {
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
       const epoch = policy.epoch;
@@ -40,34 +61,31 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<R
       const decision = isExpired(broker, facts, at) ? EXPIRED : decide(at);
       if (!decision.allowed)
         return await denyRequest(broker, requestEntryParts(facts), decision.refusal, input.data);
-      const { requestId, personId, grantId, tokenId, stream } = facts;
-      live.enter(
-        { requestId, personId, grantId, tokenId, startedAt: at, stream, decide, abort },
-        decision.until,
-      );
+      broker.live.enter(live, decision.until);
       const reserved = await broker.store.write(
         'reserve',
         {
           epoch,
           at,
           entryId: mintId('ent', at),
-          facts,
+          facts: ids,
+          subject: requestSubject(facts),
           caps: capsOf(policy.grant(grantId) as Grant),
           amount: input.amount,
           salt: input.salt,
-          data: input.data,
+          data: jsonMembers(input.data),
         },
         // The caller has been told 503 and nothing was forwarded: the reservation goes back.
         {
           late: (value) =>
-            !value.stale && broker.settler.giveBack(facts.requestId, 'The log answered too late.'),
+            !value.stale && broker.settler.giveBack(requestId, 'The log answered too late.'),
         },
       );
-      if (!reserved.stale) return reserved;
+      if (!reserved.stale) return { limits: reserved.limits, live };
     }
     return await denyRequest(broker, requestEntryParts(facts), refusal('too_busy'), input.data);
   } catch (error) {
-    live.leave(facts.requestId);
+    broker.live.leave(live);
     throw error;
   }
 }
@@ -126,7 +144,8 @@ function decideRequest(
   return decideAccess(
     {
       grant: policy.grant(facts.grantId),
-      ...member,
+      person: member.person,
+      lab: member.lab,
       purpose,
       operation,
       endpoint,
@@ -140,9 +159,19 @@ function decideRequest(
   );
 }
 
-function capsOf({ spec }: Grant): [ScopeCaps, ScopeCaps] {
-  return [
-    { scope: 'grant', limits: spec.limits, budgets: spec.budgets },
-    { scope: 'person', ...spec.perPerson },
-  ];
+const written = new WeakMap<Grant, string>();
+
+/** The caps of a grant and of each person under it, as JSON. */
+function capsOf(grant: Grant): string {
+  let text = written.get(grant);
+  if (text === undefined) {
+    const { limits, budgets, perPerson } = grant.spec;
+    const caps: [ScopeCaps, ScopeCaps] = [
+      { scope: 'grant', limits, budgets },
+      { scope: 'person', ...perPerson },
+    ];
+    text = JSON.stringify(caps);
+    written.set(grant, text);
+  }
+  return text;
 }

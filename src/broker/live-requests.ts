@@ -2,6 +2,8 @@
 import type { Decision } from '../core/access.ts';
 import { refusal, type Refusal } from '../core/denials.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Cancellation } from '../lib/cancellation.ts';
+import { Slots, type Slotted } from '../lib/slots.ts';
 
 /** A request that was cut, for the acknowledgement of what cut it. */
 export interface Cut {
@@ -13,18 +15,17 @@ export interface Cut {
   refusal: Refusal;
 }
 
-export interface LiveRequest {
+export interface LiveRequest extends Slotted {
   requestId: string;
   personId: string;
   grantId: string;
   tokenId: string;
-  startedAt: number;
   /** Whether the answer is to be a stream. */
   stream: boolean;
   /** Decides the request once more, on the policy as it is now. */
   decide(now: number): Decision;
-  /** Aborted, with a {@link Refusal} as its reason, when the request may not go on. */
-  abort: AbortController;
+  /** Cancelled, with a {@link Refusal} as its reason, when the request may not go on. */
+  cancellation: Cancellation;
 }
 
 /** Cuts remembered for acknowledgements. */
@@ -35,7 +36,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class LiveRequests {
   readonly #clock: Clock;
-  readonly #live = new Map<string, LiveRequest>();
+  readonly #live = new Slots<LiveRequest>();
   #cuts: Cut[] = [];
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
@@ -52,7 +53,7 @@ export class LiveRequests {
   /** Of those, how many stream. Looks at each of them. */
   get streams(): number {
     let streams = 0;
-    for (const { stream } of this.#live.values()) if (stream) streams += 1;
+    for (const { stream } of this.#live) if (stream) streams += 1;
     return streams;
   }
 
@@ -63,12 +64,12 @@ export class LiveRequests {
    * @param until when it ends if nothing else changes, epoch milliseconds
    */
   enter(request: LiveRequest, until: number): void {
-    this.#live.set(request.requestId, request);
+    this.#live.add(request);
     this.#wakeAt(until);
   }
 
-  leave(requestId: string): void {
-    this.#live.delete(requestId);
+  leave(request: LiveRequest): void {
+    this.#live.delete(request);
     if (this.#live.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
 
@@ -82,8 +83,8 @@ export class LiveRequests {
   decideAgain(): void {
     const now = this.#clock();
     let next = Infinity;
-    for (const request of this.#live.values()) {
-      if (request.abort.signal.aborted) continue;
+    for (const request of this.#live) {
+      if (request.cancellation.isCancelled) continue;
       const decision = request.decide(now);
       if (decision.allowed) {
         next = Math.min(next, decision.until);
@@ -92,7 +93,7 @@ export class LiveRequests {
       const { requestId, personId, grantId, tokenId } = request;
       const { refusal: why } = decision;
       this.#cuts.push({ requestId, personId, grantId, tokenId, at: now, refusal: why });
-      request.abort.abort(decision.refusal);
+      request.cancellation.cancel(why);
     }
     if (this.#cuts.length > REMEMBERED_CUTS) this.#cuts = this.#cuts.slice(-REMEMBERED_CUTS);
     this.#wakeAt(next);
@@ -100,7 +101,7 @@ export class LiveRequests {
 
   /** Cuts everything that is left: the broker is going down. */
   cutAll(): void {
-    for (const request of this.#live.values()) request.abort.abort(refusal('shutting_down'));
+    for (const request of this.#live) request.cancellation.cancel(refusal('shutting_down'));
   }
 
   cutsBy(orderId: string): Cut[] {

@@ -2,7 +2,8 @@
 import { refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { actorOf } from '../store/operations/operation.ts';
-import type { EntryFilter, StoredEntry } from '../store/readers.ts';
+import type { StoredEntry } from '../store/entry-index.ts';
+import type { EntryFilter } from '../store/readers.ts';
 import type { Broker } from './broker.ts';
 import { mayRead } from './reach.ts';
 

@@ -1,5 +1,7 @@
 /** Settling requests: the outcome entry and the ledger, until they are durable. */
+import { jsonMembers } from '../core/audit/entry.ts';
 import { RefusedError, refusal } from '../core/denials.ts';
+import { outcomeMembers } from '../core/requests.ts';
 import type { Clock } from '../lib/clock.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Logger } from '../lib/log.ts';
@@ -78,12 +80,13 @@ export class Settler {
 
   /** Gives a reservation back whose request was never forwarded. */
   giveBack(requestId: string, note: string): void {
+    const usage = { inputTokens: 0, outputTokens: 0, source: 'none' as const };
+    const charge = { requests: 0 as const, tokens: 0, spendNanoUsd: 0 };
     const settlement: Settlement = {
       requestId,
-      end: 'not_forwarded',
-      usage: { inputTokens: 0, outputTokens: 0, source: 'none' },
-      charge: { requests: 0, tokens: 0, spendNanoUsd: 0 },
-      data: { note },
+      charge,
+      data: jsonMembers({ note }),
+      result: outcomeMembers('not_forwarded', usage, charge),
     };
     // What fails is kept and tried again by settle itself.
     this.settle(settlement).catch(() => undefined);

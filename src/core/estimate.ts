@@ -10,8 +10,6 @@ const TOKENS_FOR_TOOLS = 1_024;
 const TOKENS_PER_MEDIA_PART = 32_768;
 
 export interface InputSize {
-  /** Bytes of the body as dispatched. */
-  bytes: number;
   messages: number;
   tools: boolean;
   mediaParts: number;
@@ -20,8 +18,10 @@ export interface InputSize {
 /**
  * An upper bound of the input tokens of a request. Tokenisers of bytes never make more tokens than there
  * are bytes, so that what is reserved is not exceeded; most of it comes back when the request settles.
+ *
+ * @param bytes of the body as dispatched
  */
-export function mostInputTokens({ bytes, messages, tools, mediaParts }: InputSize): number {
+export function mostInputTokens({ messages, tools, mediaParts }: InputSize, bytes: number): number {
   return (
     bytes +
     messages * TOKENS_PER_MESSAGE +

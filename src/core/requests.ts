@@ -1,5 +1,5 @@
 /** A proxied request: the facts that stand in its two entries, and how it can end. */
-import type { EntryActor, EntryDraft } from './audit/entry.ts';
+import { jsonMembers, type EntryActor, type EntryDraft } from './audit/entry.ts';
 import type { Amount } from './limits.ts';
 import type { Operation, Purpose } from './vocabulary.ts';
 
@@ -19,6 +19,12 @@ export interface RequestFacts {
   model: string;
   stream: boolean;
 }
+
+/** The ids by which the ledger and the log keep a request. */
+export type RequestIds = Pick<
+  RequestFacts,
+  'requestId' | 'grantId' | 'personId' | 'labId' | 'tokenId'
+>;
 
 /** How a request ended. `unknown`: the broker died before it could say. */
 export type RequestEnd =
@@ -58,6 +64,21 @@ export function requestEntryParts(facts: RequestFacts): Omit<EntryDraft, 'id' | 
     model: facts.model,
     operation: facts.operation,
   };
+}
+
+/** The same parts as JSON members: written once, for both entries. */
+export const requestSubject = (facts: RequestFacts): string =>
+  jsonMembers(requestEntryParts(facts));
+
+/** What an outcome says of the end of a request, as JSON members of its data. */
+export function outcomeMembers(end: RequestEnd, usage: Usage, charge: Charge): string {
+  const { inputTokens, outputTokens, source } = usage;
+  const { requests, tokens, spendNanoUsd } = charge;
+  return jsonMembers({
+    end,
+    usage: { inputTokens, outputTokens, source },
+    charged: { requests, tokens, spendNanoUsd },
+  });
 }
 
 /** The facts of a request, read from its intent entry: what a crash leaves of it. */

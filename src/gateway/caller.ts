@@ -64,9 +64,11 @@ function mustParse(header: string): Credential {
 /** @throws RefusedError */
 export async function identify(gateway: Gateway, req: IncomingMessage): Promise<Caller> {
   const { broker, tokens } = gateway;
+  const { scheme, token: presented } = credentialOf(req);
   const token = await tokens.check(
     {
-      ...credentialOf(req),
+      scheme,
+      token: presented,
       proofs: valuesOf(req, 'dpop'),
       method: req.method ?? '',
       url: `${broker.publicUrl}${(req.url ?? '').split('?', 1)[0]}`,

@@ -15,6 +15,7 @@ import {
 } from '../core/scope/inspection.ts';
 import { mustBeSound } from '../core/scope/sound.ts';
 import { modelSchema } from '../core/vocabulary.ts';
+import type { HeaderList } from './answer-head.ts';
 import type { Caller } from './caller.ts';
 import type { Gateway } from './gateway.ts';
 import type { ProxiedOperation } from './operations/operation.ts';
@@ -26,7 +27,7 @@ export interface Checked {
   grant: Grant;
   /** The object that was checked, serialised: what is recorded and what is dispatched. */
   body: Buffer;
-  headers: Record<string, string>;
+  headers: HeaderList;
   amount: { tokens: number; spendNanoUsd: number };
 }
 
@@ -57,8 +58,7 @@ export function checkContent(
   if (why) throw new RefusedError(why);
   const body = serialise(prepared, gateway.settings.body.maxBytes);
   const { charges, dialect } = operation;
-  const inputTokens =
-    charges === 'nothing' ? 0 : mostInputTokens({ ...inspection, bytes: body.length });
+  const inputTokens = charges === 'nothing' ? 0 : mostInputTokens(inspection, body.length);
   const outputTokens =
     charges === 'input and output' ? (inspection.maxOutputTokens ?? most) * inspection.answers : 0;
   return {
@@ -66,10 +66,10 @@ export function checkContent(
     inspection,
     grant,
     body,
-    headers: {
+    headers: [
       ...dialect.headers(req.headers),
       ...betaHeaders(req, operation, grant, scope, endpoint),
-    },
+    ],
     amount: {
       tokens: inputTokens + outputTokens,
       spendNanoUsd: priceNanoUsd(endpoint, inputTokens, outputTokens),
@@ -142,9 +142,9 @@ function betaHeaders(
   { spec }: Grant,
   scope: Scope,
   endpoint: Endpoint,
-): Record<string, string> {
+): HeaderList {
   const sent = req.headers[betaHeader];
-  if (sent === undefined) return {};
+  if (sent === undefined) return [];
   const values = String(sent)
     .split(',')
     .map((value) => value.trim())
@@ -161,5 +161,5 @@ function betaHeaders(
       { param: betaHeader },
     );
   }
-  return values.length === 0 ? {} : { [betaHeader]: values.join(',') };
+  return values.length === 0 ? [] : [betaHeader, values.join(',')];
 }

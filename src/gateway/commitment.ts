@@ -16,13 +16,13 @@ const SMALL_BYTES = 16_384;
 const pool = Buffer.alloc(256 * SALT_BYTES);
 let used = pool.length;
 
-/** A fresh salt, 16 random bytes in memory of their own: they go to another thread, which would copy all of a pool. */
-export function newSalt(): Uint8Array {
+/** A fresh salt, 16 random bytes. */
+export function newSalt(): Buffer {
   if (used === pool.length) {
     randomFillSync(pool);
     used = 0;
   }
-  const salt = Uint8Array.from(pool.subarray(used, used + SALT_BYTES));
+  const salt = Buffer.from(pool.subarray(used, used + SALT_BYTES));
   pool.fill(0, used, used + SALT_BYTES);
   used += SALT_BYTES;
   return salt;

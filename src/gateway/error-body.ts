@@ -1,6 +1,6 @@
 /** Errors in the one shape that every SDK of both vendors understands. */
 import type { ServerResponse } from 'node:http';
-import { writeHead } from './answer-head.ts';
+import { jsonHeaders, writeHead, type HeaderList } from './answer-head.ts';
 import { DENIALS, type Refusal } from '../core/denials.ts';
 
 interface ErrorObject {
@@ -30,7 +30,7 @@ export function errorBody(
 const LONGEST_RETRY_AFTER_SECONDS = 60;
 
 interface RefusalOptions {
-  headers?: Record<string, string> | undefined;
+  headers?: HeaderList | undefined;
   /** Whether an SDK may try again, where that differs from what the code says. */
   retry?: boolean;
 }
@@ -40,21 +40,18 @@ export function sendRefusal(
   res: ServerResponse,
   why: Refusal,
   requestId: string,
-  { headers = {}, retry = DENIALS[why.code].retry }: RefusalOptions = {},
+  { headers = [], retry = DENIALS[why.code].retry }: RefusalOptions = {},
 ): void {
   const { status } = DENIALS[why.code];
   const body = JSON.stringify(errorBody(why, requestId));
-  const retryAfter: Record<string, string> = retry
-    ? { 'retry-after': String(retryAfterSeconds(why)) }
-    : {};
-  writeHead(res, requestId, status, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-should-retry': String(retry),
-    ...retryAfter,
+  const all = [
+    ...jsonHeaders(Buffer.byteLength(body)),
+    'x-should-retry',
+    String(retry),
     ...headers,
-  });
+  ];
+  if (retry) all.push('retry-after', String(retryAfterSeconds(why)));
+  writeHead(res, requestId, status, all);
   res.end(body);
 }
 

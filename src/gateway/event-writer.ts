@@ -1,12 +1,13 @@
 /** Writes events to a client: one write to its connection for each read from the upstream. */
 import type { ServerResponse } from 'node:http';
+import type { Cancellation } from '../lib/cancellation.ts';
 
 /** A comment, which every client skips. */
 const KEEP_ALIVE = Buffer.from(': keep-alive\n\n');
 
 export class EventWriter {
   readonly #res: ServerResponse;
-  readonly #signal: AbortSignal;
+  readonly #cancellation: Cancellation;
   readonly #quiet: NodeJS.Timeout | undefined;
   /** The head waits for the first event that comes in the same turn: they leave together. */
   readonly #opening: NodeJS.Immediate;
@@ -17,10 +18,10 @@ export class EventWriter {
    */
   constructor(
     res: ServerResponse,
-    { signal, keepAliveMs }: { signal: AbortSignal; keepAliveMs: number },
+    { cancellation, keepAliveMs }: { cancellation: Cancellation; keepAliveMs: number },
   ) {
     this.#res = res;
-    this.#signal = signal;
+    this.#cancellation = cancellation;
     this.#opening = setImmediate(() => res.flushHeaders());
     if (keepAliveMs > 0) this.#quiet = setTimeout(() => this.#keepAlive(), keepAliveMs);
   }
@@ -32,7 +33,7 @@ export class EventWriter {
    */
   write(events: readonly Buffer[]): Promise<void> | undefined {
     if (events.length === 0) return undefined;
-    this.#signal.throwIfAborted();
+    this.#cancellation.throwIfCancelled();
     return this.#send(events) ? undefined : this.#drained();
   }
 
@@ -56,7 +57,7 @@ export class EventWriter {
   /** Only whole events are written, so that a comment never stands inside one. */
   #keepAlive(): void {
     // Who does not even take what was sent is not waiting for more.
-    if (this.#res.writableNeedDrain || this.#signal.aborted) this.#quiet?.refresh();
+    if (this.#res.writableNeedDrain || this.#cancellation.isCancelled) this.#quiet?.refresh();
     else this.#send([KEEP_ALIVE]);
   }
 }

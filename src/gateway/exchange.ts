@@ -1,40 +1,27 @@
 /** One admitted request on its way through: what both kinds of answer, whole and streamed, work with. */
 import type { ServerResponse } from 'node:http';
-import type { Json } from '../core/audit/entry.ts';
-import { refusal, type DenialCode, type Refusal } from '../core/denials.ts';
+import { jsonMembers } from '../core/audit/entry.ts';
+import type { DenialCode, Refusal } from '../core/denials.ts';
 import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
 import { likelyTokens } from '../core/estimate.ts';
-import type { Charge, RequestEnd, RequestFacts, Usage } from '../core/requests.ts';
+import {
+  outcomeMembers,
+  type Charge,
+  type RequestEnd,
+  type RequestFacts,
+  type Usage,
+} from '../core/requests.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Settler } from '../broker/settle-request.ts';
+import type { LiveRequest } from '../broker/live-requests.ts';
+import type { Cancellation } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ProxiedOperation, ReportedUsage } from './operations/operation.ts';
+import type { HeaderList } from './answer-head.ts';
 import { Commitment } from './commitment.ts';
 import { reportEnd } from './report.ts';
 import type { Timing } from './timing.ts';
-
-/** Why the signal of a request was raised. */
-export class Ended {
-  readonly end: Extract<RequestEnd, 'client_gone' | 'cut' | 'deadline'>;
-  readonly why: Refusal;
-
-  constructor(end: Ended['end'], why: Refusal) {
-    this.end = end;
-    this.why = why;
-  }
-
-  /** Reads the reason of an abort: policy aborts with a refusal, the gateway with an Ended. */
-  static from(reason: unknown): Ended {
-    if (reason instanceof Ended) return reason;
-    if (isRefusal(reason)) return new Ended('cut', reason);
-    return new Ended('cut', refusal('unexpected'));
-  }
-}
-
-function isRefusal(value: unknown): value is Refusal {
-  return typeof value === 'object' && value !== null && 'code' in value && 'message' in value;
-}
 
 export interface Outcome {
   end: RequestEnd;
@@ -57,8 +44,10 @@ export interface ExchangeParts {
   operation: ProxiedOperation;
   res: ServerResponse;
   /** Headers of a successful answer. */
-  headers: Record<string, string>;
-  signal: AbortSignal;
+  headers: HeaderList;
+  /** Cancelled when the request may not go on, its client has gone or its time is up. */
+  cancellation: Cancellation;
+  live: LiveRequest;
   settler: Settler;
   log: Logger;
   clock: Clock;
@@ -84,9 +73,10 @@ export class Exchange {
     this.#commitment = new Commitment(parts.salt);
   }
 
-  /** Headers of a successful answer that goes out now: they say where the time went. */
-  headers(): Record<string, string> {
-    return { ...this.parts.headers, 'server-timing': this.parts.timing.header() };
+  /** Puts the headers of a successful answer that goes out now behind others: they say where the time went. */
+  addHeaders(headers: HeaderList): HeaderList {
+    headers.push(...this.parts.headers, 'server-timing', this.parts.timing.header());
+    return headers;
   }
 
   /** Takes note of bytes of the upstream's answer. */
@@ -105,8 +95,7 @@ export class Exchange {
    * @throws RefusedError `log_unavailable`
    */
   settle(outcome: Outcome): Promise<void> {
-    const usage = chargedUsage(outcome.usage, this.parts.operation.charges);
-    this.#settled ??= this.#settleAndReport({ ...outcome, usage });
+    this.#settled ??= this.#settleAndReport(outcome);
     return this.#settled;
   }
 
@@ -121,29 +110,27 @@ export class Exchange {
 
   /** The commit of the outcome is part of the time that a request takes. */
   async #settleAndReport(outcome: Outcome): Promise<void> {
-    const { facts, timing, broker, model } = this.parts;
-    const { end, why, upstreamStatus, usage, modelAnswered } = outcome;
+    const { facts, timing, broker, model, operation } = this.parts;
+    const { end, why, upstreamStatus, modelAnswered } = outcome;
+    const usage = chargedUsage(outcome.usage, operation.charges);
+    const modelMismatch = modelAnswered !== undefined && modelAnswered !== model;
     timing.upstreamEnded();
     let recorded = false;
     try {
-      await this.#settleNow(outcome);
+      await this.#settleNow(outcome, usage, modelMismatch);
       recorded = true;
     } finally {
-      const modelMismatch = modelAnswered !== undefined && modelAnswered !== model;
       const ended = { end, code: why?.code, upstreamStatus, usage, modelMismatch, recorded };
       reportEnd(broker, facts, ended, timing.split());
     }
   }
 
-  #settleNow({
-    end,
-    why,
-    usage,
-    forwarded,
-    upstreamStatus,
-    modelAnswered,
-  }: Outcome): Promise<void> {
-    const { requestId, endpoint, model, clock, settler, log } = this.parts;
+  #settleNow(
+    { end, why, forwarded, upstreamStatus, modelAnswered }: Outcome,
+    usage: Usage,
+    modelMismatch: boolean,
+  ): Promise<void> {
+    const { requestId, endpoint, clock, settler, log } = this.parts;
     if (
       end === 'upstream_error' ||
       end === 'upstream_incomplete' ||
@@ -160,7 +147,7 @@ export class Exchange {
       tokens: usage.inputTokens + usage.outputTokens,
       spendNanoUsd: priceNanoUsd(endpoint, usage.inputTokens, usage.outputTokens),
     };
-    const data: Record<string, Json | undefined> = {
+    const data = jsonMembers({
       upstreamStatus,
       durationMs: clock() - this.#startedAt,
       firstByteMs:
@@ -168,10 +155,18 @@ export class Exchange {
       responseBytes: this.#bytes,
       responseCommitment: this.#commitment.digest(),
       modelAnswered: modelAnswered === undefined ? undefined : plainModel(modelAnswered),
-      modelMismatch: modelAnswered !== undefined && modelAnswered !== model ? true : undefined,
+      modelMismatch: modelMismatch ? true : undefined,
       message: why?.message,
-    };
-    return settler.settle({ requestId, end, usage, charge, why, data });
+    });
+    const result = outcomeMembers(end, usage, charge);
+    return settler.settle({
+      requestId,
+      charge,
+      reason: why?.code,
+      orders: why?.orders,
+      data,
+      result,
+    });
   }
 }
 

@@ -1,13 +1,13 @@
 /** Sees a request through: read, checked, admitted, forwarded, answered, settled. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { admitRequest } from '../broker/admit-request.ts';
-import { refusal, refuse } from '../core/denials.ts';
+import { admitRequest, type Admitted } from '../broker/admit-request.ts';
+import { refuse } from '../core/denials.ts';
 import type { RequestFacts } from '../core/requests.ts';
-import type { JsonObject } from '../core/scope/inspection.ts';
-import type { Reserved } from '../store/operations/requests.ts';
+import type { Inspection, JsonObject } from '../core/scope/inspection.ts';
+import type { Cancellation } from '../lib/cancellation.ts';
 import type { Caller } from './caller.ts';
 import { checkContent, type Checked } from './check-content.ts';
-import { Ended, Exchange } from './exchange.ts';
+import { Exchange } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
 import { commitmentTo, newSalt } from './commitment.ts';
 import type { ProxiedOperation } from './operations/operation.ts';
@@ -17,6 +17,7 @@ import { sendStream } from './stream-answer.ts';
 import type { Timing } from './timing.ts';
 import { endUnanswered } from './unanswered.ts';
 import type { UpstreamAnswer } from './upstream-answer.ts';
+import { Watch } from './watch.ts';
 import { sendWholeAnswer } from './whole-answer.ts';
 
 export interface Passage {
@@ -48,66 +49,23 @@ export async function forward(
     // It can be longer than what was read.
     memory.used += checked.body.length - held;
     held = checked.body.length;
-    const abort = new AbortController();
-    const unwatch = watch(req, res, abort, gateway.settings.requestMs);
+    const watch = new Watch(req, res, gateway.settings.requestMs);
     try {
-      const exchange = await admit(gateway, req, res, passage, checked, abort);
-      await dispatch(gateway, exchange, passage, checked, asked);
-      giveBack();
-      // Until its last byte has left, an order still finds it.
-      await left(req, res);
+      const exchange = await admit(gateway, req, res, passage, checked, watch.cancellation);
+      try {
+        await dispatch(gateway, exchange, passage, checked, asked);
+        giveBack();
+        // Until its last byte has left, an order still finds it.
+        await watch.left();
+      } finally {
+        gateway.broker.live.leave(exchange.parts.live);
+      }
     } finally {
-      unwatch();
-      gateway.broker.live.leave(passage.requestId);
+      watch.end();
     }
   } finally {
     giveBack();
   }
-}
-
-/** Raises the signal when the client has gone or the time is up; and heeds it where an answer is on its way out. */
-function watch(
-  req: IncomingMessage,
-  res: ServerResponse,
-  abort: AbortController,
-  requestMs: number,
-): () => void {
-  const late = refusal('upstream_timeout', 'The request took longer than this broker allows.');
-  const timer = setTimeout(() => abort.abort(new Ended('deadline', late)), requestMs);
-  const gone = (): void => {
-    const why = refusal('invalid_request', 'The client went away.');
-    if (!res.writableFinished) abort.abort(new Ended('client_gone', why));
-  };
-  // Of the socket, too: a response that waits behind another in a pipeline does not hear of its end.
-  const { socket } = req;
-  res.once('close', gone);
-  // Who closes its own side has gone as well: a process that dies does no more, and what it left unread keeps
-  // the connection from closing.
-  socket.once('close', gone).once('end', gone);
-  if (socket.destroyed || socket.readableEnded) gone();
-  abort.signal.addEventListener('abort', () => {
-    // All of the answer is written, and the client has not taken it: what it has not got it does not get.
-    if (res.writableEnded && !res.writableFinished) res.destroy();
-  });
-  return () => {
-    clearTimeout(timer);
-    res.off('close', gone);
-    socket.off('close', gone).off('end', gone);
-  };
-}
-
-/** Resolves when an answer has left, or nobody is there to take it. */
-async function left(req: IncomingMessage, res: ServerResponse): Promise<void> {
-  if (res.writableFinished || res.destroyed || req.socket.destroyed) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      res.off('finish', done).off('close', done);
-      req.socket.off('close', done);
-      resolve();
-    };
-    res.once('finish', done).once('close', done);
-    req.socket.once('close', done);
-  });
 }
 
 /** From here on the request is on record as allowed, and must end with an outcome. */
@@ -117,7 +75,7 @@ async function admit(
   res: ServerResponse,
   { requestId, timing, caller, operation }: Passage,
   { endpoint, inspection, grant, body, amount }: Checked,
-  abort: AbortController,
+  cancellation: Cancellation,
 ): Promise<Exchange> {
   const { broker, settings } = gateway;
   const { member, token, access } = caller;
@@ -139,35 +97,38 @@ async function admit(
   const salt = newSalt();
   const data = {
     safeguardsLifted: endpoint.safeguardsLifted.map(({ safeguard }) => safeguard),
-    features: [...new Set(inspection.uses.map(({ feature }) => feature))],
+    features: featuresOf(inspection),
     requestBytes: body.length,
     requestCommitment: commitmentTo(body, salt),
+    stream: inspection.stream,
   };
-  let reserved: Reserved;
+  let admitted: Admitted;
   try {
-    reserved = await admitRequest(broker, {
+    admitted = await admitRequest(broker, {
       facts,
       address: gateway.addressOf(req),
       amount,
-      salt,
+      salt: salt.toString('base64'),
       data,
-      abort,
+      cancellation,
     });
   } catch (error) {
     throw alreadyRecorded(error);
   }
+  const { limits, live } = admitted;
   try {
     return new Exchange({
       requestId,
       facts,
+      live,
       timing,
       broker,
       endpoint,
       model: inspection.model,
       operation,
       res,
-      headers: operation.dialect.rateLimitHeaders(reserved.limits, broker.clock()),
-      signal: abort.signal,
+      headers: operation.dialect.rateLimitHeaders(limits, broker.clock()),
+      cancellation,
       settler: broker.settler,
       log: broker.log,
       clock: broker.clock,
@@ -177,9 +138,14 @@ async function admit(
       keepAliveMs: settings.keepAliveMs,
     });
   } catch (error) {
+    broker.live.leave(live);
     broker.settler.giveBack(requestId, 'The request could not be begun.');
     throw error;
   }
+}
+
+function featuresOf({ uses }: Inspection): string[] {
+  return uses.length === 0 ? [] : [...new Set(uses.map(({ feature }) => feature))];
 }
 
 async function dispatch(
@@ -189,22 +155,22 @@ async function dispatch(
   checked: Checked,
   asked: JsonObject,
 ): Promise<void> {
-  const { signal, endpoint } = exchange.parts;
+  const { cancellation, endpoint } = exchange.parts;
   const { body, headers, inspection } = checked;
   let forwarded = false;
   let answer: UpstreamAnswer | undefined;
   try {
     const upstream = gateway.upstreams.get(endpoint.id) ?? refuse('upstream_unreachable');
     // An order can have come between the decision and now.
-    signal.throwIfAborted();
+    cancellation.throwIfCancelled();
     exchange.parts.timing.upstreamBegun();
     answer = await upstream.send({
-      path: `${operation.path}${query}`,
+      path: query === '' ? operation.path : `${operation.path}${query}`,
       authorise: operation.dialect.authorise,
       body,
       headers,
       stream: inspection.stream,
-      signal,
+      cancellation,
       sending: () => {
         forwarded = true;
       },

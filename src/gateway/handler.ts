@@ -26,7 +26,12 @@ export interface GatewayHandler {
 }
 
 export function createGatewayHandler(gateway: Gateway): GatewayHandler {
-  const underWay = new Set<Promise<void>>();
+  let underWay = 0;
+  const whenIdle: (() => void)[] = [];
+  const done = (): void => {
+    underWay -= 1;
+    if (underWay === 0) for (const resolve of whenIdle.splice(0)) resolve();
+  };
   return {
     handle(req, res) {
       const timing = new Timing();
@@ -36,13 +41,13 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
       if (req.headers['dpop'] !== undefined) res.setHeader('dpop-nonce', nonces.current(clock()));
       // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
       res.on('error', ignore);
-      const handled = handle(gateway, req, res, { requestId, timing })
+      underWay += 1;
+      handle(gateway, req, res, { requestId, timing })
         .catch((error: unknown) => answerError(gateway, req, res, requestId, error))
-        .finally(() => underWay.delete(handled));
-      underWay.add(handled);
+        .then(done, done);
     },
-    async idle() {
-      while (underWay.size > 0) await Promise.all(underWay);
+    idle() {
+      return underWay === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve));
     },
   };
 }
@@ -62,7 +67,7 @@ function answerError(
   if (res.headersSent) res.destroy();
   else {
     const challenge = challengeFor(why, gateway.resourceMetadataUrl, req.headers.authorization);
-    const headers = challenge === undefined ? undefined : { 'www-authenticate': challenge };
+    const headers = challenge === undefined ? undefined : ['www-authenticate', challenge];
     sendRefusal(res, why, requestId, { headers });
   }
 }

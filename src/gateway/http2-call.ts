@@ -6,6 +6,7 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2';
 import { errors } from 'undici';
+import type { HeaderList } from './answer-head.ts';
 import { RequestRefused, codeOf } from './upstream-failure.ts';
 import type { Flow, IncomingAnswer } from './upstream-answer.ts';
 import type { UpstreamTimes, WireRequest } from './wire.ts';
@@ -40,7 +41,7 @@ export class Http2Call implements Flow {
       this.#stream = session.request({
         ':method': 'POST',
         ':path': path,
-        ...headers,
+        ...named(headers),
         'content-length': body.length,
       });
     } catch (error) {
@@ -127,4 +128,11 @@ export class Http2Call implements Flow {
     else this.#answer.onResponseEnd();
     this.#over(failure);
   }
+}
+
+function named(headers: HeaderList): Record<string, string> {
+  const pairs: Record<string, string> = {};
+  for (let i = 0; i < headers.length; i += 2)
+    pairs[headers[i] as string] = headers[i + 1] as string;
+  return pairs;
 }

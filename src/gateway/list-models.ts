@@ -4,7 +4,7 @@ import { decideAccess, type Decision } from '../core/access.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import { grantedModels, type Grant } from '../core/grants.ts';
 import { mintId } from '../lib/ids.ts';
-import { writeHead } from './answer-head.ts';
+import { jsonHeaders, writeHead } from './answer-head.ts';
 import { callerParts, type Caller } from './caller.ts';
 import type { Gateway } from './gateway.ts';
 import { OPERATIONS } from './operations/table.ts';
@@ -57,11 +57,7 @@ export async function listModels(
     ? { data, has_more: hasMore, first_id: models[0] ?? null, last_id: models.at(-1) ?? null }
     : { object: 'list', data };
   const body = JSON.stringify(only === undefined ? list : data[0]);
-  writeHead(res, requestId, 200, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-  });
+  writeHead(res, requestId, 200, jsonHeaders(Buffer.byteLength(body)));
   res.end(body);
 }
 

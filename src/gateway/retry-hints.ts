@@ -1,4 +1,5 @@
 /** What an upstream says about trying again, in the form that every client understands. */
+import type { HeaderList } from './answer-head.ts';
 import type { UpstreamAnswer } from './upstream-answer.ts';
 
 /** One SDK ignores longer waits, another stops retrying. */
@@ -8,18 +9,14 @@ const MOST_SECONDS = 60;
  * `retry-after` as whole seconds from 1 to 60, whatever the upstream wrote; and `x-should-retry`. What it says of its
  * own limits stays here: clients would take them for ours.
  */
-export function retryHints(
-  answer: Pick<UpstreamAnswer, 'header'>,
-  now: number,
-): Record<string, string> {
+export function retryHints(answer: Pick<UpstreamAnswer, 'header'>, now: number): HeaderList {
+  const hints: HeaderList = [];
   const ms = waitOf(answer, now);
+  if (ms !== undefined)
+    hints.push('retry-after', String(Math.min(MOST_SECONDS, Math.max(1, Math.ceil(ms / 1000)))));
   const [shouldRetry] = answer.header('x-should-retry');
-  return {
-    ...(ms === undefined
-      ? {}
-      : { 'retry-after': String(Math.min(MOST_SECONDS, Math.max(1, Math.ceil(ms / 1000)))) }),
-    ...(shouldRetry === 'true' || shouldRetry === 'false' ? { 'x-should-retry': shouldRetry } : {}),
-  };
+  if (shouldRetry === 'true' || shouldRetry === 'false') hints.push('x-should-retry', shouldRetry);
+  return hints;
 }
 
 const NUMBER = /^\d{1,9}(\.\d+)?$/;

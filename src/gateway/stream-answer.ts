@@ -4,9 +4,10 @@ import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { RequestEnd } from '../core/requests.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
 import { writeHead } from './answer-head.ts';
+import { Ended } from './ended.ts';
 import { EventFilter } from './event-filter.ts';
 import { EventWriter } from './event-writer.ts';
-import { Ended, endOf, type Exchange, type Outcome } from './exchange.ts';
+import { endOf, type Exchange, type Outcome } from './exchange.ts';
 import { EventTooLong } from './sse.ts';
 import type { UpstreamAnswer } from './upstream-answer.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
@@ -33,7 +34,7 @@ export async function sendStream(
   asked: JsonObject,
   upstream: Upstream,
 ): Promise<void> {
-  const { operation, res, requestId, requestBytes, signal, keepAliveMs } = exchange.parts;
+  const { operation, res, requestId, requestBytes, cancellation, keepAliveMs } = exchange.parts;
   const filter = new EventFilter(operation.scanner(asked), upstream);
   const outcome = (end: Outcome['end'], why?: Refusal): Outcome => ({
     end,
@@ -43,23 +44,22 @@ export async function sendStream(
     forwarded: true,
     modelAnswered: filter.model(),
   });
-  writeHead(res, requestId, 200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-store',
-    ...exchange.headers(),
-  });
-  const writer = new EventWriter(res, { signal, keepAliveMs });
+  const headers = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-store'];
+  writeHead(res, requestId, 200, exchange.addHeaders(headers));
+  const writer = new EventWriter(res, { cancellation, keepAliveMs });
   try {
     const last = await passEvents(exchange, answer, writer, filter);
     writer.stop();
     await exchange.settle(outcome(last.isError ? 'upstream_error' : 'completed'));
     // An order can have come while the outcome was recorded.
-    signal.throwIfAborted();
+    cancellation.throwIfCancelled();
     res.end(last.event ?? operation.dialect.errorEvent(FAILED, requestId));
   } catch (error) {
     writer.stop();
     answer.destroy();
-    const { end, why } = signal.aborted ? Ended.from(signal.reason) : endedBy(error, exchange);
+    const { end, why } = cancellation.isCancelled
+      ? Ended.from(cancellation.reason)
+      : endedBy(error, exchange);
     const settled = exchange.settle(outcome(end, end === 'client_gone' ? undefined : why));
     const recorded = settled.catch(() => undefined);
     const patience = delay(LOG_PATIENCE_MS, undefined, { ref: false });

@@ -2,7 +2,8 @@
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { RequestEnd } from '../core/requests.ts';
 import { sendRefusal } from './error-body.ts';
-import { Ended, NO_USAGE, endOf, usageFrom, type Exchange } from './exchange.ts';
+import { Ended } from './ended.ts';
+import { NO_USAGE, endOf, usageFrom, type Exchange } from './exchange.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 import { AnswerUnusable } from './whole-answer.ts';
 
@@ -43,14 +44,14 @@ function tell({ parts }: Exchange, why: Refusal, options?: { retry: boolean }): 
 }
 
 function reasonOf(error: unknown, { parts }: Exchange): Refusal {
-  const { signal, log, requestId } = parts;
+  const { cancellation, log, requestId } = parts;
   if (
     error instanceof AnswerUnusable ||
     error instanceof RefusedError ||
     error instanceof UpstreamFailure
   )
     return error.refusal;
-  if (signal.aborted && error === signal.reason) return Ended.from(error).why;
+  if (cancellation.isCancelled && error === cancellation.reason) return Ended.from(error).why;
   log.error({ requestId, err: error instanceof Error ? error.stack : error }, 'a request failed');
   return refusal('unexpected');
 }
@@ -58,12 +59,12 @@ function reasonOf(error: unknown, { parts }: Exchange): Refusal {
 function endedBy(
   error: unknown,
   reason: Refusal,
-  { parts: { signal } }: Exchange,
+  { parts: { cancellation } }: Exchange,
   forwarded: boolean,
 ): { end: RequestEnd; why: Refusal; mayHaveArrived: boolean } {
   const mayHaveArrived = error instanceof UpstreamFailure ? error.mayHaveArrived : forwarded;
-  const { end, why } = signal.aborted
-    ? Ended.from(signal.reason)
+  const { end, why } = cancellation.isCancelled
+    ? Ended.from(cancellation.reason)
     : { end: endOf(reason.code), why: reason };
   return { end: mayHaveArrived ? end : 'not_forwarded', why, mayHaveArrived };
 }

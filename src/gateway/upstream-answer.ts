@@ -1,6 +1,7 @@
 /** An upstream's answer as it comes: head, reads, end; from either version of HTTP. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { Cancellation, CancellationListener } from '../lib/cancellation.ts';
 import { failureOf, type UpstreamFailure } from './upstream-failure.ts';
 
 /** Holds, goes on with or ends what the upstream sends. */
@@ -17,7 +18,7 @@ export interface UpstreamAnswer {
    * Reads the answer to its end, each read once, in order, as it comes. While a promise of onChunk is pending,
    * nothing more is read, and the idle deadline rests. What onChunk throws ends the answer.
    *
-   * @throws UpstreamFailure; the signal's reason; what onChunk threw
+   * @throws UpstreamFailure; the reason of the cancellation; what onChunk threw
    */
   read(onChunk: (chunk: Buffer) => void | Promise<void>): Promise<void>;
   /**
@@ -35,7 +36,7 @@ interface Settling {
 }
 
 interface CallParts {
-  signal: AbortSignal;
+  cancellation: Cancellation;
   /** The first byte is about to leave. */
   sending(this: void): void;
   /** The connection failed, not we. */
@@ -43,7 +44,9 @@ interface CallParts {
 }
 
 /** One call: what a connection tells of it goes in, the answer comes out. */
-export class IncomingAnswer implements UpstreamAnswer, Dispatcher.DispatchHandler {
+export class IncomingAnswer
+  implements UpstreamAnswer, Dispatcher.DispatchHandler, CancellationListener
+{
   statusCode = 0;
   #headers: IncomingHttpHeaders = {};
   readonly #parts: CallParts;
@@ -69,13 +72,11 @@ export class IncomingAnswer implements UpstreamAnswer, Dispatcher.DispatchHandle
   constructor(parts: CallParts, head: Settling) {
     this.#parts = parts;
     this.#waiter = head;
-    // Not taken off again: the signal lives as long as the request.
-    parts.signal.addEventListener('abort', this);
+    parts.cancellation.listen(this);
   }
 
-  /** Of the signal: an object in place of a function costs no closure. */
-  handleEvent(): void {
-    this.#close(this.#parts.signal.reason);
+  onCancelled(): void {
+    this.#close(this.#parts.cancellation.reason);
   }
 
   onRequestStart(flow: Flow): void {

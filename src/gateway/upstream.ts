@@ -2,13 +2,15 @@
 import { Pool } from 'undici';
 import type { Endpoint } from '../core/endpoints.ts';
 import { refusal } from '../core/denials.ts';
+import type { Cancellation } from '../lib/cancellation.ts';
 import type { Logger } from '../lib/log.ts';
+import type { HeaderList } from './answer-head.ts';
 import { Credential } from './credentials.ts';
 import { Http2Pool } from './http2-pool.ts';
 import { IncomingAnswer, type UpstreamAnswer } from './upstream-answer.ts';
 import { UpstreamFailure, codeOf } from './upstream-failure.ts';
 import { upstreamTls } from './upstream-tls.ts';
-import type { UpstreamTimes, WireRequest } from './wire.ts';
+import type { UpstreamTimes } from './wire.ts';
 
 /** Connections without a request are closed after so long, unless the upstream says that it keeps them longer. */
 const KEPT_ALIVE_MS = 4_000;
@@ -20,13 +22,13 @@ export interface UpstreamCall {
   /** The operation's path, from /v1 on, with the query as allowed. */
   path: string;
   /** Puts the endpoint's credential into headers, as the dialect wants it. */
-  authorise(this: void, credential: string): Record<string, string>;
+  authorise(this: void, credential: string): HeaderList;
   /** Exactly what was checked and recorded. */
   body: Buffer;
-  headers: Record<string, string>;
+  headers: HeaderList;
   stream: boolean;
-  signal: AbortSignal;
-  /** The first byte is about to leave. Until then nothing arrived, and nothing will after an abort. */
+  cancellation: Cancellation;
+  /** The first byte is about to leave. Until then nothing arrived, and nothing will after a cancellation. */
   sending(this: void): void;
 }
 
@@ -67,10 +69,10 @@ export class Upstream {
   /**
    * Sends a request, once; resolves with the head of the answer. Redirects are not followed.
    *
-   * @throws UpstreamFailure; or the signal's reason
+   * @throws UpstreamFailure; or the reason of the cancellation
    */
   async send(call: UpstreamCall): Promise<UpstreamAnswer> {
-    call.signal.throwIfAborted();
+    call.cancellation.throwIfCancelled();
     const answer = await this.#headOf(call);
     if (answer.statusCode === 401) void this.#credential?.look();
     const fault = faultOf(answer);
@@ -80,13 +82,15 @@ export class Upstream {
   }
 
   #headOf(call: UpstreamCall): Promise<UpstreamAnswer> {
-    const { signal, sending } = call;
+    const { cancellation, sending } = call;
     return new Promise((resolve, reject) => {
-      const parts = { signal, sending, failed: this.#failed };
+      const parts = { cancellation, sending, failed: this.#failed };
       const answer = new IncomingAnswer(parts, { resolve: () => resolve(answer), reject });
-      const request = this.#requestOf(call);
-      if (this.#http2) this.#http2.dispatch(request, answer);
-      else this.#pool.dispatch({ method: 'POST', ...request }, answer);
+      const path = `${this.#basePath}${call.path}`;
+      const headers = this.#headersOf(call);
+      const { body } = call;
+      if (this.#http2) this.#http2.dispatch({ path, headers, body }, answer);
+      else this.#pool.dispatch({ method: 'POST', path, headers, body }, answer);
     });
   }
 
@@ -94,19 +98,12 @@ export class Upstream {
     this.#log.warn({ code, cause: codeOf(cause) }, 'a call to the upstream failed');
   };
 
-  #requestOf({ path, authorise, body, headers, stream }: UpstreamCall): WireRequest {
-    return {
-      path: `${this.#basePath}${path}`,
-      headers: {
-        'content-type': 'application/json',
-        accept: stream ? 'text/event-stream' : 'application/json',
-        'accept-encoding': 'identity',
-        'user-agent': 'sallyport',
-        ...headers,
-        ...(this.#credential && authorise(this.#credential.secret)),
-      },
-      body,
-    };
+  #headersOf({ authorise, headers, stream }: UpstreamCall): HeaderList {
+    const accept = stream ? 'text/event-stream' : 'application/json';
+    const all = ['content-type', 'application/json', 'accept', accept];
+    all.push('accept-encoding', 'identity', 'user-agent', 'sallyport', ...headers);
+    if (this.#credential) all.push(...authorise(this.#credential.secret));
+    return all;
   }
 
   /** Whether a text holds this endpoint's credential, so that nobody may see it. */

@@ -2,7 +2,7 @@
 import { refusal, refuse, type ErrorType, type Refusal } from '../core/denials.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
 import { parseObject } from './operations/operation.ts';
-import { writeHead } from './answer-head.ts';
+import { jsonHeaders, writeHead } from './answer-head.ts';
 import { QUOTES_CREDENTIAL } from './credentials.ts';
 import { NO_USAGE, usageFrom, type Exchange } from './exchange.ts';
 import { retryHints } from './retry-hints.ts';
@@ -10,7 +10,7 @@ import type { Upstream } from './upstream.ts';
 import type { UpstreamAnswer } from './upstream-answer.ts';
 
 /** Marks what the upstream said itself, so that nobody takes it for the broker's word. */
-const FROM_UPSTREAM = { 'x-sallyport-source': 'upstream' };
+const FROM_UPSTREAM = ['x-sallyport-source', 'upstream'];
 
 /**
  * Reads the whole answer, settles, and only then sends it on.
@@ -23,7 +23,7 @@ export async function sendWholeAnswer(
   answer: UpstreamAnswer,
   { streamAsked, upstream }: { streamAsked: boolean; upstream: Upstream },
 ): Promise<void> {
-  const { operation, res, requestBytes, signal } = exchange.parts;
+  const { operation, res, requestBytes, cancellation } = exchange.parts;
   const bytes = await readAll(exchange, answer);
   const text = bytes.toString('utf8');
   const body = parseObject(text);
@@ -57,14 +57,10 @@ export async function sendWholeAnswer(
     modelAnswered: typeof body?.['model'] === 'string' ? body['model'] : undefined,
   });
   // An order can have come while the outcome was recorded.
-  signal.throwIfAborted();
-  writeHead(res, exchange.parts.requestId, 200, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': bytes.length,
-    'cache-control': 'no-store',
-    ...exchange.headers(),
-    ...(isError ? FROM_UPSTREAM : {}),
-  });
+  cancellation.throwIfCancelled();
+  const headers = exchange.addHeaders(jsonHeaders(bytes.length));
+  if (isError) headers.push(...FROM_UPSTREAM);
+  writeHead(res, exchange.parts.requestId, 200, headers);
   res.end(bytes);
 }
 
@@ -106,7 +102,7 @@ async function sendUpstreamError(
   answer: UpstreamAnswer,
   passed: Buffer | undefined,
 ): Promise<void> {
-  const { res, requestId, signal, timing, clock } = exchange.parts;
+  const { res, requestId, cancellation, timing, clock } = exchange.parts;
   const status = answer.statusCode;
   const ours = status === 401 || status === 403 || status === 407;
   const why = ours ? refusal('upstream_credential_refused') : undefined;
@@ -118,16 +114,15 @@ async function sendUpstreamError(
     forwarded: true,
   });
   if (why) throw new AnswerUnusable(why);
-  signal.throwIfAborted();
+  cancellation.throwIfCancelled();
   const bytes = passed ?? Buffer.from(JSON.stringify(wrapped(status, requestId)), 'utf8');
-  writeHead(res, requestId, status, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': bytes.length,
-    'cache-control': 'no-store',
+  writeHead(res, requestId, status, [
+    ...jsonHeaders(bytes.length),
     ...FROM_UPSTREAM,
-    'server-timing': timing.header(),
+    'server-timing',
+    timing.header(),
     ...retryHints(answer, clock()),
-  });
+  ]);
   res.end(bytes);
 }
 

@@ -1,4 +1,5 @@
 /** What both versions of HTTP are given. */
+import type { HeaderList } from './answer-head.ts';
 
 export interface UpstreamTimes {
   connectMs: number;
@@ -11,6 +12,6 @@ export interface UpstreamTimes {
 /** A POST, ready to be sent. */
 export interface WireRequest {
   path: string;
-  headers: Record<string, string>;
+  headers: HeaderList;
   body: Buffer;
 }

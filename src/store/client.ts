@@ -76,7 +76,13 @@ export class Store {
   readonly verifierKey: string;
   readonly #worker: Worker;
   readonly #clock: Clock;
-  readonly #waiting = new Map<number, Waiting>();
+  /**
+   * Who waits, at the number of its call; 0 is nobody's. Numbers are used again: a Map of this many comings and goings
+   * would keep what has gone from being collected (see Slots).
+   */
+  readonly #waiting: (Waiting | undefined)[] = [undefined];
+  readonly #freeNumbers: number[] = [];
+  #waitingCount = 0;
   /**
    * Calls that go to the writer in one message: those of one turn of the event loop, or all that come while it has
    * enough to do. To wake a thread costs more than a call.
@@ -88,7 +94,6 @@ export class Store {
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
   #events: StoreEvents | undefined;
-  #nextCall = 1;
   #gone: string | undefined;
   #writable = true;
   #stopped: (() => void) | undefined;
@@ -146,22 +151,22 @@ export class Store {
     args: ArgsOf<N>,
     options: WriteOptions<ResultOf<N>> = {},
   ): Promise<ResultOf<N>> {
-    if (this.#gone !== undefined || this.#waiting.size >= MAX_WAITING) {
+    if (this.#gone !== undefined || this.#waitingCount >= MAX_WAITING) {
       return Promise.reject(new RefusedError(refusal('log_unavailable')));
     }
-    const id = this.#nextCall;
-    this.#nextCall += 1;
     const usual = PATIENT.has(name) ? PATIENT_DEADLINE_MS : WRITE_DEADLINE_MS;
     const deadlineMs = options.deadlineMs ?? usual;
     return new Promise((resolve, reject) => {
       const dueAt = performance.now() + deadlineMs;
-      this.#waiting.set(id, {
+      const id = this.#freeNumbers.pop() ?? this.#waiting.length;
+      this.#waitingCount += 1;
+      this.#waiting[id] = {
         resolve,
         reject,
         late: options.late as ((value: unknown) => void) | undefined,
         overdue: false,
         dueAt,
-      });
+      };
       this.#wakeAt(dueAt);
       const notAfter = this.#clock() + deadlineMs - BEGIN_MARGIN_MS;
       this.#outbox.push({ id, name, args, notAfter });
@@ -171,7 +176,7 @@ export class Store {
 
   /** Calls that wait for the writer. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#waitingCount;
   }
 
   /**
@@ -232,8 +237,8 @@ export class Store {
   #tellOverdue(): void {
     const now = performance.now();
     let next = Infinity;
-    for (const waiting of this.#waiting.values()) {
-      if (waiting.overdue) continue;
+    for (const waiting of this.#waiting) {
+      if (!waiting || waiting.overdue) continue;
       if (waiting.dueAt > now) {
         next = Math.min(next, waiting.dueAt);
         continue;
@@ -276,14 +281,16 @@ export class Store {
   #answer(answer: Answer): void {
     const unavailable = 'refused' in answer && answer.refused.code === 'log_unavailable';
     if (unavailable) this.#writable = false;
-    const waiting = this.#waiting.get(answer.id);
+    const waiting = this.#waiting[answer.id];
     if (!waiting) {
       // Nobody waits for checkpoints. One that can never be signed means that the log is damaged.
       if (answer.id === 0 && 'failed' in answer)
         this.#lose(`No checkpoint can be signed: ${answer.failed}`);
       return;
     }
-    this.#waiting.delete(answer.id);
+    this.#waiting[answer.id] = undefined;
+    this.#freeNumbers.push(answer.id);
+    this.#waitingCount -= 1;
     if (waiting.overdue) {
       if ('value' in answer) waiting.late?.(answer.value);
     } else if ('value' in answer) waiting.resolve(answer.value);
@@ -302,9 +309,11 @@ export class Store {
   /** Nothing is answered any more. */
   #rejectAll(): void {
     clearTimeout(this.#timer);
-    for (const waiting of this.#waiting.values()) {
-      if (!waiting.overdue) waiting.reject(new RefusedError(refusal('log_unavailable')));
+    for (const waiting of this.#waiting) {
+      if (waiting && !waiting.overdue) waiting.reject(new RefusedError(refusal('log_unavailable')));
     }
-    this.#waiting.clear();
+    // Nothing is answered after this, so no number is used again.
+    this.#waiting.length = 0;
+    this.#waitingCount = 0;
   }
 }

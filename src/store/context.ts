@@ -1,16 +1,23 @@
 /** What an operation works with: the open transaction, the log, the ledger. */
 import { max } from 'drizzle-orm';
 import { leafHash } from '../core/audit/merkle.ts';
-import { MAX_ENTRY_BYTES, serialiseEntry, type EntryDraft } from '../core/audit/entry.ts';
+import {
+  MAX_ENTRY_BYTES,
+  serialiseEntry,
+  writeEntry,
+  type EntryDraft,
+  type WrittenEntry,
+} from '../core/audit/entry.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Order } from '../core/orders.ts';
 import type { Amount } from '../core/limits.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { Lab, Person } from '../core/people.ts';
-import type { RequestFacts } from '../core/requests.ts';
+import type { RequestIds } from '../core/requests.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { Clock } from '../lib/clock.ts';
+import { ShortLivedMap } from '../lib/short-lived-map.ts';
 import type { Db } from './database.ts';
 import { Ledger } from './ledger.ts';
 import { readMeta } from './records.ts';
@@ -67,7 +74,9 @@ export function canNarrow(change: PolicyChange): boolean {
 
 /** A request that was admitted and has no outcome yet. */
 export interface OpenRequest {
-  facts: RequestFacts;
+  facts: RequestIds;
+  /** What both of its entries say of it, as JSON members. */
+  subject: string;
   admittedAt: number;
   reserved: Amount;
 }
@@ -97,7 +106,7 @@ export class WriterContext {
   /** Changes of policy in the transaction that is open. */
   changes: PolicyChange[] = [];
   /** Requests that have no outcome yet, as far as this process admitted them. */
-  readonly open = new Map<string, OpenRequest>();
+  readonly open = new ShortLivedMap<OpenRequest>();
   #next: number;
   #host: string;
   /** How to take back what the open transaction changed in memory, oldest first. */
@@ -191,8 +200,13 @@ export class WriterContext {
    * @returns its index
    */
   append(draft: EntryDraft): number {
+    return this.appendWritten(writeEntry(draft));
+  }
+
+  /** The same for what is written already. */
+  appendWritten(entry: WrittenEntry): number {
     const index = this.#next;
-    const bytes = serialiseEntry(draft, {
+    const bytes = serialiseEntry(entry, {
       log: this.log.origin,
       index,
       committedAt: this.clock(),
@@ -206,12 +220,12 @@ export class WriterContext {
     }
     this.#insert.run(
       index,
-      draft.id,
-      draft.kind,
-      draft.ref ?? null,
-      draft.lab ?? null,
-      draft.person ?? null,
-      draft.grant ?? null,
+      entry.id,
+      entry.kind,
+      entry.ref ?? null,
+      entry.lab ?? null,
+      entry.person ?? null,
+      entry.grant ?? null,
       leafHash(bytes),
       bytes,
     );
@@ -221,16 +235,18 @@ export class WriterContext {
 
   /** Records a refusal, whatever was refused: where its details outgrow an entry, without them. */
   appendDenial(draft: EntryDraft): number {
-    return this.appendEither(draft, { ...draft, orders: undefined, data: undefined });
+    return this.appendEither(writeEntry(draft), () =>
+      writeEntry({ ...draft, orders: undefined, data: undefined }),
+    );
   }
 
   /** Records what must not be lost: where it outgrows an entry, in its shorter form. */
-  appendEither(draft: EntryDraft, shorter: EntryDraft): number {
+  appendEither(entry: WrittenEntry, shorter: () => WrittenEntry): number {
     try {
-      return this.append(draft);
+      return this.appendWritten(entry);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
-      return this.append(shorter);
+      return this.appendWritten(shorter());
     }
   }
 

@@ -6,6 +6,7 @@ import Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { PolicyChange, WriterContext } from './context.ts';
+import { indexEntries } from './entry-index.ts';
 import { OPERATIONS, type OperationName } from './operations/index.ts';
 import type { Operation } from './operations/operation.ts';
 
@@ -102,9 +103,11 @@ export class GroupCommit {
 
   #run(calls: readonly Call[], always: boolean): Answer[] {
     const context = this.#context;
+    const before = context.size;
     this.#begin.run();
     const answers = calls.map((call) => this.#runOne(call, always));
     context.ledger.write();
+    indexEntries(context.db, before, context.size);
     // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
     this.#commit.run();
     return answers;

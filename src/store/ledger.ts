@@ -5,6 +5,7 @@
 import { and, eq, gt } from 'drizzle-orm';
 import { NOTHING_CHARGED, type Charged, type ScopeUse } from '../core/limits.ts';
 import { dayWindow, minuteWindow, type TrailingWindow } from '../core/window.ts';
+import { firstIdAt } from '../lib/ids.ts';
 import type { Db } from './database.ts';
 import { prepared } from './prepared.ts';
 import { charges, usageMinutes } from './schema.ts';
@@ -18,6 +19,8 @@ interface Scope {
 interface ScopeState {
   scope: Scope;
   charged: Charged;
+  /** By the open transaction. */
+  isChanged: boolean;
   /** Undefined until those of all scopes are loaded. */
   minute: TrailingWindow | undefined;
   /** Loaded once a daily budget asks for it. */
@@ -46,6 +49,9 @@ const DAY_MS = 86_400_000;
 
 /** The grain of the window of a minute, which is loaded in as fine a grain. */
 const BUCKET_MS = 250;
+
+/** A request has its id, which begins with the time, before its body has come: that takes no longer than this. */
+const LONGEST_ARRIVAL_MS = 15 * 60_000;
 
 const NO_DAY = dayWindow();
 
@@ -77,9 +83,9 @@ interface MinuteRow {
 }
 
 const minuteRows = prepared((db) =>
-  db.$client.prepare<[number], MinuteRow>(
+  db.$client.prepare<[string, number], MinuteRow>(
     `SELECT grant_id, person_id, max(admitted_at) AS at, sum(requests) AS requests, sum(tokens_charged) AS tokens
-     FROM requests WHERE admitted_at > ? GROUP BY grant_id, person_id, admitted_at / ${BUCKET_MS} ORDER BY at`,
+     FROM requests WHERE id >= ? AND admitted_at > ? GROUP BY grant_id, person_id, admitted_at / ${BUCKET_MS} ORDER BY at`,
   ),
 );
 
@@ -90,8 +96,8 @@ export class Ledger {
   /** Whether the windows of a minute are loaded. From then on, every change passes through them. */
   #hasMinutes = false;
   /** What the open transaction changed and {@link write} has to write. */
-  readonly #changed = new Set<ScopeState>();
-  readonly #minutes = new Map<string, UsedMinute>();
+  #changed: ScopeState[] = [];
+  #minutes = new Map<string, UsedMinute>();
 
   /** @param onChange told of each change in memory, with how to take it back */
   constructor(db: Db, onChange: (takeBack: () => void) => void) {
@@ -149,8 +155,10 @@ export class Ledger {
 
   /** What was written is durable. */
   keep(): void {
-    this.#changed.clear();
-    this.#minutes.clear();
+    for (const state of this.#changed) state.isChanged = false;
+    // New ones: what is cleared is chained to what comes after it (see Slots).
+    this.#changed = [];
+    this.#minutes = new Map();
   }
 
   #apply({ grantId, personId, admittedAt, charged, counted }: LedgerChange, sign: 1 | -1): void {
@@ -159,7 +167,8 @@ export class Ledger {
       state.charged = added(state.charged, charged, sign);
       state.minute?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
       state.day?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
-      this.#changed.add(state);
+      if (!state.isChanged) this.#changed.push(state);
+      state.isChanged = true;
     }
     const minute = Math.floor(admittedAt / MINUTE_MS);
     const key = `${grantId} ${minute} ${personId}`;
@@ -177,7 +186,7 @@ export class Ledger {
     const known = this.#scopes.get(key);
     if (known) return known;
     const minute = this.#hasMinutes ? minuteWindow() : undefined;
-    const state = { scope, charged: this.#loadCharged(scope), minute };
+    const state = { scope, charged: this.#loadCharged(scope), isChanged: false, minute };
     this.#scopes.set(key, state);
     return state;
   }
@@ -206,7 +215,8 @@ export class Ledger {
   #loadMinutes(now: number): void {
     this.#hasMinutes = true;
     for (const state of this.#scopes.values()) state.minute = minuteWindow();
-    const rows = minuteRows(this.#db).all(now - MINUTE_MS - 2 * BUCKET_MS);
+    const since = now - MINUTE_MS - 2 * BUCKET_MS;
+    const rows = minuteRows(this.#db).all(firstIdAt('req', since - LONGEST_ARRIVAL_MS), since);
     for (const row of rows) {
       for (const scope of scopesOf(row.grant_id, row.person_id))
         this.#stateOf(scope).minute?.add(row.at, row.requests, row.tokens);

@@ -10,6 +10,7 @@ import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
+import { findEntries, type StoredEntry } from './entry-index.ts';
 import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
 import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
 import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
@@ -30,12 +31,6 @@ import {
   tokens,
 } from './schema.ts';
 import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
-
-export interface StoredEntry {
-  index: number;
-  /** The exact bytes: what was hashed. */
-  bytes: Buffer;
-}
 
 export interface EntryFilter {
   from: number;
@@ -254,22 +249,8 @@ export class Readers {
 
   /** In the order of the log. */
   listEntries({ from, limit, ref, kind, grantId, labId, personId }: EntryFilter): StoredEntry[] {
-    return this.#db
-      .select({ index: entries.idx, bytes: entries.bytes })
-      .from(entries)
-      .where(
-        and(
-          gte(entries.idx, from),
-          maybe(ref, (value) => eq(entries.ref, value)),
-          maybe(kind, (value) => eq(entries.kind, value)),
-          maybe(grantId, (value) => eq(entries.grantId, value)),
-          maybe(labId, (value) => eq(entries.labId, value)),
-          maybe(personId, (value) => eq(entries.personId, value)),
-        ),
-      )
-      .orderBy(asc(entries.idx))
-      .limit(limit)
-      .all();
+    const about = { ref, kind, grant_id: grantId, lab_id: labId, person_id: personId };
+    return findEntries(this.#db, about, { from, limit, size: this.logSize() });
   }
 
   /** The entries `from` to `to - 1`, a batch at a time: a log of any size in bounded memory. */

@@ -1,8 +1,9 @@
 /** The ledger's rows of requests, by statements that are prepared once: every request waits for them twice. */
 import { RefusedError, refusal, refuse } from '../core/denials.ts';
-import { factsOfIntent, type Charge, type IntentEntry } from '../core/requests.ts';
-import type { OpenRequest } from './context.ts';
+import { factsOfIntent, requestSubject, type Charge, type IntentEntry } from '../core/requests.ts';
+import type { OpenRequest, WriterContext } from './context.ts';
 import type { Db } from './database.ts';
+import { findEntries } from './entry-index.ts';
 import { prepared } from './prepared.ts';
 
 type State = 'open' | 'settled' | 'unknown';
@@ -44,16 +45,8 @@ const openRows = prepared((db) =>
   ),
 );
 
-const intentEntry = prepared((db) =>
-  db.$client
-    .prepare<[string], Buffer>(
-      `SELECT bytes FROM entries WHERE ref = ? AND kind = 'request.intent' ORDER BY idx LIMIT 1`,
-    )
-    .pluck(),
-);
-
 /** Charged at its full reservation until it is settled: what a crash leaves is already right. */
-export function insertOpen(db: Db, request: OpenRequest, salt: Uint8Array): void {
+export function insertOpen(db: Db, request: OpenRequest, salt: string): void {
   const { facts, admittedAt, reserved } = request;
   insertRow(db).run(
     facts.requestId,
@@ -65,24 +58,25 @@ export function insertOpen(db: Db, request: OpenRequest, salt: Uint8Array): void
     reserved.spendNanoUsd,
     reserved.tokens,
     reserved.spendNanoUsd,
-    salt,
+    Buffer.from(salt, 'base64'),
   );
 }
 
 /** @throws RefusedError where there is none, or it has an outcome already */
-export function findOpen(db: Db, requestId: string): OpenRequest {
+export function findOpen(context: WriterContext, requestId: string): OpenRequest {
+  const { db } = context;
   const row = rowById(db).get(requestId);
   if (!row) return refuse('not_found', 'There is no such request.');
   if (row.state !== 'open')
     throw new RefusedError(refusal('already_decided', 'This request has been settled already.'));
-  return toOpen(db, row);
+  return toOpen(context, row);
 }
 
 /** The oldest that have no outcome. */
-export function listOpen(db: Db, most: number): OpenRequest[] {
-  return openRows(db)
+export function listOpen(context: WriterContext, most: number): OpenRequest[] {
+  return openRows(context.db)
     .all(most)
-    .map((row) => toOpen(db, row));
+    .map((row) => toOpen(context, row));
 }
 
 export function closeRow(
@@ -93,12 +87,15 @@ export function closeRow(
   updateRow(db).run(state, at, charge.requests, charge.tokens, charge.spendNanoUsd, requestId);
 }
 
-function toOpen(db: Db, row: Row): OpenRequest {
-  const bytes = intentEntry(db).get(row.id);
-  if (!bytes)
+function toOpen({ db, size }: WriterContext, row: Row): OpenRequest {
+  const about = { ref: row.id, kind: 'request.intent' };
+  const [intent] = findEntries(db, about, { from: 0, limit: 1, size });
+  if (!intent)
     throw new Error(`Request ${row.id} has no intent in the log: the database is damaged.`);
+  const facts = factsOfIntent(JSON.parse(intent.bytes.toString('utf8')) as IntentEntry);
   return {
-    facts: factsOfIntent(JSON.parse(bytes.toString('utf8')) as IntentEntry),
+    facts,
+    subject: requestSubject(facts),
     admittedAt: row.admitted_at,
     reserved: { tokens: row.tokens_reserved, spendNanoUsd: row.spend_reserved_nano },
   };

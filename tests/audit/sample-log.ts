@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import { extract, pack } from 'tar-stream';
 import { formatCheckpoint } from '../../src/core/audit/checkpoint.ts';
-import { serialiseEntry } from '../../src/core/audit/entry.ts';
+import { serialiseEntry, writeEntry } from '../../src/core/audit/entry.ts';
 import { leafHash } from '../../src/core/audit/merkle.ts';
 import { ed25519Signer, formatVerifierKey, rawPublicKey } from '../../src/core/audit/note-keys.ts';
 import { signNote } from '../../src/core/audit/note.ts';
@@ -27,7 +27,13 @@ export function newLogKey(origin = ORIGIN) {
 export function sampleEntry(index: number, log = ORIGIN): Buffer {
   const run = 'prüfung–'.repeat(index % 3);
   return serialiseEntry(
-    { id: `ent_${index}`, kind: 'audit.read', at: index, actor: { system: 'broker' }, run },
+    writeEntry({
+      id: `ent_${index}`,
+      kind: 'audit.read',
+      at: index,
+      actor: { system: 'broker' },
+      run,
+    }),
     { log, index, committedAt: index, host: 'lab_host' },
   );
 }

@@ -268,7 +268,7 @@ describe('an abort', () => {
     await eventually(() => expect(raw.requests).toHaveLength(1));
     const closed = once(raw.connections[0] as Socket, 'close');
     const reason = new Error('client gone');
-    aborted.abort.abort(reason);
+    aborted.cancellation.cancel(reason);
     await expect(aborted.head).rejects.toBe(reason);
     await closed;
   });
@@ -279,7 +279,7 @@ describe('an abort', () => {
     await aborted.head;
     const closed = once(raw.connections[0] as Socket, 'close');
     const reason = new Error('an order');
-    aborted.abort.abort(reason);
+    aborted.cancellation.cancel(reason);
     await expect(aborted.text()).rejects.toBe(reason);
     await closed;
   });
@@ -287,7 +287,7 @@ describe('an abort', () => {
   it('before anything was sent means that nothing is sent', async () => {
     const never = call(upstream);
     // The connection is being made.
-    never.abort.abort(new Error('client gone'));
+    never.cancellation.cancel(new Error('client gone'));
     await expect(never.head).rejects.toThrow('client gone');
     await nextIsNumber(1);
     expect(never.sent()).toBe(0);

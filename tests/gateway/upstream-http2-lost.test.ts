@@ -103,7 +103,7 @@ describe('a connection that does not serve gets no more calls', () => {
     await eventually(() => expect(server.frames).toContain(GOAWAY));
     const next = failureOf(call(upstream).head);
     // What is sent after this shows that nothing can be sent any more.
-    broken.abort.abort(new Error('client gone'));
+    broken.cancellation.cancel(new Error('client gone'));
     expect(await next).toMatchObject(NOT_SENT);
     await firstIsClosed();
     expect(await call(upstream).text()).toBe('{"ok":true}');

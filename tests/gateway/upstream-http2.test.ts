@@ -95,7 +95,7 @@ describe('calls', () => {
       const closed = once(stream, 'close');
       const reason = new Error('client gone');
       const text = calls[i]?.text();
-      calls[i]?.abort.abort(reason);
+      calls[i]?.cancellation.cancel(reason);
       await expect(text).rejects.toBe(reason);
       await closed;
       expect(stream.rstCode).toBe(constants.NGHTTP2_CANCEL);
@@ -154,7 +154,7 @@ describe('calls', () => {
 
   it('that are answered before all of the request was read are answered', async () => {
     // There is a connection.
-    (await held(1)).calls[0]?.abort.abort(new Error('only to connect'));
+    (await held(1)).calls[0]?.cancellation.cancel(new Error('only to connect'));
     const arrived = once(server.sessions[0] as object as NodeJS.EventEmitter, 'stream');
     const large = call(upstream, 'x'.repeat(5_000_000));
     const [stream] = (await arrived) as [ServerHttp2Stream];

@@ -43,8 +43,8 @@ describe('issuing an order', () => {
         at: expect.stringMatching(/^\d{4}-.*Z$/) as string,
       },
     ]);
-    expect(inScope.signal.aborted).toBe(true);
-    expect(outOfScope.signal.aborted).toBe(false);
+    expect(inScope.cancellation.isCancelled).toBe(true);
+    expect(outOfScope.cancellation.isCancelled).toBe(false);
     await expect(admitForTest(test, grant, people.researcher)).rejects.toMatchObject({
       refusal: { code: 'grant_suspended', orders: [answer.body.id] },
     });
@@ -64,7 +64,7 @@ describe('issuing an order', () => {
       selector: selector(),
       grounds: 'Stop',
     });
-    expect(inFlight.signal.aborted).toBe(true);
+    expect(inFlight.cancellation.isCancelled).toBe(true);
     expect(order.body.cut).toMatchObject([{ requestId: inFlight.id }]);
     await expect(admitForTest(test, grant, people.researcher)).rejects.toMatchObject({
       refusal: { code, orders: [order.body.id] },

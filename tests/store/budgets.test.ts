@@ -171,7 +171,7 @@ describe('invariant 3: budgets hold, step by step', () => {
   });
 
   test('a reservation whose intent cannot be recorded is not made', async () => {
-    const tooMuch = reserve({ data: { note: 'x'.repeat(70_000) } });
+    const tooMuch = reserve({ data: `"note":"${'x'.repeat(70_000)}"` });
     const before = charged();
     await expect(writer.write('reserve', tooMuch)).rejects.toMatchObject({
       refusal: { code: 'invalid_request' },

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { admitRequest } from '../../src/broker/admit-request.ts';
 import type { Broker } from '../../src/broker/broker.ts';
+import { Cancellation } from '../../src/lib/cancellation.ts';
 import { LiveRequests } from '../../src/broker/live-requests.ts';
 import { Policy } from '../../src/broker/policy.ts';
 import { Settler } from '../../src/broker/settle-request.ts';
@@ -19,6 +20,7 @@ import {
   makeDataDirectory,
   makeWorld,
   openThreadStore,
+  factsOf,
   reserveArgs,
   tally,
   type ThreadStore,
@@ -119,7 +121,7 @@ test('a full disk: writes are refused until there is room, and nothing has to be
         epoch: it.epoch(),
         at: Date.now(),
         budgets: { requests: 1 },
-        data: { note: 'x'.repeat(40_000) },
+        data: `"note":"${'x'.repeat(40_000)}"`,
       }),
     });
   await expect(reserve()).rejects.toMatchObject(UNAVAILABLE);
@@ -283,7 +285,8 @@ describe('known failure 8: a disk that hangs', () => {
       policy: new Policy(readers.readPolicy(clock()), it.epoch()),
       settler: new Settler({ store, clock, log }),
     } as unknown as Broker;
-    const { facts, amount, salt } = reserveArgs(world, { epoch: it.epoch(), at: clock() });
+    const { amount, salt } = reserveArgs(world, { epoch: it.epoch(), at: clock() });
+    const facts = factsOf(world, { at: clock() });
     const token = {
       id: facts.tokenId,
       audience: 'gateway' as const,
@@ -305,7 +308,7 @@ describe('known failure 8: a disk that hangs', () => {
         salt,
         address: '192.0.2.7',
         data: {},
-        abort: new AbortController(),
+        cancellation: new Cancellation(),
       }),
     );
     expect(live.count).toBe(0);

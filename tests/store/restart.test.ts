@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Limits, Budgets } from '../../src/core/limits.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import { Ledger } from '../../src/store/ledger.ts';
-import type { RequestFacts } from '../../src/core/requests.ts';
+import type { RequestIds } from '../../src/core/requests.ts';
 import {
   LocalWriter,
   makeDataDirectory,
@@ -34,14 +34,14 @@ function restart(): void {
   writer = new LocalWriter(directory, now);
 }
 
-const reserve = async (input: Partial<ReserveInput> = {}): Promise<RequestFacts> => {
+const reserve = async (input: Partial<ReserveInput> = {}): Promise<RequestIds> => {
   const args = reserveArgs(world, { epoch: writer.context.epoch, at: writer.now, ...input });
   const result = await writer.write('reserve', args);
   if (result.stale) throw new Error('stale');
   return args.facts;
 };
 
-const settle = (facts: RequestFacts, tokens: number): Promise<unknown> =>
+const settle = (facts: RequestIds, tokens: number): Promise<unknown> =>
   writer.write(
     'settle',
     settleArgs(facts.requestId, writer.now, { tokens, spendNanoUsd: tokens * 10 }),
@@ -111,7 +111,7 @@ describe('a restart refills nothing', () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
-        const open: { facts: RequestFacts; tokens: number }[] = [];
+        const open: { facts: RequestIds; tokens: number }[] = [];
         for (const one of steps) {
           if ('wait' in one) writer.now += one.wait;
           else if ('tokens' in one) {

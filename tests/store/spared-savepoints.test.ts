@@ -72,11 +72,11 @@ describe('a settlement that fails behind its first write', () => {
 
   test('publishes nothing of a call whose time ran out before it was run again', () => {
     const { epoch } = writer.context;
-    const append = writer.context.append.bind(writer.context);
-    writer.context.append = (draft) => {
-      const index = append(draft);
+    const append = writer.context.appendWritten.bind(writer.context);
+    writer.context.appendWritten = (entry) => {
+      const index = append(entry);
       // As slow as a disk can be.
-      if (draft.kind === 'request.outcome') writer.now = NOW + 10;
+      if (entry.kind === 'request.outcome') writer.now = NOW + 10;
       return index;
     };
     const revoke = writer.call(
@@ -94,8 +94,8 @@ describe('a settlement that fails behind its first write', () => {
 test('an outcome that outgrows an entry is recorded without what makes it long', () => {
   const orders = Array.from({ length: 2_200 }, () => mintId('ord', NOW));
   const settlement = settleArgs(requestId, NOW, { tokens: 7, spendNanoUsd: 1 });
-  const why = { code: 'grant_suspended' as const, message: 'Suspended.', orders };
-  const { answers } = writer.commit(writer.call('settle', { ...settlement, why }));
+  const reason = 'grant_suspended' as const;
+  const { answers } = writer.commit(writer.call('settle', { ...settlement, reason, orders }));
   expect(answers).toMatchObject([{ value: {} }]);
   const outcome = writer.entries().at(-1);
   expect(outcome).toMatchObject({

@@ -3,14 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { admitRequest } from '../../src/broker/admit-request.ts';
 import type { Grant } from '../../src/core/grants.ts';
 import type { Amount } from '../../src/core/limits.ts';
+import { Cancellation } from '../../src/lib/cancellation.ts';
 import { mintId } from '../../src/lib/ids.ts';
+import { settleArgs } from './store.ts';
 import type { TestPerson } from './people.ts';
 import type { TestBroker } from './test-broker.ts';
 
 export interface LiveTestRequest {
   id: string;
   /** Aborted by whatever cuts the request. */
-  signal: AbortSignal;
+  cancellation: Cancellation;
   /** Ends it: nothing was forwarded, so everything that was reserved goes back. */
   end(): Promise<void>;
 }
@@ -24,7 +26,7 @@ export async function admitForTest(
 ): Promise<LiveTestRequest> {
   const now = broker.clock();
   const id = mintId('req', now);
-  const abort = new AbortController();
+  const cancellation = new Cancellation();
   const [first] = grant.spec.endpoints;
   const tokenId = mintId('tok', now);
   const token = {
@@ -40,7 +42,7 @@ export async function admitForTest(
     narrowing: null,
   };
   broker.policy.apply([{ kind: 'token', value: token }], broker.policy.epoch);
-  await admitRequest(broker, {
+  const { live } = await admitRequest(broker, {
     facts: {
       requestId: id,
       personId: person.id,
@@ -58,22 +60,17 @@ export async function admitForTest(
     },
     address: '192.0.2.7',
     amount,
-    salt: randomBytes(16),
+    salt: randomBytes(16).toString('base64'),
     data: {},
-    abort,
+    cancellation,
   });
   return {
     id,
-    signal: abort.signal,
+    cancellation,
     end: async () => {
-      broker.live.leave(id);
-      await broker.settler.settle({
-        requestId: id,
-        end: 'not_forwarded',
-        usage: { inputTokens: 0, outputTokens: 0, source: 'none' },
-        charge: { requests: 0, tokens: 0, spendNanoUsd: 0 },
-        data: {},
-      });
+      broker.live.leave(live);
+      const { requestId, charge, data, result } = settleArgs(id, now, 'not_forwarded');
+      await broker.settler.settle({ requestId, charge, data, result });
     },
   };
 }

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { createLogKey, loadLogKey } from '../../src/audit/log-key.ts';
-import type { EntryDraft } from '../../src/core/audit/entry.ts';
+import { joinMembers, jsonMembers, type EntryDraft } from '../../src/core/audit/entry.ts';
 import { RefusedError, type DenialCode } from '../../src/core/denials.ts';
 import type { Grant } from '../../src/core/grants.ts';
 import {
@@ -20,6 +20,13 @@ import {
   type Limits,
 } from '../../src/core/limits.ts';
 import type { Role } from '../../src/core/people.ts';
+import {
+  outcomeMembers,
+  requestSubject,
+  type Charge,
+  type RequestFacts,
+  type Usage,
+} from '../../src/core/requests.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import { Store } from '../../src/store/client.ts';
@@ -262,26 +269,15 @@ export interface ReserveInput {
 /** Arguments of a reservation under the world's grant, by its researcher unless somebody else is named. */
 export function reserveArgs(world: World, input: ReserveInput): ReserveArgs {
   const { at } = input;
+  const facts = factsOf(world, input);
+  const { requestId, grantId, personId, labId, tokenId, stream } = facts;
   return {
     epoch: input.epoch,
     at,
     entryId: mintId('ent', at),
-    facts: {
-      requestId: mintId('req', at),
-      personId: input.person ?? world.researcher,
-      labId: world.partner,
-      roles: ['researcher'],
-      grantId: world.grant.id,
-      grantVersion: 1,
-      tokenId: mintId('tok', at),
-      purpose: 'hallucination',
-      runId: mintId('run', at),
-      operation: 'chat.completions',
-      endpoint: 'demo',
-      model: 'model-a-1',
-      stream: false,
-    },
-    caps: [
+    facts: { requestId, grantId, personId, labId, tokenId },
+    subject: requestSubject(facts),
+    caps: JSON.stringify([
       {
         scope: 'grant',
         limits: limitsSchema.parse(input.limits ?? {}),
@@ -292,10 +288,32 @@ export function reserveArgs(world: World, input: ReserveInput): ReserveArgs {
         limits: limitsSchema.parse(input.perPerson?.limits ?? {}),
         budgets: budgetsSchema.parse(input.perPerson?.budgets ?? {}),
       },
-    ],
+    ]),
     amount: { tokens: 100, spendNanoUsd: 1_000, ...input.amount },
-    salt: randomBytes(16),
-    data: input.data ?? {},
+    salt: randomBytes(16).toString('base64'),
+    data: joinMembers(jsonMembers({ stream }), input.data ?? ''),
+  };
+}
+
+/** Facts of a request under the world's grant. */
+export function factsOf(
+  world: World,
+  { at, person = world.researcher }: { at: number; person?: string | undefined },
+): RequestFacts {
+  return {
+    requestId: mintId('req', at),
+    personId: person,
+    labId: world.partner,
+    roles: ['researcher'],
+    grantId: world.grant.id,
+    grantVersion: 1,
+    tokenId: mintId('tok', at),
+    purpose: 'hallucination',
+    runId: mintId('run', at),
+    operation: 'chat.completions',
+    endpoint: 'demo',
+    model: 'model-a-1',
+    stream: false,
   };
 }
 
@@ -306,20 +324,13 @@ export function settleArgs(
   used: Amount | 'not_forwarded',
 ): ArgsOf<'settle'> {
   const forwarded = used !== 'not_forwarded';
-  const charge = forwarded ? used : { tokens: 0, spendNanoUsd: 0 };
-  return {
-    requestId,
-    at,
-    entryId: mintId('ent', at),
-    end: forwarded ? 'completed' : 'not_forwarded',
-    usage: {
-      inputTokens: charge.tokens,
-      outputTokens: 0,
-      source: forwarded ? 'reported' : 'none',
-    },
-    charge: { requests: forwarded ? 1 : 0, ...charge },
-    data: {},
-  };
+  const charge: Charge = forwarded
+    ? { requests: 1, ...used }
+    : { requests: 0, tokens: 0, spendNanoUsd: 0 };
+  const source = forwarded ? 'reported' : 'none';
+  const usage: Usage = { inputTokens: charge.tokens, outputTokens: 0, source };
+  const result = outcomeMembers(forwarded ? 'completed' : 'not_forwarded', usage, charge);
+  return { requestId, at, entryId: mintId('ent', at), charge, data: '', result };
 }
 
 /** An entry that stands alone. */

@@ -2,6 +2,7 @@
 import { pino } from 'pino';
 import { endpointSchema } from '../../src/core/endpoints.ts';
 import type { UpstreamAnswer } from '../../src/gateway/upstream-answer.ts';
+import { Cancellation } from '../../src/lib/cancellation.ts';
 import { UpstreamFailure } from '../../src/gateway/upstream-failure.ts';
 import { Upstream } from '../../src/gateway/upstream.ts';
 import type { UpstreamTimes } from '../../src/gateway/wire.ts';
@@ -45,26 +46,26 @@ export interface Call {
   head: Promise<UpstreamAnswer>;
   /** Reads the whole answer. */
   text: () => Promise<string>;
-  abort: AbortController;
+  cancellation: Cancellation;
   /** How often the request was on the point of leaving. */
   sent: () => number;
 }
 
 export function call(upstream: Upstream, body = '{"model":"model-a-1"}'): Call {
-  const abort = new AbortController();
+  const cancellation = new Cancellation();
   let sent = 0;
   const head = upstream.send({
     path: '/v1/chat/completions',
-    authorise: (credential) => ({ authorization: `Bearer ${credential}` }),
+    authorise: (credential) => ['authorization', `Bearer ${credential}`],
     body: Buffer.from(body),
-    headers: {},
+    headers: [],
     stream: false,
-    signal: abort.signal,
+    cancellation,
     sending: () => {
       sent += 1;
     },
   });
-  return { head, text: () => head.then(readText), abort, sent: () => sent };
+  return { head, text: () => head.then(readText), cancellation, sent: () => sent };
 }
 
 async function readText(answer: UpstreamAnswer): Promise<string> {

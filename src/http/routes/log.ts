@@ -6,7 +6,8 @@ import { HASH_BYTES } from '../../core/audit/merkle.ts';
 import { TILE_WIDTH, parseTilePath, readTileAt, tileWidth } from '../../core/audit/tiles.ts';
 import { refuse } from '../../core/denials.ts';
 import { idSchema } from '../../core/ids.ts';
-import type { Readers, StoredEntry } from '../../store/readers.ts';
+import type { StoredEntry } from '../../store/entry-index.ts';
+import type { Readers } from '../../store/readers.ts';
 import { mediaRoute, route, type MediaReply } from '../route.ts';
 import { named } from '../schemas.ts';
 

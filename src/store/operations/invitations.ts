@@ -3,6 +3,7 @@ import { eq } from 'drizzle-orm';
 import {
   MAX_ENTRY_BYTES,
   serialiseEntry,
+  writeEntry,
   type EntryDraft,
   type Json,
 } from '../../core/audit/entry.ts';
@@ -126,7 +127,7 @@ function mustFitWhenUsed(context: WriterContext, invitation: Invitation): void {
   const anId = 'x'.repeat(invitation.id.length);
   const at = invitation.expiresAt;
   const joined = { entryId: anId, at, personId: anId, kid: 'x'.repeat(43) };
-  const { length } = serialiseEntry(joinedEntry(invitation, joined), {
+  const { length } = serialiseEntry(writeEntry(joinedEntry(invitation, joined)), {
     log: context.log.origin,
     index: Number.MAX_SAFE_INTEGER,
     committedAt: at,

@@ -1,6 +1,11 @@
 /** The two entries of a proxied request, each in one transaction with the usage ledger. */
-import type { EntryDraft, Json } from '../../core/audit/entry.ts';
-import { RefusedError, type Refusal } from '../../core/denials.ts';
+import {
+  joinMembers,
+  jsonMembers,
+  type EntryDraft,
+  type WrittenEntry,
+} from '../../core/audit/entry.ts';
+import { RefusedError, type DenialCode } from '../../core/denials.ts';
 import {
   checkAllCaps,
   limitStates,
@@ -10,30 +15,35 @@ import {
   type ScopeUse,
 } from '../../core/limits.ts';
 import {
-  requestEntryParts,
+  outcomeMembers,
   type Charge,
-  type RequestEnd,
-  type RequestFacts,
-  type Usage,
+  type RequestIds,
+  type requestEntryParts,
 } from '../../core/requests.ts';
 import type { OpenRequest, WriterContext } from '../context.ts';
 import { scopesOf } from '../ledger.ts';
 import { closeRow, findOpen, insertOpen, listOpen } from '../request-rows.ts';
 import type { Operation } from './operation.ts';
 
+/**
+ * What is asked of the writer twice for each request is made to cross to its thread cheaply: what it only passes on
+ * into an entry comes as JSON.
+ */
 export interface ReserveArgs {
   /** The epoch of the facts that the access decision rests on. */
   epoch: number;
   at: number;
   entryId: string;
-  facts: RequestFacts;
-  /** Caps of the grant and of the person, in this order. */
-  caps: [ScopeCaps, ScopeCaps];
+  facts: RequestIds;
+  /** What both entries say of the request, as JSON members. */
+  subject: string;
+  /** Caps of the grant and of the person, in this order, as JSON. */
+  caps: string;
   amount: Amount;
-  /** Salt of the commitments in the entries of this request, 16 bytes. */
-  salt: Uint8Array;
-  /** What else the intent entry says: safeguards lifted, features used, commitment to the body. */
-  data: Record<string, Json | undefined>;
+  /** Salt of the commitments in the entries of this request, 16 bytes in base64. */
+  salt: string;
+  /** What else the intent entry says: safeguards lifted, features used, commitment to the body; as JSON members. */
+  data: string;
 }
 
 export interface Reserved {
@@ -49,24 +59,22 @@ export interface Reserved {
  */
 export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
   decidesFirst: true,
-  run(context, { epoch, at, entryId, facts, caps, amount, salt, data }) {
+  run(context, { epoch, at, entryId, facts, subject, caps, amount, salt, data }) {
     if (epoch !== context.epoch) return { stale: true };
-    const { grantId, personId } = facts;
-    const why = checkAllCaps(standing(context, facts, caps, at), amount);
+    const { requestId, grantId, personId } = facts;
+    const { tokens, spendNanoUsd } = amount;
+    const scopes = standing(context, facts, parsedCaps(caps), at);
+    const why = checkAllCaps(scopes, amount);
     if (why) throw new RefusedError(why);
-    const intentIndex = context.append({
+    const reserved = `"reserved":{"tokens":${tokens},"spendNanoUsd":${spendNanoUsd}}`;
+    const intentIndex = context.appendWritten({
+      ...kept(facts),
       id: entryId,
       kind: 'request.intent',
       at,
-      ...requestEntryParts(facts),
-      decision: 'allowed',
-      data: {
-        ...data,
-        stream: facts.stream,
-        reserved: { tokens: amount.tokens, spendNanoUsd: amount.spendNanoUsd },
-      },
+      members: joinMembers(subject, '"decision":"allowed"', dataMember(data, reserved)),
     });
-    const request: OpenRequest = { facts, admittedAt: at, reserved: amount };
+    const request: OpenRequest = { facts, subject, admittedAt: at, reserved: amount };
     insertOpen(context.db, request, salt);
     context.ledger.change({
       grantId,
@@ -76,27 +84,28 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
         requestsSettled: 0,
         requestsReserved: 1,
         tokensSettled: 0,
-        tokensReserved: amount.tokens,
+        tokensReserved: tokens,
         spendSettledNanoUsd: 0,
-        spendReservedNanoUsd: amount.spendNanoUsd,
+        spendReservedNanoUsd: spendNanoUsd,
       },
-      counted: { requests: 1, tokens: amount.tokens },
+      counted: { requests: 1, tokens },
     });
-    context.open.set(facts.requestId, request);
-    context.changedMemory(() => context.open.delete(facts.requestId));
-    return { stale: false, intentIndex, limits: limitStates(standing(context, facts, caps, at)) };
+    context.open.set(requestId, request);
+    context.changedMemory(() => context.open.delete(requestId));
+    const after = standing(context, facts, parsedCaps(caps), at);
+    return { stale: false, intentIndex, limits: limitStates(after) };
   },
-  denied: (_context, { entryId, at, facts, amount, data }, why) => ({
+  denied: (_context, { entryId, at, subject, amount: { tokens, spendNanoUsd }, data }, why) => ({
+    ...(JSON.parse(`{${subject}}`) as ReturnType<typeof requestEntryParts>),
     id: entryId,
     kind: 'request.denied',
     at,
-    ...requestEntryParts(facts),
     decision: 'denied',
     reason: why.code,
     data: {
-      ...data,
+      ...(JSON.parse(`{${data}}`) as EntryDraft['data']),
       message: why.message,
-      wanted: { tokens: amount.tokens, spendNanoUsd: amount.spendNanoUsd },
+      wanted: { tokens, spendNanoUsd },
     },
   }),
 };
@@ -105,19 +114,21 @@ export interface SettleArgs {
   requestId: string;
   at: number;
   entryId: string;
-  end: RequestEnd;
-  usage: Usage;
   charge: Charge;
-  /** What the refusal or order was, where one ended the request. */
-  why?: Refusal | undefined;
-  data: Record<string, Json | undefined>;
+  /** What the refusal was, and the orders behind it, where one ended the request. */
+  reason?: DenialCode | undefined;
+  orders?: string[] | undefined;
+  /** What else is known of the answer, as JSON members. */
+  data: string;
+  /** How it ended, see {@link outcomeMembers}. */
+  result: string;
 }
 
 /** Settles a request and records its outcome. Settling twice is refused: the second changes nothing. */
 export const settle: Operation<SettleArgs, { outcomeIndex: number }> = {
   decidesFirst: true,
   run(context, args) {
-    const request = context.open.get(args.requestId) ?? findOpen(context.db, args.requestId);
+    const request = context.open.get(args.requestId) ?? findOpen(context, args.requestId);
     return { outcomeIndex: settleOne(context, request, args, 'settled') };
   },
 };
@@ -131,18 +142,14 @@ export const recoverUnfinished: Operation<
   { recovered: number; complete: boolean }
 > = {
   run(context, { at, entryIds }) {
-    const open = listOpen(context.db, entryIds.length);
+    const open = listOpen(context, entryIds.length);
     for (const [i, request] of open.entries()) {
       const { requestId } = request.facts;
-      const args: SettleArgs = {
-        requestId,
-        at,
-        entryId: entryIds[i] as string,
-        end: 'unknown',
-        usage: { inputTokens: 0, outputTokens: 0, source: 'reserved' },
-        charge: { requests: 1, ...request.reserved },
-        data: { recovered: true },
-      };
+      const charge: Charge = { requests: 1, ...request.reserved };
+      const usage = { inputTokens: 0, outputTokens: 0, source: 'reserved' as const };
+      const result = outcomeMembers('unknown', usage, charge);
+      const entryId = entryIds[i] as string;
+      const args = { requestId, at, entryId, charge, data: '"recovered":true', result };
       settleOne(context, request, args, 'unknown');
     }
     return { recovered: open.length, complete: open.length < entryIds.length };
@@ -155,33 +162,21 @@ function settleOne(
   args: SettleArgs,
   state: 'settled' | 'unknown',
 ): number {
-  const { facts, admittedAt, reserved } = request;
-  const { charge, end, usage } = args;
-  const result = {
-    end,
-    usage: {
-      inputTokens: usage.inputTokens,
-      outputTokens: usage.outputTokens,
-      source: usage.source,
-    },
-    charged: {
-      requests: charge.requests,
-      tokens: charge.tokens,
-      spendNanoUsd: charge.spendNanoUsd,
-    },
-    overrun: charge.tokens > reserved.tokens ? true : undefined,
-  };
-  const entry: EntryDraft = {
+  const { facts, subject, admittedAt, reserved } = request;
+  const { charge, reason, orders, data } = args;
+  const overrun = charge.tokens > reserved.tokens ? '"overrun":true' : '';
+  const result = joinMembers(args.result, overrun);
+  const entry = (why: string, said: string): WrittenEntry => ({
+    ...kept(facts),
     id: args.entryId,
     kind: 'request.outcome',
     at: args.at,
-    ...requestEntryParts(facts),
-    reason: args.why?.code,
-    orders: args.why?.orders,
-    data: { ...args.data, ...result },
-  };
+    members: joinMembers(subject, why, dataMember(said, result)),
+  });
+  const why = reason === undefined ? '' : jsonMembers({ reason, orders });
   // A request must end, however many orders ended it.
-  const index = context.appendEither(entry, { ...entry, orders: undefined, data: result });
+  const shorter = (): WrittenEntry => entry(jsonMembers({ reason }), '');
+  const index = context.appendEither(entry(why, data), shorter);
   closeRow(context.db, facts.requestId, { state, at: args.at, charge });
   context.ledger.change({
     grantId: facts.grantId,
@@ -202,11 +197,44 @@ function settleOne(
   return index;
 }
 
+/** What the entries of a request are found by. */
+const kept = ({
+  requestId,
+  labId,
+  personId,
+  grantId,
+}: RequestIds): Pick<WrittenEntry, 'ref' | 'lab' | 'person' | 'grant'> => ({
+  ref: requestId,
+  lab: labId,
+  person: personId,
+  grant: grantId,
+});
+
+const dataMember = (...members: string[]): string => `"data":{${joinMembers(...members)}}`;
+
+type Caps = [ScopeCaps, ScopeCaps];
+
+/** The caps of grants as they come, parsed: the same text again and again. */
+const knownCaps = new Map<string, Caps>();
+
+/** More than grants in use. What is forgotten is parsed once more. */
+const MOST_CAPS = 1_000;
+
+function parsedCaps(text: string): Caps {
+  let caps = knownCaps.get(text);
+  if (!caps) {
+    caps = JSON.parse(text) as Caps;
+    if (knownCaps.size >= MOST_CAPS) knownCaps.clear();
+    knownCaps.set(text, caps);
+  }
+  return caps;
+}
+
 /** How the caps over a request stand: those of its grant, and of its person. */
 function standing(
   context: WriterContext,
-  { grantId, personId }: RequestFacts,
-  caps: ReserveArgs['caps'],
+  { grantId, personId }: RequestIds,
+  caps: Caps,
   at: number,
 ): { use: ScopeUse; caps: ScopeCaps }[] {
   return scopesOf(grantId, personId).map((scope, i) => {

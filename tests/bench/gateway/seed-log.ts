@@ -4,7 +4,13 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadLogKey } from '../../../src/audit/log-key.ts';
 import { budgetsSchema, limitsSchema, type ScopeCaps } from '../../../src/core/limits.ts';
-import type { RequestFacts } from '../../../src/core/requests.ts';
+import { jsonMembers } from '../../../src/core/audit/entry.ts';
+import {
+  outcomeMembers,
+  requestSubject,
+  type Charge,
+  type RequestFacts,
+} from '../../../src/core/requests.ts';
 import { mintId } from '../../../src/lib/ids.ts';
 import { WriterContext } from '../../../src/store/context.ts';
 import { DATABASE_FILE, openForWriting, withDrizzle } from '../../../src/store/database.ts';
@@ -87,29 +93,35 @@ function requestAt(at: number, facts: SeedOrder['facts'], epoch: number): Call[]
     at,
     entryId: mintId('ent', at),
     facts: { ...facts, requestId },
-    caps: [NO_CAPS, NO_CAPS],
+    subject: requestSubject({ ...facts, requestId }),
+    caps: JSON.stringify([NO_CAPS, NO_CAPS]),
     amount: { tokens: 190, spendNanoUsd: 1_338_000 },
-    salt,
-    data: {
+    salt: salt.toString('base64'),
+    data: jsonMembers({
       safeguardsLifted: ['output-classifier'],
       features: ['systemPrompt'],
       requestBytes: PROMPT.length,
       requestCommitment: commitment,
-    },
+      stream: false,
+    }),
   };
+  const charge: Charge = { requests: 1, tokens: 104, spendNanoUsd: 1_080_000 };
   const settle: SettleArgs = {
     requestId,
     at,
     entryId: mintId('ent', at),
-    end: 'completed',
-    usage: { inputTokens: 40, outputTokens: 64, source: 'reported' },
-    charge: { requests: 1, tokens: 104, spendNanoUsd: 1_080_000 },
-    data: {
+    charge,
+    result: outcomeMembers(
+      'completed',
+      { inputTokens: 40, outputTokens: 64, source: 'reported' },
+      charge,
+    ),
+    data: jsonMembers({
       upstreamStatus: 200,
       modelAnswered: facts.model,
       responseBytes: 450,
       responseCommitment: commitment,
-    },
+    }),
   };
   return [
     { id: 0, name: 'reserve', args: reserve, notAfter: Infinity },
