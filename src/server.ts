@@ -11,6 +11,7 @@ import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-key
 import { Metrics } from './broker/metrics.ts';
 import { Policy } from './broker/policy.ts';
 import { Readiness } from './broker/readiness.ts';
+import { RepeatedDenials } from './broker/repeated-denials.ts';
 import { recordSystem, recoverFromCrash, warnOfStrayBits } from './broker/run-broker.ts';
 import { Settler } from './broker/settle-request.ts';
 import { TokenQuota } from './broker/token-quota.ts';
@@ -153,6 +154,7 @@ function assemble(
     live,
     settler: new Settler(parts),
     unauthenticated: new UnauthenticatedTally(parts),
+    repeatedDenials: new RepeatedDenials(parts),
     tokenQuota: new TokenQuota({ policy, clock, most: config.tokens.livePerPerson }),
     brake: new FailureBrake(clock, {
       longestHoldMs: config.tokens.failures.longestHoldSeconds * 1000,
@@ -248,6 +250,7 @@ function serve(
     for (const timer of timers) clearInterval(timer);
     await broker.settler.flush();
     await broker.unauthenticated.close();
+    await broker.repeatedDenials.close();
     await broker.tokenUse.close();
     await recordSystem(broker, 'system.stopped').catch((error: unknown) =>
       log.error({ err: String(error) }, 'the stop could not be recorded'),

@@ -62,7 +62,8 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
       if (!decision.allowed)
         return await denyRequest(broker, requestEntryParts(facts), decision.refusal, input.data);
       broker.live.enter(live, decision.until);
-      const reserved = await broker.store.write(
+      const recordRefusal = broker.repeatedDenials.take(tokenId);
+      const reserving = broker.store.write(
         'reserve',
         {
           epoch,
@@ -74,6 +75,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
           amount: input.amount,
           salt: input.salt,
           data: jsonMembers(input.data),
+          recordRefusal,
         },
         // The caller has been told 503 and nothing was forwarded: the reservation goes back.
         {
@@ -81,6 +83,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
             !value.stale && broker.settler.giveBack(requestId, 'The log answered too late.'),
         },
       );
+      const reserved = await recordedIfRefused(broker, input, recordRefusal, reserving);
       if (!reserved.stale) return { limits: reserved.limits, live };
     }
     return await denyRequest(broker, requestEntryParts(facts), refusal('too_busy'), input.data);
@@ -90,13 +93,20 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
   }
 }
 
-/** Records a refusal of an authenticated caller, then throws it. If it cannot be recorded: `log_unavailable`. */
+/**
+ * Records a refusal of an authenticated caller, or counts it where their token has been refused too often of late;
+ * then throws it. If it cannot be recorded: `log_unavailable`.
+ */
 export async function denyRequest(
   broker: Broker,
-  parts: Omit<EntryDraft, 'id' | 'kind' | 'at'>,
+  parts: Omit<EntryDraft, 'id' | 'kind' | 'at'> & { token: string },
   why: Refusal,
   data: Record<string, Json | undefined> = {},
 ): Promise<never> {
+  if (!broker.repeatedDenials.take(parts.token)) {
+    broker.repeatedDenials.count(parts, why.code);
+    throw new RefusedError(why);
+  }
   const at = broker.clock();
   await broker.store.write('recordEntry', {
     entry: {
@@ -111,6 +121,32 @@ export async function denyRequest(
     },
   });
   throw new RefusedError(why);
+}
+
+/**
+ * Sees a reservation through that may be refused.
+ *
+ * @param isRecorded whether the writer records a refusal, in the room that was taken for it; if not, it is recorded
+ * or counted here
+ */
+async function recordedIfRefused<T>(
+  broker: Broker,
+  { facts, amount, data }: AdmitInput,
+  isRecorded: boolean,
+  reserving: Promise<T>,
+): Promise<T> {
+  try {
+    const reserved = await reserving;
+    if (isRecorded) broker.repeatedDenials.giveBack(facts.tokenId);
+    return reserved;
+  } catch (error) {
+    const why = error instanceof RefusedError ? error.refusal : undefined;
+    const isDenial = why !== undefined && why.code !== 'log_unavailable';
+    if (isRecorded && !isDenial) broker.repeatedDenials.giveBack(facts.tokenId);
+    if (isRecorded || !isDenial) throw error;
+    const wanted = { tokens: amount.tokens, spendNanoUsd: amount.spendNanoUsd };
+    return await denyRequest(broker, requestEntryParts(facts), why, { ...data, wanted });
+  }
 }
 
 const EXPIRED: Decision = { allowed: false, refusal: refusal('token_expired') };

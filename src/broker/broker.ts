@@ -11,6 +11,7 @@ import type { LiveRequests } from './live-requests.ts';
 import type { Metrics } from './metrics.ts';
 import type { Policy } from './policy.ts';
 import type { Readiness } from './readiness.ts';
+import type { RepeatedDenials } from './repeated-denials.ts';
 import type { Settler } from './settle-request.ts';
 import type { FailureBrake } from './failure-brake.ts';
 import type { TokenQuota } from './token-quota.ts';
@@ -58,6 +59,8 @@ export interface Broker {
   settler: Settler;
   /** Refusals of callers who did not show who they are. */
   unauthenticated: UnauthenticatedTally;
+  /** Refusals of callers who did, where they repeat. */
+  repeatedDenials: RepeatedDenials;
   /** Slows those who fail again and again. */
   brake: FailureBrake;
   /** How many live tokens a person may have. */

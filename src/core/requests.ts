@@ -48,7 +48,9 @@ export interface Usage {
 }
 
 /** The parts of an entry that every entry of a request shares. */
-export function requestEntryParts(facts: RequestFacts): Omit<EntryDraft, 'id' | 'kind' | 'at'> {
+export function requestEntryParts(
+  facts: RequestFacts,
+): Omit<EntryDraft, 'id' | 'kind' | 'at'> & { token: string } {
   const actor: EntryActor = { person: facts.personId, lab: facts.labId, roles: facts.roles };
   return {
     actor,

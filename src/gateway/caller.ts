@@ -93,7 +93,7 @@ export async function identify(gateway: Gateway, req: IncomingMessage): Promise<
 export function callerParts(
   { member, token, access, grant }: Caller,
   requestId: string,
-): Omit<EntryDraft, 'id' | 'kind' | 'at'> {
+): Omit<EntryDraft, 'id' | 'kind' | 'at'> & { token: string } {
   return {
     actor: { person: member.person.id, lab: member.lab.id, roles: member.person.roles },
     ref: requestId,

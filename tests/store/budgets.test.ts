@@ -191,6 +191,16 @@ describe('invariant 3: budgets hold, step by step', () => {
     });
   });
 
+  test('a refusal whose caller sees to its record leaves no entry', async () => {
+    const size = writer.entries().length;
+    const refused = { ...reserve({ limits: { tokensPerMinute: 1 } }), recordRefusal: false };
+    await expect(writer.write('reserve', refused)).rejects.toMatchObject({
+      refusal: { code: 'request_too_large_for_limit' },
+    });
+    expect(writer.entries()).toHaveLength(size);
+    expect(writer.count('requests')).toBe(0);
+  });
+
   test('a reservation and its intent say the same', async () => {
     const args = reserve();
     await writer.write('reserve', args);

@@ -8,6 +8,7 @@ import type { Broker } from '../../src/broker/broker.ts';
 import { Cancellation } from '../../src/lib/cancellation.ts';
 import { LiveRequests } from '../../src/broker/live-requests.ts';
 import { Policy } from '../../src/broker/policy.ts';
+import { MOST_SINGLY, RepeatedDenials } from '../../src/broker/repeated-denials.ts';
 import { Settler } from '../../src/broker/settle-request.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLogger } from '../../src/lib/log.ts';
@@ -270,6 +271,34 @@ describe('known failure 8: a disk that hangs', () => {
     await eventually(() => expect(it.changes).toMatchObject([{ kind: 'order', value: { id } }]));
   });
 
+  test('refusals that were counted wait for it, and are recorded once', async () => {
+    const { it, disk } = await open();
+    const { store, readers } = it;
+    let now = Date.now() + 3_600_000;
+    const log = createLogger({ level: 'silent' });
+    const denials = new RepeatedDenials({ store, clock: () => now, log });
+    onTestFinished(() => denials.close());
+    const token = `tok_${'0'.repeat(26)}`;
+    for (let i = 0; i <= MOST_SINGLY; i += 1)
+      if (!denials.take(token)) denials.count({ actor: { system: 'broker' }, token }, 'too_busy');
+    now += 60_000;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    try {
+      disk.hold();
+      void denials.flush();
+      await disk.isHanging();
+      await vi.advanceTimersByTimeAsync(60_000);
+    } finally {
+      vi.useRealTimers();
+    }
+    disk.release();
+    await denials.flush();
+    await denials.flush();
+    expect(entriesOf(readers)).toMatchObject([
+      { kind: 'request.denied_repeatedly', token, data: { counts: { too_busy: 1 } } },
+    ]);
+  });
+
   test('a reservation that comes late is given back: nothing was forwarded for it', async () => {
     const { it, disk } = await open();
     const world = await makeWorld(it.write, Date.now());
@@ -284,6 +313,7 @@ describe('known failure 8: a disk that hangs', () => {
       log,
       policy: new Policy(readers.readPolicy(clock()), it.epoch()),
       settler: new Settler({ store, clock, log }),
+      repeatedDenials: new RepeatedDenials({ store, clock, log }),
     } as unknown as Broker;
     const { amount, salt } = reserveArgs(world, { epoch: it.epoch(), at: clock() });
     const facts = factsOf(world, { at: clock() });

@@ -1,9 +1,11 @@
 /** The load of the crash test: clients that remember what they were told. */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
+import { decodeJwt } from 'jose';
 import type { DemoFacts } from './broker-process.ts';
 
-const LOOPS = 16;
+/** So many requests are under way at most. */
+export const LOOPS = 16;
 
 /** Sixteen clients in a loop, and what each of them was told. */
 export class CrashClients {
@@ -11,6 +13,8 @@ export class CrashClients {
   readonly complete = new Set<string>();
   /** Codes of refusals, by request. */
   readonly refused = new Map<string, string>();
+  /** Ids of the tokens of refused requests. */
+  readonly refusedTokens = new Map<string, string>();
   /** Requests that got the head of a successful answer. */
   readonly begun = new Set<string>();
   /** Checkpoints that were published over HTTP. */
@@ -60,6 +64,7 @@ export class CrashClients {
       });
       const id = answer.headers.get('x-request-id') ?? '';
       if (answer.ok) this.begun.add(id);
+      if (!answer.ok) this.refusedTokens.set(id, String(decodeJwt(token).jti));
       this.#note(id, answer.status, stream, await answer.text());
       return true;
     } catch {

@@ -1,11 +1,12 @@
 /** Holds a broker's database against what its upstream saw and what its clients were told. */
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { MOST_SINGLY } from '../../src/broker/repeated-denials.ts';
 import { checkConsistency, openCheckpoint } from '../../src/core/audit/checkpoint.ts';
 import { rootOfLeaves } from '../../src/core/audit/merkle.ts';
 import { consistencyProof } from '../../src/core/audit/proofs.ts';
 import { hashesFromTiles } from '../../src/core/audit/tiles.ts';
-import type { CrashClients } from './crash-clients.ts';
+import { LOOPS, type CrashClients } from './crash-clients.ts';
 import type { RecordedRequest, ScriptedUpstream } from './scripted-upstream.ts';
 import {
   LogAccount,
@@ -138,11 +139,11 @@ export class CrashRecord {
 
   /** What clients were told stands in the log; what nobody knows the end of keeps its whole reservation. */
   #checkOutcomes(): void {
-    const { intents, outcomes, denials } = this.#account;
+    const { intents, outcomes } = this.#account;
     for (const id of this.#clients.begun) assert.ok(intents.has(id), `${id} has no intent`);
     for (const id of this.#clients.complete) assert.equal(outcomes.get(id)?.end, 'completed', id);
     for (const [id, code] of this.#clients.refused)
-      if (code !== 'log_unavailable') assert.equal(denials.get(id), code, id);
+      if (code !== 'log_unavailable') this.#checkRefusal(id, code);
     for (const [id, { end, charged, data }] of [...outcomes].slice(this.#counted)) {
       this.ends.set(end, (this.ends.get(end) ?? 0) + 1);
       const intent = intents.get(id);
@@ -152,6 +153,14 @@ export class CrashRecord {
       assert.equal(data['recovered'], true);
     }
     this.#counted = outcomes.size;
+  }
+
+  /** On record by itself, or behind so many that are; what is only counted a kill takes along. */
+  #checkRefusal(id: string, code: string): void {
+    const { denials, denialsOfToken } = this.#account;
+    if (denials.has(id)) return assert.equal(denials.get(id), code, id);
+    const singly = denialsOfToken.get(this.#clients.refusedTokens.get(id) ?? '') ?? 0;
+    assert.ok(singly >= MOST_SINGLY - LOOPS, `${id} is not on record, behind ${singly} that are`);
   }
 
   /** Every body that the upstream saw is committed to by an intent of its own. */

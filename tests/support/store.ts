@@ -292,6 +292,7 @@ export function reserveArgs(world: World, input: ReserveInput): ReserveArgs {
     amount: { tokens: 100, spendNanoUsd: 1_000, ...input.amount },
     salt: randomBytes(16).toString('base64'),
     data: joinMembers(jsonMembers({ stream }), input.data ?? ''),
+    recordRefusal: true,
   };
 }
 

@@ -11,6 +11,7 @@ export interface LogEntry {
   ref?: string;
   person?: string;
   grant?: string;
+  token?: string;
   reason?: string;
   data?: Record<string, unknown>;
 }
@@ -191,12 +192,18 @@ export class LogAccount {
   readonly outcomes = new Map<string, Outcome>();
   /** Reasons of refusals, by request. */
   readonly denials = new Map<string, string | undefined>();
+  /** How many of them have an entry each, by token. */
+  readonly denialsOfToken = new Map<string, number>();
   /** What should not be: an outcome without an intent, two of them, and the like. */
   readonly faults: string[] = [];
   readonly #summing = new Summing();
 
-  add({ index, kind, ref = '', grant = '', person = '', reason, data = {} }: LogEntry): void {
-    if (kind === 'request.denied') this.denials.set(ref, reason);
+  add(entry: LogEntry): void {
+    const { index, kind, ref = '', grant = '', person = '', token = '', reason, data = {} } = entry;
+    if (kind === 'request.denied') {
+      this.denials.set(ref, reason);
+      this.denialsOfToken.set(token, (this.denialsOfToken.get(token) ?? 0) + 1);
+    }
     if (kind === 'request.intent') {
       if (this.intents.has(ref)) this.faults.push(`entry ${index}: a second intent of ${ref}`);
       const { tokens, spendNanoUsd } = data['reserved'] as Pick<Intent, 'tokens' | 'spendNanoUsd'>;

@@ -14,6 +14,7 @@ export type EntryKind =
   | 'request.outcome'
   | 'request.answered'
   | 'request.denied'
+  | 'request.denied_repeatedly'
   | 'request.unauthenticated'
   | 'token.issued'
   | 'token.denied'

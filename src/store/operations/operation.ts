@@ -18,8 +18,8 @@ export interface Operation<A, R> {
    * request waits for.
    */
   decidesFirst?: true;
-  /** The entry that a refusal leaves. Absent where the caller records refusals in aggregate. */
-  denied?(context: WriterContext, args: A, why: Refusal): EntryDraft;
+  /** The entry that a refusal leaves, if any. Absent where the caller records refusals in aggregate. */
+  denied?(context: WriterContext, args: A, why: Refusal): EntryDraft | undefined;
 }
 
 /** Who asks for an operation of the control plane, and the time and ids the broker layer gave it. */

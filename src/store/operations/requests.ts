@@ -44,6 +44,8 @@ export interface ReserveArgs {
   salt: string;
   /** What else the intent entry says: safeguards lifted, features used, commitment to the body; as JSON members. */
   data: string;
+  /** Whether a refusal leaves an entry of its own; if not, the caller sees to its record. */
+  recordRefusal: boolean;
 }
 
 export interface Reserved {
@@ -95,19 +97,23 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
     const after = standing(context, facts, parsedCaps(caps), at);
     return { stale: false, intentIndex, limits: limitStates(after) };
   },
-  denied: (_context, { entryId, at, subject, amount: { tokens, spendNanoUsd }, data }, why) => ({
-    ...(JSON.parse(`{${subject}}`) as ReturnType<typeof requestEntryParts>),
-    id: entryId,
-    kind: 'request.denied',
-    at,
-    decision: 'denied',
-    reason: why.code,
-    data: {
-      ...(JSON.parse(`{${data}}`) as EntryDraft['data']),
-      message: why.message,
-      wanted: { tokens, spendNanoUsd },
-    },
-  }),
+  denied(_context, { entryId, at, subject, amount, data, recordRefusal }, why) {
+    if (!recordRefusal) return undefined;
+    const { tokens, spendNanoUsd } = amount;
+    return {
+      ...(JSON.parse(`{${subject}}`) as ReturnType<typeof requestEntryParts>),
+      id: entryId,
+      kind: 'request.denied',
+      at,
+      decision: 'denied',
+      reason: why.code,
+      data: {
+        ...(JSON.parse(`{${data}}`) as EntryDraft['data']),
+        message: why.message,
+        wanted: { tokens, spendNanoUsd },
+      },
+    };
+  },
 };
 
 export interface SettleArgs {

@@ -104,6 +104,7 @@ function requestAt(at: number, facts: SeedOrder['facts'], epoch: number): Call[]
       requestCommitment: commitment,
       stream: false,
     }),
+    recordRefusal: true,
   };
   const charge: Charge = { requests: 1, tokens: 104, spendNanoUsd: 1_080_000 };
   const settle: SettleArgs = {
