@@ -242,6 +242,8 @@ describe('the port', () => {
 
   it.each([
     ['--port', '70000'],
+    ['--wait', '3601'],
+    ['--wait', '2m'],
     ['--purpose', 'fun'],
     ['--max-output-tokens', '0'],
   ])('or an option that is not valid is wrong usage: %s %s', async (...wrong) => {

@@ -184,6 +184,24 @@ describe('explanations', () => {
   });
 });
 
+it('a wait for a limit is explained once for each limit, and is no refusal', () => {
+  const lines: string[] = [];
+  const explainer = new Explainer(
+    (line) => void lines.push(line),
+    () => Promise.resolve(undefined),
+  );
+  const limit = { code: 'request_rate_limited', message: 'The limit is reached' };
+  for (let i = 0; i < 3; i += 1) explainer.explainWait(limit, 120);
+  explainer.explainWait({ ...limit, code: 'concurrency_limited' }, 120);
+  explainer.stop();
+  expect(lines).toEqual(
+    ['request_rate_limited', 'concurrency_limited'].map(
+      (code) =>
+        `Waiting: The limit is reached. (${code}) Such requests wait here and are sent again, each for at most 120 s in all.`,
+    ),
+  );
+});
+
 describe('advice', () => {
   it.each([
     ['grant', 'The grant does not allow the feature "tools".', '"sallyport grant show"'],
@@ -268,12 +286,18 @@ describe('an order', () => {
 
 describe('the status line', () => {
   it('says how long the token is good where no other comes after it', () => {
-    const state = { total: 1200, running: 2, limits: undefined, standing: undefined };
+    const state = { total: 1200, running: 2, waiting: 0, limits: undefined, standing: undefined };
     const token = { expiresAt: 61_000, renewAt: undefined };
     expect(statusLine({ ...state, token }, 0)).toBe(
       '1,200 requests (2 running) | access ends in 1 min 1 s',
     );
     expect(statusLine({ ...state, token }, 61_000)).toContain('no token');
+  });
+
+  it('tells those that wait from those that run', () => {
+    const state = { total: 30, running: 4, waiting: 26, limits: undefined, standing: undefined };
+    const line = statusLine({ ...state, token: undefined }, 0);
+    expect(line).toBe('30 requests (4 running, 26 waiting) | no token');
   });
 
   it('is printed anew without a terminal only when something changed, and at most once a minute', () => {

@@ -24,11 +24,12 @@ let proxy: Proxy;
 let keeper: TokenKeeper;
 let refusals: string[];
 let localRefusals: string[];
+let waitedFor: string[];
 let renewals: number;
 /** How much later it is for the token keeper than it is. */
 let ahead: number;
 
-async function startPort(): Promise<void> {
+async function startPort(waitMs = 0): Promise<void> {
   const { privateKey: key } = generateKeyPairSync('ed25519');
   const client = new BrokerClient(around, {
     url: broker.url,
@@ -48,6 +49,8 @@ async function startPort(): Promise<void> {
   proxy = await startProxy({
     brokerUrl: broker.url,
     port: 0,
+    waitMs,
+    onWait: ({ code }) => void waitedFor.push(code),
     keeper,
     proofs,
     onRefusal: ({ code }) => void refusals.push(code),
@@ -60,6 +63,7 @@ async function startPort(): Promise<void> {
 beforeEach(async () => {
   refusals = [];
   localRefusals = [];
+  waitedFor = [];
   renewals = 0;
   ahead = 0;
   broker = await ConnectBroker.start();
@@ -549,6 +553,117 @@ describe('the token', () => {
     expect((await post('/v1/messages')).status).toBe(403);
     ahead = 4_000;
     expect((await post('/v1/messages')).status).toBe(200);
+  });
+});
+
+describe('a limit', () => {
+  const AGAIN = { 'x-should-retry': 'true', 'retry-after': '60' };
+  const WAIT = { code: 'concurrency_limited', message: 'Wait.' };
+
+  beforeEach(async () => {
+    await proxy.close();
+    await startPort(120_000);
+  });
+
+  /** One that runs until it is told to end, so that what waits for it waits for nothing else. */
+  async function holdOne(): Promise<() => Promise<void>> {
+    const begun = nextStream();
+    const response = await post('/v1/chat/completions');
+    const { res } = await begun;
+    return async () => {
+      res.end();
+      await response.text();
+    };
+  }
+
+  /** Refuses what comes, with more or other headers. */
+  function limit(headers: Record<string, string> = {}, body: object = { error: WAIT }): void {
+    broker.gateway = (_req, res) => {
+      res.writeHead(429, { 'content-type': 'application/json', ...AGAIN, ...headers });
+      res.end(JSON.stringify(body));
+    };
+  }
+
+  it('is waited out, and the request sent again as it was, with whatever is new', async () => {
+    const endIt = await holdOne();
+    limit();
+    const body = JSON.stringify({ long: 'x'.repeat(100_000) });
+    const asked = post('/v1/messages?beta=true', { body, headers: { 'anthropic-beta': 'b-1' } });
+    await vi.waitFor(() => expect(proxy.counts()).toMatchObject({ running: 1, waiting: 1 }));
+    expect(waitedFor).toEqual(['concurrency_limited']);
+    broker.nonce = 'nonce-2';
+    broker.expireAll();
+    broker.gateway = (_req, res) => void res.end('{"id":"answer"}');
+    await endIt();
+    const response = await asked;
+    expect([response.status, await response.text()]).toEqual([200, '{"id":"answer"}']);
+    const [first, second] = broker.requests.slice(1);
+    expect(second?.body).toBe(body);
+    expect([second?.path, second?.method]).toEqual([first?.path, first?.method]);
+    expect(second?.headers['anthropic-beta']).toBe('b-1');
+    expect(second?.token).not.toBe(first?.token);
+    expect(refusals).toEqual([]);
+    expect(proxy.counts()).toMatchObject({ total: 2, running: 0, waiting: 0, refused: 0 });
+  });
+
+  it.each([
+    ['of the upstream, whatever it says', { 'x-sallyport-source': 'upstream' }, { error: WAIT }],
+    ['that the broker does not know', {}, { error: { ...WAIT, code: 'rate_limit_exceeded' } }],
+    ['of the token endpoint', {}, { error: { ...WAIT, code: 'too_many_tokens' } }],
+    ['of somebody in between', {}, { detail: 'Slow down.' }],
+    ['that is not to be tried again', { 'x-should-retry': 'false' }, { error: WAIT }],
+    ['without a time', { 'retry-after': '' }, { error: WAIT }],
+    ['for longer than any limit lasts', { 'retry-after': '3600' }, { error: WAIT }],
+  ])('%s is passed back as it is, and asked for once', async (_name, headers, body) => {
+    const endIt = await holdOne();
+    limit(headers, body);
+    const response = await post('/v1/messages');
+    expect(response.status).toBe(429);
+    expect(await response.json()).toEqual(body);
+    expect(response.headers.get('retry-after')).toBe({ ...AGAIN, ...headers }['retry-after']);
+    expect(broker.requests).toHaveLength(2);
+    expect(waitedFor).toEqual([]);
+    await endIt();
+  });
+
+  it.each([403, 500, 503])('is 429 only: %i is passed back', async (status) => {
+    broker.gateway = (_req, res) => {
+      res.writeHead(status, AGAIN).end(JSON.stringify({ error: WAIT }));
+    };
+    expect((await post('/v1/messages')).status).toBe(status);
+    expect(broker.requests).toHaveLength(1);
+  });
+
+  it('is not for what is looked up', async () => {
+    proxy.allow(1);
+    const endIt = await holdOne();
+    broker.gateway = (_req, res) => void res.end('{}');
+    const headers = { 'x-api-key': proxy.key };
+    expect((await fetch(`${proxy.url}/v1/models`, { headers })).status).toBe(200);
+    await endIt();
+  });
+
+  it('that is waited for hides no order', async () => {
+    const endIt = await holdOne();
+    limit();
+    const asked = post('/v1/messages');
+    await vi.waitFor(() => expect(proxy.counts().waiting).toBe(1));
+    broker.gateway = (_req, res) => refuse(res, 403, 'grant_suspended', 'Suspended.');
+    await endIt();
+    expect(await codeOf(await asked)).toBe('grant_suspended');
+    expect(refusals).toEqual(['grant_suspended']);
+  });
+
+  it('that is waited for ends with the port: nothing was sent, and that is said', async () => {
+    const endIt = await holdOne();
+    limit();
+    const asked = post('/v1/messages');
+    await vi.waitFor(() => expect(proxy.counts().waiting).toBe(1));
+    const drained = proxy.drain();
+    const refused = await asked;
+    expect([refused.status, await codeOf(refused)]).toEqual([503, 'local_stopping']);
+    await endIt();
+    await drained;
   });
 });
 

@@ -1,8 +1,5 @@
 /** `sallyport connect` against a real broker, on a grant whose tokens must be bound, with unmodified SDKs. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { saveProfile } from '../../src/cli/profiles.ts';
 import type { Grant } from '../../src/core/grants.ts';
 import {
   HELLO,
@@ -10,20 +7,13 @@ import {
   codeOf,
   drain,
   errorOf,
-  sdks,
   startRunningBroker,
-  type Access,
   type RunningBroker,
 } from '../support/running-broker.ts';
 import { anthropicJson, hold, openaiJson, openaiStream } from '../support/scripted-upstream.ts';
-import { newCli, type Cli } from './run-cli.ts';
+import { startConnect, type Run } from './connect-run.ts';
 
 const LIFETIME_SECONDS = 60;
-
-interface Run extends Pick<Access, 'openai' | 'anthropic'> {
-  err: () => string;
-  stop: () => Promise<number>;
-}
 
 let running: RunningBroker;
 let grant: Grant;
@@ -38,39 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => running.close());
 
-async function startRun(name: string): Promise<Run> {
-  let [out, err] = ['', ''];
-  let stop = (): void => undefined;
-  const cli: Cli = newCli({
-    clock,
-    out: (text) => (out += text),
-    err: (text) => (err += text),
-    onSignal: (signal, listener) => {
-      if (signal === 'SIGTERM') stop = listener;
-      return () => undefined;
-    },
-  });
-  const { researcher } = running.people;
-  const key = join(cli.folder, 'key.pem');
-  const pem = researcher.privateKey.export({ type: 'pkcs8', format: 'pem' });
-  writeFileSync(key, pem, { mode: 0o600 });
-  const { url, test } = running;
-  saveProfile(cli.env, 'p', { url, issuer: test.broker.issuer, person: researcher.id, key });
-  const options = ['--grant', grant.id, '--purpose', 'hallucination', '--run', name, '--json'];
-  const ended = cli.run('connect', ...options);
-  await vi.waitFor(() => expect(out).not.toBe(''), 5_000);
-  const port = JSON.parse(out) as { url: string; key: string };
-  return {
-    ...sdks(port.url, port.key),
-    err: () => err,
-    stop: async () => {
-      stop();
-      const { code } = await ended;
-      cli.remove();
-      return code;
-    },
-  };
-}
+const startRun = (name: string): Promise<Run> => startConnect(running, grant, name, { clock });
 
 const lastToken = (): string =>
   running.entries({ kind: 'request.outcome', grant: grant.id }).at(-1)?.token ?? 'none';

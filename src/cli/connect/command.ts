@@ -16,6 +16,7 @@ interface ConnectOptions extends BrokerOptions {
   model?: string[];
   maxOutputTokens?: number;
   port?: number;
+  wait: number;
   exec?: string;
 }
 
@@ -26,6 +27,10 @@ const EXIT_CODES = `Exit codes:
   3  the broker could not be reached
 With a command: its own exit code; 128 and the number of the signal that ended it.`;
 
+/** Clients wait for an answer for longer than this, and a limit per minute is over long before. */
+const DEFAULT_WAIT_SECONDS = 120;
+const MOST_WAIT_SECONDS = 3600;
+
 export function addConnect(program: Command, around: Surroundings): void {
   defineBrokerCommand(program, 'connect', {
     summary: 'Open a port on this machine through which any SDK works under a grant',
@@ -35,6 +40,9 @@ export function addConnect(program: Command, around: Surroundings): void {
       'the local key alone: both are printed as lines for the shell. The local key is good for this run, and without ' +
       'it other users of this machine cannot use the port. Of the headers of a request, those go on that the broker ' +
       'knows; no other credential does.\n\n' +
+      'Requests above the limits of the grant wait here, first come, first served: until one of those that it allows at ' +
+      'once has ended, and for limits that the broker refused them for, which passed them on to nobody. What has waited ' +
+      "for --wait seconds gets the broker's answer. What the model endpoint itself refuses is passed back as it is.\n\n" +
       'With a command after "--" it runs that program with the variables set; with --exec it has the shell run a ' +
       'command line. Either way it ends with the command, and with its exit code.',
     examples: [
@@ -61,7 +69,13 @@ export function addConnect(program: Command, around: Surroundings): void {
       'ask for at most so many output tokens an answer',
       wholeNumber(1),
     )
-    .option('--port <n>', 'listen on this port instead of any free one', portNumber)
+    .option('--port <n>', 'listen on this port instead of any free one', upTo(65_535))
+    .option(
+      '--wait <seconds>',
+      "the longest that a request waits for limits, below its client's timeout; 0: not at all",
+      upTo(MOST_WAIT_SECONDS),
+      DEFAULT_WAIT_SECONDS,
+    )
     .option('--exec <command line>', 'have the shell run this with the variables set')
     .action(async (words: string[], options: ConnectOptions) => {
       const command = commandOf(words, options);
@@ -69,6 +83,7 @@ export function addConnect(program: Command, around: Surroundings): void {
       const exitCode = await serveRun(around, broker, {
         access: accessOf(options),
         port: options.port ?? 0,
+        waitMs: options.wait * 1000,
         json: options.json ?? false,
         command,
       });
@@ -76,10 +91,12 @@ export function addConnect(program: Command, around: Surroundings): void {
     });
 }
 
-function portNumber(text: string): number {
-  const port = wholeNumber(0)(text);
-  if (port > 65_535) throw new InvalidArgumentError('It must be at most 65535.');
-  return port;
+function upTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = wholeNumber(0)(text);
+    if (value > most) throw new InvalidArgumentError(`It must be at most ${most}.`);
+    return value;
+  };
 }
 
 /** What the token is asked to give access to: no more than these. */

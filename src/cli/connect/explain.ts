@@ -3,7 +3,8 @@ import type { DenialCode } from '../../core/denials.ts';
 import type { PassedRefusal } from './tail.ts';
 
 const ORDER = 'Nothing passes until the order is lifted, and trying again does not help.';
-const WAIT = 'SDKs wait and try again by themselves; fewer requests at once avoid it.';
+const WAIT =
+  'SDKs wait and try again by themselves; fewer requests at once or a longer --wait avoid it.';
 const UPSTREAM = 'That is about the model endpoint, not about your access.';
 
 /** What the broker's own sentence leaves open. Most say already what to do. */
@@ -71,6 +72,7 @@ export class Explainer {
   readonly #note: (line: string) => void;
   readonly #groundsOf: (orderId: string) => Promise<string | undefined>;
   readonly #quiet = new Map<string, Quiet>();
+  readonly #waitedFor = new Set<string>();
 
   /** @param groundsOf why an order was issued; undefined where that cannot be learned now */
   constructor(
@@ -91,6 +93,15 @@ export class Explainer {
     const timer = setTimeout(() => this.#count(refusal.code), QUIET_MS).unref();
     this.#quiet.set(refusal.code, { more: 0, timer });
     void this.#tell(refusal);
+  }
+
+  /** Says that a request waits for a limit: once for each in a run, since many do where one does. */
+  explainWait({ code, message }: PassedRefusal, mostSeconds: number): void {
+    if (this.#waitedFor.has(code)) return;
+    this.#waitedFor.add(code);
+    this.#note(
+      `Waiting: ${withStop(message)} (${code}) Such requests wait here and are sent again, each for at most ${mostSeconds} s in all.`,
+    );
   }
 
   /** Tells the counts that are still open. */

@@ -5,6 +5,8 @@ import type { Dispatcher, Pool } from 'undici';
 import { RefusedByBroker } from '../problems.ts';
 import type { DpopProofs } from './dpop.ts';
 import { headersBack, headersOnward, single } from './headers.ts';
+import { limitRefusalOf, mayBeLimitRefusal } from './limit-refusal.ts';
+import type { Turn } from './line.ts';
 import { LocalRefusedError, localRefusal, refusalWithoutToken } from './local-refusal.ts';
 import { rateLimitsOf, type RateLimits } from './rate-limits.ts';
 import { Tail, refusalIn, type PassedRefusal } from './tail.ts';
@@ -34,6 +36,7 @@ interface Answer {
  * Passes a request on.
  *
  * @param path path and query, as they came
+ * @param turn undefined for what no limit is for
  * @param signal aborts the request to the broker: the client has gone
  * @throws LocalRefusedError as long as nothing was answered
  */
@@ -43,9 +46,11 @@ export async function forward(
   res: ServerResponse,
   path: string,
   body: Buffer,
+  turn: Turn | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { head, read } = await askBroker(onward, req, path, body, signal);
+  const { head, read } = await askBroker(onward, req, path, body, turn, signal);
+  turn?.admitted();
   const { statusCode: status, headers } = head;
   const limits = rateLimitsOf(headers);
   if (limits) onward.onLimits(limits);
@@ -101,24 +106,38 @@ const OTHER_TOKEN = new Set<string | undefined>([
   'invalid_token',
 ]);
 
-/** Asks, and once more each where the broker wants another nonce or another token: it has passed nothing on then. */
+/**
+ * Asks, and once more each where the broker wants another nonce or another token, and again after each wait for a
+ * limit: it has passed nothing on then.
+ */
 async function askBroker(
   onward: Onward,
   req: IncomingMessage,
   path: string,
   body: Buffer,
+  turn: Turn | undefined,
   signal: AbortSignal,
 ): Promise<Answer> {
   const { keeper, proofs } = onward;
   let token = await tokenFrom(() => keeper.current());
-  const tried = { nonce: false, token: false };
+  let tried = { nonce: false, token: false };
   for (;;) {
     signal.throwIfAborted();
     const head = await send(onward, req, path, body, token, signal);
     proofs.heard('gateway', single(head.headers, 'dpop-nonce'));
-    if (head.statusCode !== 401) return { head, read: undefined };
+    const mayWait = turn !== undefined && mayBeLimitRefusal(head);
+    if (head.statusCode !== 401 && !mayWait) return { head, read: undefined };
     const read = await readRefusal(head);
     const refusal = refusalIn(read.toString('utf8'));
+    if (mayWait) {
+      const limit = limitRefusalOf(head, refusal);
+      const isItsTurn = limit && (await turn.refused(limit));
+      if (!isItsTurn) return { head, read };
+      // Both may have run out meanwhile.
+      token = await tokenFrom(() => keeper.current());
+      tried = { nonce: false, token: false };
+      continue;
+    }
     const refused = token;
     if (refusal && keeper.held === refused && endsRun(refusal, tried.token)) {
       keeper.end(new RefusedByBroker(refusal.code, refusal.message, refusal.message));

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { Pool } from 'undici';
 import { failed, wrongUsage } from '../problems.ts';
 import { breakOff, forward, type Onward } from './forward.ts';
+import type { LimitRefusal } from './limit-refusal.ts';
+import { Line, type Turn } from './line.ts';
 import { LocalKey } from './local-key.ts';
 import {
   LocalRefusedError,
@@ -27,9 +29,13 @@ const DRAIN_EVERY_MS = 50;
 export interface ProxyParts extends Omit<Onward, 'pool'> {
   /** 0: any free one. */
   port: number;
+  /** How long a request may wait for limits. */
+  waitMs: number;
+  /** A request waits for a limit that it was refused for. */
+  onWait: (limit: LimitRefusal) => void;
   /** A request was refused here, and not passed on. */
   onLocalRefusal: (refusal: LocalRefusal) => void;
-  /** A request came or ended. */
+  /** A request came, waits or ended. */
   onChange: () => void;
 }
 
@@ -38,9 +44,11 @@ export interface Proxy {
   url: string;
   /** The local key. */
   key: string;
-  /** Requests passed on so far, those of them that run, and those that were refused or cut. */
-  counts: () => { total: number; running: number; refused: number };
-  /** Takes no new requests, and resolves when the last one has ended. */
+  /** Requests so far, those of them that run, those that wait for limits, and those that were refused or cut. */
+  counts: () => { total: number; running: number; waiting: number; refused: number };
+  /** Takes note of how many requests the grant allows at once; null: no limit. */
+  allow: (concurrent: number | null) => void;
+  /** Takes no new requests, refuses those that wait, and resolves when the last one has ended. */
   drain: () => Promise<void>;
   /** Breaks off whatever runs. */
   close: () => Promise<void>;
@@ -57,6 +65,7 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
     headersTimeout: SILENCE_MS,
     bodyTimeout: SILENCE_MS,
   });
+  const line = new Line(parts.waitMs, parts);
   const running = new Set<ServerResponse>();
   let total = 0;
   let refused = 0;
@@ -81,13 +90,18 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
     };
     res.once('close', onClose);
     req.socket.once('close', onClose);
+    let turn: Turn | undefined;
     try {
       const body = await readBody(req);
-      await forward({ ...parts, pool, onRefusal }, req, res, req.url ?? '', body, gone.signal);
+      // No limit is for what is only looked up.
+      turn = req.method === 'POST' ? await line.enter(body.length, gone.signal) : undefined;
+      const onward = { ...parts, pool, onRefusal };
+      await forward(onward, req, res, req.url ?? '', body, turn, gone.signal);
     } catch (error) {
       isRefused ||= error instanceof LocalRefusedError;
       throw error;
     } finally {
+      turn?.end();
       if (isRefused) refused += 1;
       res.off('close', onClose);
       req.socket.off('close', onClose);
@@ -113,9 +127,16 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
   return {
     url: `http://127.0.0.1:${port}`,
     key: key.text,
-    counts: () => ({ total, running: running.size, refused }),
+    counts: () => ({
+      total,
+      running: running.size - line.waiting,
+      waiting: line.waiting,
+      refused,
+    }),
+    allow: (concurrent) => line.allow(concurrent),
     drain: () => {
       draining = true;
+      line.stop();
       const timer = setInterval(() => server.closeIdleConnections(), DRAIN_EVERY_MS);
       return new Promise((resolve) => {
         server.close(() => {
@@ -126,6 +147,7 @@ export async function startProxy(parts: ProxyParts): Promise<Proxy> {
     },
     close: async () => {
       server.close();
+      line.stop();
       for (const res of running) breakOff(res);
       server.closeAllConnections();
       await pool.destroy();

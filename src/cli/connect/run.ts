@@ -22,6 +22,8 @@ export interface RunOptions {
   /** `authorization_details` as asked for (RFC 9396). */
   access: object;
   port: number;
+  /** How long a request may wait for limits; 0: not at all. */
+  waitMs: number;
   json: boolean;
   command: Command | undefined;
 }
@@ -94,14 +96,17 @@ class Run {
   }
 
   async serve(signals: Signals): Promise<number> {
+    const { port, waitMs } = this.#options;
     // First, so that no token is fetched for a port that is taken.
     const proxy = await startProxy({
       brokerUrl: this.#broker.url,
-      port: this.#options.port,
+      port,
+      waitMs,
       keeper: this.#keeper,
       proofs: this.#proofs,
       onRefusal: (refusal) => this.#explainer.explain(refusal),
       onLocalRefusal: (refusal) => this.#explainer.explain(refusal),
+      onWait: (limit) => this.#explainer.explainWait(limit, waitMs / 1000),
       onLimits: (limits) => (this.#limits = limits),
       onChange: () => this.#redraw(),
     });
@@ -192,6 +197,7 @@ class Run {
   #stands(standing: Standing): void {
     const before = this.#standing;
     this.#standing = standing;
+    this.#proxy?.allow(standing.concurrent);
     this.#blind = false;
     const had = new Set(before?.orders.map((order) => order.id));
     const has = new Set(standing.orders.map((order) => order.id));
@@ -226,8 +232,8 @@ class Run {
 
   #redraw(): void {
     if (!this.#proxy) return;
-    const { total, running } = this.#proxy.counts();
-    const state = { total, running, limits: this.#limits, standing: this.#standing };
+    const { total, running, waiting } = this.#proxy.counts();
+    const state = { total, running, waiting, limits: this.#limits, standing: this.#standing };
     const now = this.#around.clock();
     const line = statusLine({ ...state, token: this.#keeper.held }, now);
     this.#display.show(line, JSON.stringify(state));

@@ -4,6 +4,8 @@ import { z } from 'zod';
 import type { BrokerClient } from '../broker-client.ts';
 import { orderSchema, usageSchema, type Order } from '../wire.ts';
 
+const limitsSchema = z.looseObject({ concurrent: z.number().nullable() });
+
 /** What counts here of a grant: a broker that says more, or other things besides, is as good. */
 const grantSchema = z.looseObject({
   id: z.string(),
@@ -12,6 +14,8 @@ const grantSchema = z.looseObject({
   spec: z.looseObject({
     lab: z.string(),
     endpoints: z.array(z.looseObject({ endpoint: z.string(), models: z.array(z.string()) })),
+    limits: limitsSchema,
+    perPerson: z.looseObject({ limits: limitsSchema }),
   }),
 });
 type Grant = z.infer<typeof grantSchema>;
@@ -23,6 +27,8 @@ export interface Standing {
   reason: string | null;
   orders: Order[];
   requests: number;
+  /** How many requests may run at once; null: no limit. */
+  concurrent: number | null;
   tokensUsed: number;
   /** The least that any budget leaves; undefined where there is none. */
   tokensLeft: number | undefined;
@@ -53,16 +59,23 @@ async function readStanding(broker: BrokerClient, grantId: string): Promise<Stan
     status: grant.status,
     reason: grant.statusReason?.message ?? null,
     orders: orders.items.filter((order) => touches(order, grant, broker.person)),
+    concurrent: leastConcurrent(grant.spec),
     requests: total.requestsSettled + total.requestsReserved,
     tokensUsed: total.tokensSettled + total.tokensReserved,
     tokensLeft: left.length === 0 ? undefined : Math.min(...left),
   };
 }
 
+/** The tighter of what a grant and a person under it may run at once. */
+function leastConcurrent({ limits, perPerson }: Grant['spec']): number | null {
+  const set = [limits.concurrent, perPerson.limits.concurrent].filter((limit) => limit !== null);
+  return set.length === 0 ? null : Math.min(...set);
+}
+
 /** Whether an order stops anything of what a person can do under a grant. */
 export function touches(
   { selector }: Pick<Order, 'selector'>,
-  { id, spec }: Pick<Grant, 'id' | 'spec'>,
+  { id, spec }: { id: string; spec: Pick<Grant['spec'], 'lab' | 'endpoints'> },
   personId: string,
 ): boolean {
   const { all, grant, lab, person, endpoint, model } = selector;

@@ -7,9 +7,11 @@ import type { Standing } from './standing.ts';
 import type { HeldToken } from './token-keeper.ts';
 
 export interface RunState {
-  /** Requests passed on in this run, and those of them under way. */
+  /** Requests of this run, and those of them under way. */
   total: number;
   running: number;
+  /** Those that wait here for limits. */
+  waiting: number;
   limits: RateLimits | undefined;
   /** Undefined until the broker has told. */
   standing: Standing | undefined;
@@ -18,8 +20,14 @@ export interface RunState {
 
 /** @param now epoch milliseconds */
 export function statusLine(state: RunState, now: number): string {
-  const { total, running, standing, limits, token } = state;
-  const parts = [`${counted(total, 'request')}${running > 0 ? ` (${running} running)` : ''}`];
+  const { total, running, waiting, standing, limits, token } = state;
+  const underWay = [
+    ...(running > 0 ? [`${running} running`] : []),
+    ...(waiting > 0 ? [`${waiting} waiting`] : []),
+  ];
+  const parts = [
+    `${counted(total, 'request')}${underWay.length > 0 ? ` (${underWay.join(', ')})` : ''}`,
+  ];
   if (standing) {
     const { tokensUsed, tokensLeft } = standing;
     const left = tokensLeft === undefined ? 'no cap' : `${count(tokensLeft)} left`;
