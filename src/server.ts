@@ -26,6 +26,7 @@ import { Upstream } from './gateway/upstream.ts';
 import { createControlApp } from './http/app.ts';
 import { whileStarting } from './http/health.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
+import { IdleCollection } from './lib/idle-collection.ts';
 import { requestLines, type Logger } from './lib/log.ts';
 import { listen, type Listener } from './listener.ts';
 import { serveMetrics, type MetricsServer } from './metrics-server.ts';
@@ -40,6 +41,8 @@ import { Readers } from './store/readers.ts';
 
 /** The compiled file of the writer thread. */
 export const WRITER_THREAD = new URL('./writer.js', import.meta.url);
+
+const LOOK_IDLE_EVERY_MS = 1_000;
 
 /** While the log cannot be written, it is tried again this often. */
 const PROBE_EVERY_MS = 500;
@@ -224,7 +227,9 @@ function serve(
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   readiness.serving();
+  const idle = new IdleCollection();
   const timers = [
+    setInterval(() => idle.look(store.begun, live.count > 0), LOOK_IDLE_EVERY_MS),
     setInterval(() => tidy(broker, gateway.settings.requestMs), TIDY_EVERY_MS),
     setInterval(() => {
       if (!store.isWritable) store.write('probe', { at: clock() }).catch(() => undefined);

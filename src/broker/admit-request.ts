@@ -10,6 +10,7 @@ import { mintId } from '../lib/ids.ts';
 import type { Reserved } from '../store/operations/requests.ts';
 import type { Broker } from './broker.ts';
 import type { LiveRequest } from './live-requests.ts';
+import type { Room } from './repeated-denials.ts';
 import { MOST_ATTEMPTS } from './issue-token.ts';
 
 export interface AdmitInput {
@@ -62,7 +63,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
       if (!decision.allowed)
         return await denyRequest(broker, requestEntryParts(facts), decision.refusal, input.data);
       broker.live.enter(live, decision.until);
-      const recordRefusal = broker.repeatedDenials.take(tokenId);
+      const room = broker.repeatedDenials.take(tokenId);
       const reserving = broker.store.write(
         'reserve',
         {
@@ -75,7 +76,8 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
           amount: input.amount,
           salt: input.salt,
           data: jsonMembers(input.data),
-          recordRefusal,
+          stream,
+          recordRefusal: room !== undefined,
         },
         // The caller has been told 503 and nothing was forwarded: the reservation goes back.
         {
@@ -83,7 +85,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
             !value.stale && broker.settler.giveBack(requestId, 'The log answered too late.'),
         },
       );
-      const reserved = await recordedIfRefused(broker, input, recordRefusal, reserving);
+      const reserved = await recordedIfRefused(broker, input, room, reserving);
       if (!reserved.stale) return { limits: reserved.limits, live };
     }
     return await denyRequest(broker, requestEntryParts(facts), refusal('too_busy'), input.data);
@@ -102,50 +104,60 @@ export async function denyRequest(
   parts: Omit<EntryDraft, 'id' | 'kind' | 'at'> & { token: string },
   why: Refusal,
   data: Record<string, Json | undefined> = {},
+  wanted?: Amount,
 ): Promise<never> {
-  if (!broker.repeatedDenials.take(parts.token)) {
-    broker.repeatedDenials.count(parts, why.code);
+  const { repeatedDenials, store } = broker;
+  const room = repeatedDenials.take(parts.token);
+  if (!room) {
+    repeatedDenials.count(parts, why.code);
     throw new RefusedError(why);
   }
   const at = broker.clock();
-  await broker.store.write('recordEntry', {
-    entry: {
-      ...parts,
-      id: mintId('ent', at),
-      kind: 'request.denied',
-      at,
-      decision: 'denied',
-      reason: why.code,
-      orders: why.orders,
-      data: { ...data, message: why.message, param: why.param },
+  const entry: EntryDraft = {
+    ...parts,
+    id: mintId('ent', at),
+    kind: 'request.denied',
+    at,
+    decision: 'denied',
+    reason: why.code,
+    orders: why.orders,
+    data: {
+      ...data,
+      message: why.message,
+      param: why.param,
+      wanted: wanted && { tokens: wanted.tokens, spendNanoUsd: wanted.spendNanoUsd },
     },
-  });
+  };
+  try {
+    await store.write('recordEntry', { entry });
+  } catch (error) {
+    repeatedDenials.giveBack(room);
+    throw error;
+  }
   throw new RefusedError(why);
 }
 
 /**
  * Sees a reservation through that may be refused.
  *
- * @param isRecorded whether the writer records a refusal, in the room that was taken for it; if not, it is recorded
- * or counted here
+ * @param room in which the writer records a refusal; where there was none, it is recorded or counted here
  */
 async function recordedIfRefused<T>(
   broker: Broker,
   { facts, amount, data }: AdmitInput,
-  isRecorded: boolean,
+  room: Room | undefined,
   reserving: Promise<T>,
 ): Promise<T> {
   try {
     const reserved = await reserving;
-    if (isRecorded) broker.repeatedDenials.giveBack(facts.tokenId);
+    if (room) broker.repeatedDenials.giveBack(room);
     return reserved;
   } catch (error) {
     const why = error instanceof RefusedError ? error.refusal : undefined;
     const isDenial = why !== undefined && why.code !== 'log_unavailable';
-    if (isRecorded && !isDenial) broker.repeatedDenials.giveBack(facts.tokenId);
-    if (isRecorded || !isDenial) throw error;
-    const wanted = { tokens: amount.tokens, spendNanoUsd: amount.spendNanoUsd };
-    return await denyRequest(broker, requestEntryParts(facts), why, { ...data, wanted });
+    if (room && !isDenial) broker.repeatedDenials.giveBack(room);
+    if (room || !isDenial) throw error;
+    return await denyRequest(broker, requestEntryParts(facts), why, data, amount);
   }
 }
 

@@ -35,11 +35,15 @@ interface Counted {
   counts: Map<DenialCode, number>;
 }
 
-/** A token's minute: it begins with the first request that could have been refused. */
-interface Minute {
-  since: number;
-  /** Refusals that have an entry each, and requests that may yet be one of them. */
+/** Room for refusals that have an entry each. */
+export interface Room {
+  /** By them, and by requests that may yet be one of them. */
   taken: number;
+}
+
+/** A token's minute: it begins with the first request that could have been refused. */
+interface Minute extends Room {
+  since: number;
   counted: Counted | undefined;
 }
 
@@ -67,19 +71,18 @@ export class RepeatedDenials {
   /**
    * Takes room for a refusal with an entry of its own.
    *
-   * @returns whether there was room; if not, the refusal is to be counted
+   * @returns the minute that it is room of; undefined where there is none, and the refusal is to be counted
    */
-  take(tokenId: string): boolean {
+  take(tokenId: string): Room | undefined {
     const minute = this.#minuteOf(tokenId, this.#clock());
-    if (minute.taken >= MOST_SINGLY) return false;
+    if (minute.taken >= MOST_SINGLY) return undefined;
     minute.taken += 1;
-    return true;
+    return minute;
   }
 
-  /** Gives room back that no refusal was recorded in. */
-  giveBack(tokenId: string): void {
-    const minute = this.#minutes.get(tokenId);
-    if (minute && minute.taken > 0) minute.taken -= 1;
+  /** Gives room back that no refusal was recorded in: to the minute that it was taken of, also if that is over. */
+  giveBack(room: Room): void {
+    if (room.taken > 0) room.taken -= 1;
   }
 
   /** Counts a refusal that has no entry of its own. */

@@ -105,7 +105,16 @@ export class Settler {
     try {
       await this.#store.write(
         'settle',
-        { ...settlement, at, entryId: mintId('ent', at) },
+        {
+          requestId: settlement.requestId,
+          at,
+          entryId: mintId('ent', at),
+          charge: settlement.charge,
+          reason: settlement.reason,
+          orders: settlement.orders,
+          data: settlement.data,
+          result: settlement.result,
+        },
         deadlineMs === undefined ? {} : { deadlineMs },
       );
     } catch (error) {

@@ -3,7 +3,7 @@
  * show as a grant's status, what a token is issued on and what a request passes on are all that function.
  */
 import { refusal, type Refusal } from './denials.ts';
-import { grantedModels, openApprovals, rosterOf, type Grant } from './grants.ts';
+import { grantedModels, openApprovals, placeOf, type Grant } from './grants.ts';
 import { scopeOf, type Narrowing, type Scope } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
 import { refusalByOrders, type Order } from './orders.ts';
@@ -128,7 +128,7 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
   if (!grant || grant.spec.lab !== lab.id || lab.kind !== 'partner')
     return denied(refusal('grant_unknown'));
   if (grant.leavers.includes(person.id)) return denied(refusal('access_handed_back'));
-  const place = rosterOf(grant).find(({ personId }) => personId === person.id);
+  const place = placeOf(grant, person.id);
   if (!place) return denied(refusal('person_not_on_grant'));
   const standing = grantStanding(grant, orders, now);
   if (standing.refusal) return denied(standing.refusal);

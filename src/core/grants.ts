@@ -166,15 +166,34 @@ export interface RosterPlace {
  * Everybody who may use a grant: those its text names and those who joined, less those who left. Each has
  * one place; whoever is there twice has it until the earlier of the two ends.
  */
-export function rosterOf(grant: Pick<Grant, 'spec' | 'joiners' | 'leavers'>): RosterPlace[] {
-  const untilOf = new Map<string, number>();
+export function rosterOf(grant: Rostered): RosterPlace[] {
+  return [...endsOf(grant)].map(([personId, until]) => ({ personId, until }));
+}
+
+/** The place of one person, as every request asks for it. */
+export function placeOf(grant: Rostered, personId: string): RosterPlace | undefined {
+  const until = endsOf(grant).get(personId);
+  return until === undefined ? undefined : { personId, until };
+}
+
+type Rostered = Pick<Grant, 'spec' | 'joiners' | 'leavers'>;
+
+/** Of grants as they are: a change makes another object. */
+const rosters = new WeakMap<Rostered, ReadonlyMap<string, number>>();
+
+/** When each place ends, by person. */
+function endsOf(grant: Rostered): ReadonlyMap<string, number> {
+  const known = rosters.get(grant);
+  if (known) return known;
+  const ends = new Map<string, number>();
   const add = (personId: string, until: number): void =>
-    void untilOf.set(personId, Math.min(until, untilOf.get(personId) ?? Infinity));
+    void ends.set(personId, Math.min(until, ends.get(personId) ?? Infinity));
   for (const { person, until } of grant.spec.people)
     add(person, until === undefined ? Infinity : Date.parse(until));
   for (const { personId, until } of grant.joiners) add(personId, until ?? Infinity);
-  for (const personId of grant.leavers) untilOf.delete(personId);
-  return [...untilOf].map(([personId, until]) => ({ personId, until }));
+  for (const personId of grant.leavers) ends.delete(personId);
+  rosters.set(grant, ends);
+  return ends;
 }
 
 /** The approvals that a grant needs: one of each, by two different people. */

@@ -100,7 +100,6 @@ async function admit(
     features: featuresOf(inspection),
     requestBytes: body.length,
     requestCommitment: commitmentTo(body, salt),
-    stream: inspection.stream,
   };
   let admitted: Admitted;
   try {

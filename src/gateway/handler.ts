@@ -28,7 +28,7 @@ export interface GatewayHandler {
 export function createGatewayHandler(gateway: Gateway): GatewayHandler {
   let underWay = 0;
   const whenIdle: (() => void)[] = [];
-  const done = (): void => {
+  const ended = (): void => {
     underWay -= 1;
     if (underWay === 0) for (const resolve of whenIdle.splice(0)) resolve();
   };
@@ -44,7 +44,7 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
       underWay += 1;
       handle(gateway, req, res, { requestId, timing })
         .catch((error: unknown) => answerError(gateway, req, res, requestId, error))
-        .then(done, done);
+        .finally(ended);
     },
     idle() {
       return underWay === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve));
@@ -130,16 +130,19 @@ function route(
   arrival: Arrival,
   caller: Caller,
 ): Promise<void> {
-  const [path = '', ...rest] = (req.url ?? '').split('?');
-  const query = rest.join('?');
+  const { requestId, timing } = arrival;
+  const url = req.url ?? '';
+  const at = url.indexOf('?');
+  const path = at === -1 ? url : url.slice(0, at);
+  const query = at === -1 ? '' : url.slice(at + 1);
   if (isModelsPath(path)) {
     mustBe(req, 'GET');
-    return listModels(gateway, req, res, { ...arrival, caller, path, query });
+    return listModels(gateway, req, res, { requestId, caller, path, query });
   }
   const operation = OPERATIONS.get(path) ?? refuseOther(path);
   mustBe(req, 'POST');
   const passed = passedQuery(query, operation.query);
-  return forward(gateway, req, res, { ...arrival, caller, operation, query: passed });
+  return forward(gateway, req, res, { requestId, timing, caller, operation, query: passed });
 }
 
 function refuseOther(path: string): never {

@@ -1,22 +1,16 @@
 /** Calls to the protected endpoints: kept-alive connections to the configured address and nowhere else. */
-import { Pool } from 'undici';
 import type { Endpoint } from '../core/endpoints.ts';
 import { refusal } from '../core/denials.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import type { Logger } from '../lib/log.ts';
 import type { HeaderList } from './answer-head.ts';
 import { Credential } from './credentials.ts';
+import { Http1Pool } from './http1-pool.ts';
 import { Http2Pool } from './http2-pool.ts';
 import { IncomingAnswer, type UpstreamAnswer } from './upstream-answer.ts';
 import { UpstreamFailure, codeOf } from './upstream-failure.ts';
 import { upstreamTls } from './upstream-tls.ts';
 import type { UpstreamTimes } from './wire.ts';
-
-/** Connections without a request are closed after so long, unless the upstream says that it keeps them longer. */
-const KEPT_ALIVE_MS = 4_000;
-
-/** What an upstream says of how long it keeps them is taken for so much less: no request should meet its close. */
-const KEPT_ALIVE_MARGIN_MS = 1_000;
 
 export interface UpstreamCall {
   /** The operation's path, from /v1 on, with the query as allowed. */
@@ -34,8 +28,7 @@ export interface UpstreamCall {
 
 export class Upstream {
   readonly #log: Logger;
-  readonly #pool: Pool;
-  readonly #http2: Http2Pool | undefined;
+  readonly #pool: Http1Pool | Http2Pool;
   readonly #basePath: string;
   readonly #credential: Credential | undefined;
 
@@ -46,20 +39,8 @@ export class Upstream {
     // Written by hand with or without it; the dialects' paths begin with /v1 themselves.
     this.#basePath = url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
     const tls = upstreamTls(endpoint);
-    this.#http2 = endpoint.http2 ? new Http2Pool(url, tls, times) : undefined;
-    this.#pool = new Pool(url.origin, {
-      connections: null,
-      pipelining: 1,
-      // rejectUnauthorized is said here, so that no variable of the environment can switch it off.
-      connect: {
-        timeout: times.connectMs,
-        ...(tls ? { secureContext: tls, rejectUnauthorized: true } : {}),
-      },
-      keepAliveTimeout: KEPT_ALIVE_MS,
-      keepAliveTimeoutThreshold: KEPT_ALIVE_MARGIN_MS,
-      headersTimeout: times.firstByteMs,
-      bodyTimeout: times.idleMs,
-    });
+    const Connections = endpoint.http2 ? Http2Pool : Http1Pool;
+    this.#pool = new Connections(url, tls, times);
     this.#credential =
       endpoint.credential === undefined
         ? undefined
@@ -88,9 +69,7 @@ export class Upstream {
       const answer = new IncomingAnswer(parts, { resolve: () => resolve(answer), reject });
       const path = `${this.#basePath}${call.path}`;
       const headers = this.#headersOf(call);
-      const { body } = call;
-      if (this.#http2) this.#http2.dispatch({ path, headers, body }, answer);
-      else this.#pool.dispatch({ method: 'POST', path, headers, body }, answer);
+      this.#pool.dispatch({ path, headers, body: call.body }, answer);
     });
   }
 
@@ -113,7 +92,7 @@ export class Upstream {
 
   async close(): Promise<void> {
     this.#credential?.close();
-    await Promise.all([this.#pool.destroy(), this.#http2?.close()]);
+    await this.#pool.close();
   }
 }
 

@@ -1,6 +1,4 @@
-import type { Slots } from './slots.ts';
-
-/** A map of what is there for a moment, thousands of times a second: see {@link Slots} for what a `Map` would keep. */
+/** A map of what is there for a moment, thousands of times a second: `slots.ts` says what a `Map` would keep. */
 export class ShortLivedMap<V> {
   // Without a prototype: no key is there that was not put there.
   readonly #values = Object.create(null) as Record<string, V | undefined>;

@@ -44,6 +44,12 @@ const BEGIN_MARGIN_MS = 20;
 /** One message that the writer is at, and one for when it has done that. */
 const MOST_POSTED = 2;
 
+/**
+ * So many calls do not wait for the end of a turn: the writer commits them while this thread makes more, where
+ * otherwise each thread would wait for the other's whole batch.
+ */
+const ENOUGH_CALLS = 12;
+
 /** Most calls that wait for the writer: bounds memory when the disk is slow. */
 const MAX_WAITING = 20_000;
 
@@ -83,9 +89,11 @@ export class Store {
   readonly #waiting: (Waiting | undefined)[] = [undefined];
   readonly #freeNumbers: number[] = [];
   #waitingCount = 0;
+  #begun = 0;
   /**
-   * Calls that go to the writer in one message: those of one turn of the event loop, or all that come while it has
-   * enough to do. To wake a thread costs more than a call.
+   * Calls that go to the writer in one message. While it has nothing to do, a call goes at once; while it is at one
+   * message, a dozen go together, or those of one turn of the event loop; and while a second one waits for it, all that
+   * come. To wake a thread costs more than a call.
    */
   #outbox: Call[] = [];
   #isPosting = false;
@@ -160,6 +168,7 @@ export class Store {
       const dueAt = performance.now() + deadlineMs;
       const id = this.#freeNumbers.pop() ?? this.#waiting.length;
       this.#waitingCount += 1;
+      this.#begun += 1;
       this.#waiting[id] = {
         resolve,
         reject,
@@ -172,6 +181,11 @@ export class Store {
       this.#outbox.push({ id, name, args, notAfter });
       this.#postSoon();
     });
+  }
+
+  /** Calls so far. */
+  get begun(): number {
+    return this.#begun;
   }
 
   /** Calls that wait for the writer. */
@@ -209,11 +223,13 @@ export class Store {
   }
 
   #postSoon(): void {
-    if (this.#isPosting || this.#posted >= MOST_POSTED) return;
+    if (this.#posted >= MOST_POSTED) return;
+    if (this.#posted === 0 || this.#outbox.length >= ENOUGH_CALLS) return this.#post();
+    if (this.#isPosting) return;
     this.#isPosting = true;
     setImmediate(() => {
       this.#isPosting = false;
-      this.#post();
+      if (this.#posted < MOST_POSTED) this.#post();
     });
   }
 
@@ -221,8 +237,13 @@ export class Store {
     if (this.#outbox.length === 0) return;
     const calls = this.#outbox;
     this.#outbox = [];
-    this.#posted += 1;
-    this.#send({ kind: 'calls', calls });
+    try {
+      this.#send({ kind: 'calls', calls });
+      this.#posted += 1;
+    } catch (error) {
+      // What cannot cross to another thread is a mistake of ours; nobody is to wait for it.
+      for (const { id } of calls) this.#answer({ id, failed: String(error) });
+    }
   }
 
   /** One timer for all: nearly every call is answered long before its deadline. */

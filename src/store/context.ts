@@ -108,6 +108,7 @@ export class WriterContext {
   /** Requests that have no outcome yet, as far as this process admitted them. */
   readonly open = new ShortLivedMap<OpenRequest>();
   #next: number;
+  #committed = 0;
   #host: string;
   /** How to take back what the open transaction changed in memory, oldest first. */
   readonly #takeBack: (() => void)[] = [];
@@ -147,11 +148,17 @@ export class WriterContext {
     this.#next = last === null || last === undefined ? 0 : last + 1;
     this.#host = readMeta(this.db, 'host_lab') ?? '';
     this.#takeBackTo(0);
+    this.#committed = this.#next;
   }
 
   /** Number of entries in the log, those of the open transaction included. */
   get size(): number {
     return this.#next;
+  }
+
+  /** Number of entries without those of the open transaction, whose indexes are still to be written. */
+  get committed(): number {
+    return this.#committed;
   }
 
   /** Id of the host lab, or '' before there is one. */
@@ -187,6 +194,7 @@ export class WriterContext {
   /** The transaction is durable: what memory holds stands. */
   keep(): void {
     this.#takeBack.length = 0;
+    this.#committed = this.#next;
     this.ledger.keep();
   }
 

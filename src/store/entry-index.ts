@@ -60,18 +60,24 @@ export type EntryColumns = Partial<Record<Column, string | undefined>>;
 /**
  * Entries that are about all that is asked for, in the order of the log.
  *
- * @param size of the log, as far as it is to be looked at
+ * @param range.size of the log, as far as it is to be looked at
+ * @param range.committed of that, what is not of a transaction that is still open: all, where nothing is said
  */
 export function findEntries(
   db: Db,
   about: EntryColumns,
-  { from, limit, size }: { from: number; limit: number; size: number },
+  {
+    from,
+    limit,
+    size,
+    committed = size,
+  }: { from: number; limit: number; size: number; committed?: number },
 ): StoredEntry[] {
   const asked = INDEXES.filter(({ column }) => about[column] !== undefined);
   const values = asked.map(({ column }) => about[column] as string);
   const same = asked.map(({ column }) => ` AND e.${column} = ?`).join('');
   const index = asked.find(({ column }) => !FREQUENT.includes(about[column] as string));
-  const indexed = indexedUpTo(size);
+  const indexed = indexedUpTo(committed);
   const found: StoredEntry[] = [];
   if (index && from < indexed) {
     // CROSS JOIN keeps SQLite from going the other way round.

@@ -87,9 +87,9 @@ export function closeRow(
   updateRow(db).run(state, at, charge.requests, charge.tokens, charge.spendNanoUsd, requestId);
 }
 
-function toOpen({ db, size }: WriterContext, row: Row): OpenRequest {
+function toOpen({ db, size, committed }: WriterContext, row: Row): OpenRequest {
   const about = { ref: row.id, kind: 'request.intent' };
-  const [intent] = findEntries(db, about, { from: 0, limit: 1, size });
+  const [intent] = findEntries(db, about, { from: 0, limit: 1, size, committed });
   if (!intent)
     throw new Error(`Request ${row.id} has no intent in the log: the database is damaged.`);
   const facts = factsOfIntent(JSON.parse(intent.bytes.toString('utf8')) as IntentEntry);

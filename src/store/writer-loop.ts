@@ -1,5 +1,6 @@
 /** The writer thread's loop: takes calls off the port, commits them in groups, answers. */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { IdleCollection } from '../lib/idle-collection.ts';
 import { GroupCommit, MAX_BATCH, type Call, type Committed } from './group-commit.ts';
 import type { WriterContext } from './context.ts';
 import type { FromWriter, ToWriter } from './thread-messages.ts';
@@ -33,7 +34,11 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
     checkpointedAt = now;
     if (answer && 'value' in answer) checkpointed = size;
   };
-  const timer = setInterval(checkpoint, CHECKPOINT_EVERY_MS);
+  const idle = new IdleCollection();
+  const timer = setInterval(() => {
+    checkpoint();
+    idle.look(context.size);
+  }, CHECKPOINT_EVERY_MS);
 
   port.on('message', (first: ToWriter) => {
     let next: ToWriter | undefined = first;

@@ -1,6 +1,6 @@
 /** Refusals that repeat: what is counted of them is recorded once, and lost by no failure of a write. */
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { MOST_SINGLY, RepeatedDenials } from '../../src/broker/repeated-denials.ts';
+import { MOST_SINGLY, RepeatedDenials, type Room } from '../../src/broker/repeated-denials.ts';
 import type { EntryDraft } from '../../src/core/audit/entry.ts';
 import { RefusedError, refusal, type DenialCode } from '../../src/core/denials.ts';
 import type { Logger } from '../../src/lib/log.ts';
@@ -79,11 +79,10 @@ describe('room for entries of their own', () => {
   });
 
   test('that was given back is there again, and never more than there was', () => {
-    for (let i = 0; i < MOST_SINGLY; i += 1) denials.take(ONE);
-    denials.giveBack(ONE);
+    const rooms = Array.from({ length: MOST_SINGLY }, () => denials.take(ONE));
+    denials.giveBack(rooms[0] as Room);
     expect(refuse(ONE, 2)).toBe(1);
-    for (let i = 0; i < MOST_SINGLY * 2; i += 1) denials.giveBack(ONE);
-    denials.giveBack(OTHER);
+    for (const room of [...rooms, ...rooms]) denials.giveBack(room as Room);
     expect([refuse(ONE, 200), refuse(OTHER, 200)]).toEqual([MOST_SINGLY, MOST_SINGLY]);
   });
 

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
+import { createServer as createHttpsServer } from 'node:https';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -257,4 +258,27 @@ describe('the configuration', () => {
   ])('refuses %s', (_, endpoint, saying) => {
     expect(() => parse(endpoint)).toThrow(saying);
   });
+});
+
+it.skipIf(!hasOpenssl)('a new connection resumes the session of one before it', async () => {
+  const reused: boolean[] = [];
+  const { certFile, keyFile } = good;
+  const server = createHttpsServer(
+    { cert: readFileSync(certFile), key: readFileSync(keyFile) },
+    (req, res) => {
+      reused.push((req.socket as TLSSocket).isSessionReused());
+      res.setHeader('connection', 'close').end('{"ok":true}');
+    },
+  );
+  const sockets = listen(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { upstream } = open(url, { tls: { caFile: authority.caFile } });
+  for (let i = 0; i < 3; i += 1) await call(upstream).text();
+  expect(reused).toEqual([false, true, true]);
 });

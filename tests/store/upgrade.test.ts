@@ -5,17 +5,26 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SignJWT } from 'jose';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { verifyBundle } from '../../src/audit/verify-bundle.ts';
 import { checkConsistency } from '../../src/core/audit/checkpoint.ts';
 import { consistencyProof } from '../../src/core/audit/proofs.ts';
 import { hashesFromTiles } from '../../src/core/audit/tiles.ts';
 import { ASSERTION_TYPE } from '../../src/oauth/client-assertion.ts';
+import { mintId } from '../../src/lib/ids.ts';
 import { DATABASE_FILE } from '../../src/store/database.ts';
+import { Readers, type EntryFilter } from '../../src/store/readers.ts';
 import { Api } from '../support/api.ts';
 import { getToken, signAssertion, tokenForm, type TestPerson } from '../support/people.ts';
+import {
+  LocalWriter,
+  reserveArgs,
+  settleArgs,
+  type ReserveInput,
+  type World,
+} from '../support/store.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
-import { makeOldData, type OldData } from '../support/version-0-1.ts';
+import { makeOldData, type OldData, type OldRequest } from '../support/version-0-1.ts';
 
 let dataDir: string;
 let old: OldData;
@@ -204,5 +213,196 @@ describe('the key of version 0.1.0', () => {
     expect(files.filter((name) => name.startsWith('token-'))).toHaveLength(1);
     // The file of the log's key is another matter.
     expect(readFileSync(join(dataDir, 'keys', 'log.pem'), 'utf8')).toContain('PRIVATE KEY');
+  });
+});
+
+describe('what the requests of version 0.1.0 left', () => {
+  const MINUTE = 60_000;
+  const DAY = 24 * 60 * MINUTE;
+  /** In the middle of a minute. */
+  const NOW = Math.floor(1_750_000_000_000 / MINUTE) * MINUTE + 30_000;
+
+  let own: string;
+  let left: OldData & { requests: string[] };
+  let asked: OldRequest[];
+  let writer: LocalWriter;
+
+  /** More than fill a step of the indexes, over a day and more; some at the same minute. */
+  function requestsOf({ researcher, lead }: OldData): OldRequest[] {
+    const settled = Array.from({ length: 200 }, (_, i): OldRequest => ({
+      person: i % 3 === 0 ? lead : researcher,
+      admittedAt: NOW - DAY - 3 * MINUTE + Math.floor(i / 2) * 14 * MINUTE,
+      tokens: i + 1,
+      state: i % 7 === 0 ? 'unknown' : 'settled',
+      requests: 1,
+    }));
+    const last = { person: researcher, admittedAt: NOW - 20_000 };
+    const never = { ...last, tokens: 0, state: 'settled', requests: 0 } as const;
+    const open = { ...last, tokens: 5_000, state: 'open', requests: 1 } as const;
+    return [...settled, never, open];
+  }
+
+  beforeEach(() => {
+    own = mkdtempSync(join(tmpdir(), 'sallyport-upgrade-'));
+    onTestFinished(() => rmSync(own, { recursive: true, force: true }));
+    left = makeOldData(own, NOW, (people) => (asked = requestsOf(people)));
+    // The upgrade.
+    writer = new LocalWriter(own, NOW);
+  });
+
+  const sumsOf = (requests: OldRequest[]): { requests: number; tokens: number } => ({
+    requests: requests.reduce((sum, one) => sum + one.requests, 0),
+    tokens: requests.reduce((sum, one) => sum + one.tokens, 0),
+  });
+
+  /** Those that a day still counts: by the minute. */
+  const ofLastDay = (): OldRequest[] =>
+    asked.filter(({ admittedAt }) => Math.floor(admittedAt / MINUTE + 1) * MINUTE > NOW - DAY);
+
+  function reserve(input: Partial<ReserveInput>): Promise<unknown> {
+    const { id: researcher, labId: partner } = left.researcher;
+    const world = { grant: { id: left.grant }, researcher, partner } as World;
+    const args = reserveArgs(world, { epoch: writer.context.epoch, at: NOW, ...input });
+    return writer.write('reserve', args);
+  }
+
+  test('is found by what it is about, in the indexed part of the log and behind it', () => {
+    const readers = new Readers(join(own, DATABASE_FILE));
+    onTestFinished(() => readers.close());
+    const entries = writer.entries();
+    expect(entries.length).toBeGreaterThan(256);
+    expect(entries.length % 256).toBeGreaterThan(10);
+    const [of, by] = [left.researcher, left.lead];
+    const filters: [
+      Omit<EntryFilter, 'from' | 'limit'>,
+      (entry: (typeof entries)[0]) => boolean,
+    ][] = [
+      ...left.requests.map((ref): [{ ref: string }, (entry: (typeof entries)[0]) => boolean] => [
+        { ref },
+        (entry) => entry.ref === ref,
+      ]),
+      [{ kind: 'request.intent' }, ({ kind }) => kind === 'request.intent'],
+      [{ kind: 'token.issued' }, ({ kind }) => kind === 'token.issued'],
+      [{ personId: by.id }, ({ person }) => person === by.id],
+      [{ labId: of.labId }, ({ lab }) => lab === of.labId],
+      [{ grantId: left.grant }, ({ grant }) => grant === left.grant],
+      [
+        { grantId: left.grant, personId: of.id, kind: 'request.outcome' },
+        ({ kind, person }) => person === of.id && kind === 'request.outcome',
+      ],
+    ];
+    for (const [filter, matches] of filters) {
+      const due = entries.filter(matches).map(({ index }) => index);
+      expect([filter, due.length]).not.toEqual([filter, 0]);
+      const found = readers.listEntries({ from: 0, limit: 1_000, ...filter });
+      expect([filter, found.map(({ index }) => index)]).toEqual([filter, due]);
+    }
+    // Nothing is written for the kinds of most entries, nor for what is not a whole step yet.
+    const client = writer.context.db.$client;
+    const rows = client.prepare('SELECT kind, idx FROM entries_by_kind').all() as {
+      kind: string;
+      idx: number;
+    }[];
+    const rare = entries
+      .filter(({ index }) => index < entries.length - (entries.length % 256))
+      .filter(({ kind }) => !['request.intent', 'request.outcome'].includes(kind));
+    expect(rows).toHaveLength(rare.length);
+    expect(client.prepare('SELECT max(idx) FROM entries_by_grant').pluck().get()).toBe(
+      entries.length - (entries.length % 256) - 1,
+    );
+  });
+
+  test('counts by the minute, and for each person', () => {
+    const due = new Map<string, { requests: number; tokens: number }>();
+    for (const { person, admittedAt } of asked) {
+      const minute = Math.floor(admittedAt / MINUTE);
+      const same = asked.filter(
+        (other) => other.person === person && Math.floor(other.admittedAt / MINUTE) === minute,
+      );
+      due.set(`${left.grant} ${minute} ${person.id}`, sumsOf(same));
+    }
+    const rows = writer.context.db.$client.prepare('SELECT * FROM usage_minutes').all() as {
+      grant_id: string;
+      minute: number;
+      person_id: string;
+      requests: number;
+      tokens: number;
+    }[];
+    expect(rows).toHaveLength(due.size);
+    for (const { grant_id, minute, person_id, requests, tokens } of rows)
+      expect({ requests, tokens }).toEqual(due.get(`${grant_id} ${minute} ${person_id}`));
+  });
+
+  test('counts in the budgets of a day, for the grant and for the person', async () => {
+    const today = ofLastDay();
+    expect(today.length).toBeLessThan(asked.length);
+    const refused = { refusal: { code: 'quota_exhausted' } };
+    const [all, mine] = [
+      sumsOf(today),
+      sumsOf(today.filter(({ person }) => person === left.researcher)),
+    ];
+    for (const budgets of [{ requestsPerDay: all.requests }, { tokensPerDay: all.tokens + 99 }])
+      await expect(reserve({ budgets })).rejects.toMatchObject({
+        refusal: { code: expect.stringMatching(/quota_exhausted|budget_in_use/) as string },
+      });
+    const perPerson = { budgets: { requestsPerDay: mine.requests } };
+    await expect(reserve({ perPerson })).rejects.toMatchObject(refused);
+    await expect(
+      reserve({
+        budgets: { requestsPerDay: all.requests + 1, tokensPerDay: all.tokens + 100 },
+        perPerson: {
+          budgets: { requestsPerDay: mine.requests + 1, tokensPerDay: mine.tokens + 100 },
+        },
+      }),
+    ).resolves.toMatchObject({ stale: false });
+  });
+
+  test('counts in the minute that has just been', async () => {
+    const requestsPerMinute = asked.filter(({ admittedAt, requests }) =>
+      requests === 1 ? admittedAt > NOW - MINUTE : false,
+    ).length;
+    expect(requestsPerMinute).toBe(1);
+    await expect(reserve({ limits: { requestsPerMinute } })).rejects.toMatchObject({
+      refusal: { code: 'request_rate_limited' },
+    });
+    const limits = { requestsPerMinute: requestsPerMinute + 1 };
+    await expect(reserve({ limits })).resolves.toMatchObject({ stale: false });
+  });
+
+  test.each(['recovery', 'its outcome'])('is closed by %s where it was open', async (by) => {
+    const open = left.requests.at(-1) as string;
+    const entryIds = [mintId('ent', NOW), mintId('ent', NOW)];
+    const used = { tokens: 5_000, spendNanoUsd: 0 };
+    const answer = await (by === 'recovery'
+      ? writer.write('recoverUnfinished', { at: NOW, entryIds })
+      : writer.write('settle', settleArgs(open, NOW, used)));
+    const recovered = { recovered: 1, complete: true };
+    const outcomeIndex = writer.context.size - 1;
+    expect(answer).toEqual(by === 'recovery' ? recovered : { outcomeIndex });
+    expect(writer.entries().at(-1)).toMatchObject({
+      kind: 'request.outcome',
+      actor: { person: left.researcher.id, lab: left.researcher.labId, roles: ['researcher'] },
+      ref: open,
+      lab: left.researcher.labId,
+      person: left.researcher.id,
+      grant: left.grant,
+      grantVersion: 1,
+      token: left.tokens.gateway.id,
+      purpose: 'hallucination',
+      run: left.run,
+      endpoint: 'demo',
+      model: 'model-a-1',
+      operation: 'chat.completions',
+      data: { charged: { requests: 1, tokens: 5_000, spendNanoUsd: 0 } },
+    });
+    const { requests, tokens } = sumsOf(asked);
+    expect(writer.context.ledger.charged({ grantId: left.grant, personId: '' })).toEqual({
+      requestsSettled: requests,
+      requestsReserved: 0,
+      tokensSettled: tokens,
+      tokensReserved: 0,
+      spendSettledNanoUsd: 0,
+      spendReservedNanoUsd: 0,
+    });
   });
 });

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { createLogKey, loadLogKey } from '../../src/audit/log-key.ts';
-import { joinMembers, jsonMembers, type EntryDraft } from '../../src/core/audit/entry.ts';
+import type { EntryDraft } from '../../src/core/audit/entry.ts';
 import { RefusedError, type DenialCode } from '../../src/core/denials.ts';
 import type { Grant } from '../../src/core/grants.ts';
 import {
@@ -291,7 +291,8 @@ export function reserveArgs(world: World, input: ReserveInput): ReserveArgs {
     ]),
     amount: { tokens: 100, spendNanoUsd: 1_000, ...input.amount },
     salt: randomBytes(16).toString('base64'),
-    data: joinMembers(jsonMembers({ stream }), input.data ?? ''),
+    data: input.data ?? '',
+    stream,
     recordRefusal: true,
   };
 }

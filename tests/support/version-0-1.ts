@@ -44,14 +44,37 @@ export interface OldData {
   checkpoint: string;
 }
 
-/** Fills an empty directory, as a broker of 0.1.0 that ran at `now`, epoch milliseconds. */
-export function makeOldData(dataDir: string, now: number): OldData {
+/** A request under the grant, as version 0.1.0 left it. */
+export interface OldRequest {
+  person: TestPerson;
+  admittedAt: number;
+  tokens: number;
+  /** Open ones were in flight when the broker died: they are charged what they reserved. */
+  state: 'open' | 'settled' | 'unknown';
+  /** 0 where it was never forwarded. */
+  requests: 0 | 1;
+}
+
+/**
+ * Fills an empty directory, as a broker of 0.1.0 that ran at `now`, epoch milliseconds.
+ *
+ * @param requests behind all the rest, each with its entries in the log
+ */
+export function makeOldData(
+  dataDir: string,
+  now: number,
+  requests: (people: OldData) => OldRequest[] = () => [],
+): OldData & { requests: string[] } {
   mkdirSync(join(dataDir, 'keys'), { mode: 0o700 });
   const connection = openForWriting(join(dataDir, DATABASE_FILE));
   connection.exec(readFileSync(SCHEMA, 'utf8'));
   connection.pragma('user_version = 1');
   try {
-    return new OldBroker(connection, dataDir, now).fill();
+    const broker = new OldBroker(connection, dataDir, now);
+    const old = broker.fill();
+    const ids = requests(old).map((request) => broker.request(old, request));
+    broker.charge();
+    return { ...old, requests: ids };
   } finally {
     connection.close();
   }
@@ -251,6 +274,60 @@ class OldBroker {
     this.#insert('orders', { id, spec: JSON.stringify(spec), ...issued, ...lift });
     this.#append('order.issued', { actor: actorOf(by), ref: id, orders: [id], data: spec });
     return id;
+  }
+
+  /** @returns its id */
+  request(old: OldData, { person, admittedAt, tokens, state, requests }: OldRequest): string {
+    const id = mintId('req', admittedAt);
+    const [token, lab, grant] = [old.tokens.gateway.id, person.labId, old.grant];
+    this.#insert('requests', {
+      id,
+      grant_id: grant,
+      person_id: person.id,
+      token_id: token,
+      state,
+      admitted_at: admittedAt,
+      settled_at: state === 'open' ? null : admittedAt,
+      requests,
+      tokens_reserved: tokens,
+      spend_reserved_nano: 0,
+      tokens_charged: tokens,
+      spend_charged_nano: 0,
+      intent: '{}',
+      salt: Buffer.alloc(16),
+    });
+    const about = {
+      actor: actorOf(person),
+      ref: id,
+      lab,
+      person: person.id,
+      grant,
+      grantVersion: 1,
+      token,
+      purpose: 'hallucination',
+      run: old.run,
+      endpoint: 'demo',
+      model: 'model-a-1',
+      operation: 'chat.completions',
+    } as const;
+    const reserved = { tokens, spendNanoUsd: 0 };
+    const data = { stream: false, reserved };
+    this.#append('request.intent', { ...about, decision: 'allowed', data });
+    const charged = { requests, ...reserved };
+    const end = requests === 0 ? 'not_forwarded' : 'completed';
+    if (state !== 'open') this.#append('request.outcome', { ...about, data: { end, charged } });
+    return id;
+  }
+
+  /** What requests were charged: by the grant as a whole, and by person. */
+  charge(): void {
+    for (const person of ["''", 'person_id'])
+      this.#connection.exec(
+        `INSERT INTO charges
+           SELECT grant_id, ${person}, sum(iif(state = 'open', 0, requests)), sum(iif(state = 'open', 1, 0)),
+             sum(iif(state = 'open', 0, tokens_charged)), sum(iif(state = 'open', tokens_reserved, 0)), 0, 0
+           FROM requests GROUP BY 1, 2`,
+      );
   }
 
   #insert(table: string, row: Record<string, unknown>): void {

@@ -44,6 +44,8 @@ export interface ReserveArgs {
   salt: string;
   /** What else the intent entry says: safeguards lifted, features used, commitment to the body; as JSON members. */
   data: string;
+  /** Whether the answer is to be a stream: the intent says so. */
+  stream: boolean;
   /** Whether a refusal leaves an entry of its own; if not, the caller sees to its record. */
   recordRefusal: boolean;
 }
@@ -61,19 +63,22 @@ export interface Reserved {
  */
 export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
   decidesFirst: true,
-  run(context, { epoch, at, entryId, facts, subject, caps, amount, salt, data }) {
+  run(context, { epoch, at, entryId, facts, subject, caps, amount, salt, data, stream }) {
     if (epoch !== context.epoch) return { stale: true };
     const { requestId, grantId, personId } = facts;
     const { tokens, spendNanoUsd } = amount;
-    const scopes = standing(context, facts, parsedCaps(caps), at);
-    const why = checkAllCaps(scopes, amount);
+    const over = parsedCaps(caps);
+    const why = checkAllCaps(standing(context, facts, over, at), amount);
     if (why) throw new RefusedError(why);
-    const reserved = `"reserved":{"tokens":${tokens},"spendNanoUsd":${spendNanoUsd}}`;
+    const reserved = `"stream":${stream},"reserved":{"tokens":${tokens},"spendNanoUsd":${spendNanoUsd}}`;
     const intentIndex = context.appendWritten({
-      ...kept(facts),
       id: entryId,
       kind: 'request.intent',
       at,
+      ref: requestId,
+      lab: facts.labId,
+      person: personId,
+      grant: grantId,
       members: joinMembers(subject, '"decision":"allowed"', dataMember(data, reserved)),
     });
     const request: OpenRequest = { facts, subject, admittedAt: at, reserved: amount };
@@ -94,8 +99,7 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
     });
     context.open.set(requestId, request);
     context.changedMemory(() => context.open.delete(requestId));
-    const after = standing(context, facts, parsedCaps(caps), at);
-    return { stale: false, intentIndex, limits: limitStates(after) };
+    return { stale: false, intentIndex, limits: limitStates(standing(context, facts, over, at)) };
   },
   denied(_context, { entryId, at, subject, amount, data, recordRefusal }, why) {
     if (!recordRefusal) return undefined;
@@ -173,10 +177,13 @@ function settleOne(
   const overrun = charge.tokens > reserved.tokens ? '"overrun":true' : '';
   const result = joinMembers(args.result, overrun);
   const entry = (why: string, said: string): WrittenEntry => ({
-    ...kept(facts),
     id: args.entryId,
     kind: 'request.outcome',
     at: args.at,
+    ref: facts.requestId,
+    lab: facts.labId,
+    person: facts.personId,
+    grant: facts.grantId,
     members: joinMembers(subject, why, dataMember(said, result)),
   });
   const why = reason === undefined ? '' : jsonMembers({ reason, orders });
@@ -202,19 +209,6 @@ function settleOne(
     context.changedMemory(() => context.open.set(facts.requestId, request));
   return index;
 }
-
-/** What the entries of a request are found by. */
-const kept = ({
-  requestId,
-  labId,
-  personId,
-  grantId,
-}: RequestIds): Pick<WrittenEntry, 'ref' | 'lab' | 'person' | 'grant'> => ({
-  ref: requestId,
-  lab: labId,
-  person: personId,
-  grant: grantId,
-});
 
 const dataMember = (...members: string[]): string => `"data":{${joinMembers(...members)}}`;
 

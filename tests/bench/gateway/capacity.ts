@@ -7,7 +7,7 @@ import { TargetRounds } from './rounds.ts';
 import { runStreamsOn, type StreamsTurn } from './streaming.ts';
 import { prepareSetting } from './targets.ts';
 
-const STEPS = [100, 500, 1_000, 2_000];
+const STEPS = [100, 500, 1_000, 2_000] as const;
 
 const ROUNDS = 3;
 
@@ -29,10 +29,12 @@ function turnOf(lanes: number): StreamsTurn {
 
 export const capacity: Area = async (report) => {
   const setting = await prepareSetting();
-  const targets = [setting.direct, setting.sallyport];
+  const targets = [setting.direct, setting.pipe, setting.sallyport];
   let most = 0;
   try {
     await warmUp(setting, targets);
+    // Streams run through other code than answers that come whole.
+    for (const target of targets) await runStreamsOn(setting, target, turnOf(STEPS[0]));
     for (const lanes of STEPS) {
       const rounds = await TargetRounds.run(targets, ROUNDS, (target) =>
         runStreamsOn(setting, target, turnOf(lanes)),

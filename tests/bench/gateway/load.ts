@@ -41,9 +41,10 @@ export async function takeTurn(
   return { rate: count / seconds, latency, processor: (used / total) * 1e6 };
 }
 
-const WARM_UP = { connections: 32, warmUpMs: 0, ms: 2_000 };
+/** Rates rise for about so long: V8 compiles what has run some ten thousand times. */
+const WARM_UP = { connections: 32, warmUpMs: 0, ms: 10_000 };
 
-/** Has all targets do some work first: what is compiled while it runs is compiled then. */
+/** Has all targets do some work first: a gateway runs for weeks, and is measured as it then is. */
 export async function warmUp(
   setting: Pick<Setting, 'clients' | 'model'>,
   targets: readonly Target[],

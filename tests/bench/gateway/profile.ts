@@ -1,6 +1,7 @@
 /** Only requests at 32 connections, for whoever profiles. */
 import { parseArgs } from 'node:util';
 import { chatAnswer, chatBody } from './chat.ts';
+import { warmUp } from './load.ts';
 import { processorSeconds } from './processor.ts';
 import type { Requests, RequestsSent } from './send-requests.ts';
 import { prepareSetting, requestTo } from './targets.ts';
@@ -16,6 +17,10 @@ const { values: options } = parseArgs({
   },
 });
 const setting = await prepareSetting({ profileInto: options['cpu-prof'] });
+await warmUp(
+  setting,
+  setting.targets.filter(({ name }) => options.only.includes(name)),
+);
 const body = chatBody(setting.model, { promptLength: Number(options.prompt) });
 for (let round = 1; round <= Number(options.rounds); round += 1) {
   let pipe = 0;

@@ -102,8 +102,8 @@ function requestAt(at: number, facts: SeedOrder['facts'], epoch: number): Call[]
       features: ['systemPrompt'],
       requestBytes: PROMPT.length,
       requestCommitment: commitment,
-      stream: false,
     }),
+    stream: false,
     recordRefusal: true,
   };
   const charge: Charge = { requests: 1, tokens: 104, spendNanoUsd: 1_080_000 };
