@@ -12,11 +12,8 @@ import {
   type Usage,
 } from '../core/requests.ts';
 import type { Broker } from '../broker/broker.ts';
-import type { Settler } from '../broker/settle-request.ts';
 import type { LiveRequest } from '../broker/live-requests.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { Logger } from '../lib/log.ts';
 import type { ProxiedOperation, ReportedUsage } from './operations/operation.ts';
 import type { HeaderList } from './answer-head.ts';
 import { Commitment } from './commitment.ts';
@@ -37,10 +34,9 @@ export interface ExchangeParts {
   requestId: string;
   facts: RequestFacts;
   timing: Timing;
-  /** Where the end is reported. */
-  broker: Pick<Broker, 'metrics' | 'requestLog'>;
+  /** Where the end is recorded and reported. */
+  broker: Pick<Broker, 'clock' | 'log' | 'metrics' | 'requestLog' | 'settler'>;
   endpoint: Endpoint;
-  model: string;
   operation: ProxiedOperation;
   res: ServerResponse;
   /** Headers of a successful answer. */
@@ -48,9 +44,6 @@ export interface ExchangeParts {
   /** Cancelled when the request may not go on, its client has gone or its time is up. */
   cancellation: Cancellation;
   live: LiveRequest;
-  settler: Settler;
-  log: Logger;
-  clock: Clock;
   salt: Uint8Array;
   /** Bytes of the body as dispatched, for estimates. */
   requestBytes: number;
@@ -69,7 +62,7 @@ export class Exchange {
 
   constructor(parts: ExchangeParts) {
     this.parts = parts;
-    this.#startedAt = parts.clock();
+    this.#startedAt = parts.broker.clock();
     this.#commitment = new Commitment(parts.salt);
   }
 
@@ -82,7 +75,7 @@ export class Exchange {
   /** Takes note of bytes of the upstream's answer. */
   received(chunk: Uint8Array): void {
     if (this.#firstByteAt === undefined) {
-      this.#firstByteAt = this.parts.clock();
+      this.#firstByteAt = this.parts.broker.clock();
       this.parts.timing.upstreamFirstByte();
     }
     this.#bytes += chunk.length;
@@ -110,10 +103,10 @@ export class Exchange {
 
   /** The commit of the outcome is part of the time that a request takes. */
   async #settleAndReport(outcome: Outcome): Promise<void> {
-    const { facts, timing, broker, model, operation } = this.parts;
+    const { facts, timing, broker, operation } = this.parts;
     const { end, why, upstreamStatus, modelAnswered } = outcome;
     const usage = chargedUsage(outcome.usage, operation.charges);
-    const modelMismatch = modelAnswered !== undefined && modelAnswered !== model;
+    const modelMismatch = modelAnswered !== undefined && modelAnswered !== facts.model;
     timing.upstreamEnded();
     let recorded = false;
     try {
@@ -130,7 +123,8 @@ export class Exchange {
     usage: Usage,
     modelMismatch: boolean,
   ): Promise<void> {
-    const { requestId, endpoint, clock, settler, log } = this.parts;
+    const { requestId, endpoint, broker } = this.parts;
+    const { clock, settler, log } = broker;
     if (
       end === 'upstream_error' ||
       end === 'upstream_incomplete' ||

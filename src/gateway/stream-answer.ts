@@ -106,7 +106,7 @@ function endWithError({ parts: { operation, res, requestId } }: Exchange, why: R
 
 function endedBy(
   error: unknown,
-  { parts: { log, requestId } }: Exchange,
+  { parts: { broker, requestId } }: Exchange,
 ): { end: RequestEnd; why: Refusal } {
   if (error instanceof UpstreamFailure)
     return { end: endOf(error.refusal.code), why: error.refusal };
@@ -114,6 +114,9 @@ function endedBy(
   if (error instanceof RefusedError) return { end: 'completed', why: error.refusal };
   if (error instanceof EventTooLong)
     return { end: 'upstream_error', why: refusal('upstream_invalid') };
-  log.error({ requestId, err: error instanceof Error ? error.stack : error }, 'a stream failed');
+  broker.log.error(
+    { requestId, err: error instanceof Error ? error.stack : error },
+    'a stream failed',
+  );
   return { end: 'upstream_error', why: refusal('unexpected') };
 }

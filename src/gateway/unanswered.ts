@@ -44,7 +44,7 @@ function tell({ parts }: Exchange, why: Refusal, options?: { retry: boolean }): 
 }
 
 function reasonOf(error: unknown, { parts }: Exchange): Refusal {
-  const { cancellation, log, requestId } = parts;
+  const { cancellation, requestId } = parts;
   if (
     error instanceof AnswerUnusable ||
     error instanceof RefusedError ||
@@ -52,7 +52,10 @@ function reasonOf(error: unknown, { parts }: Exchange): Refusal {
   )
     return error.refusal;
   if (cancellation.isCancelled && error === cancellation.reason) return Ended.from(error).why;
-  log.error({ requestId, err: error instanceof Error ? error.stack : error }, 'a request failed');
+  parts.broker.log.error(
+    { requestId, err: error instanceof Error ? error.stack : error },
+    'a request failed',
+  );
   return refusal('unexpected');
 }
 

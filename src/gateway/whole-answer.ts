@@ -102,7 +102,7 @@ async function sendUpstreamError(
   answer: UpstreamAnswer,
   passed: Buffer | undefined,
 ): Promise<void> {
-  const { res, requestId, cancellation, timing, clock } = exchange.parts;
+  const { res, requestId, cancellation, timing, broker } = exchange.parts;
   const status = answer.statusCode;
   const ours = status === 401 || status === 403 || status === 407;
   const why = ours ? refusal('upstream_credential_refused') : undefined;
@@ -121,7 +121,7 @@ async function sendUpstreamError(
     ...FROM_UPSTREAM,
     'server-timing',
     timing.header(),
-    ...retryHints(answer, clock()),
+    ...retryHints(answer, broker.clock()),
   ]);
   res.end(bytes);
 }

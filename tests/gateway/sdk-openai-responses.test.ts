@@ -1,7 +1,7 @@
 /** The Responses API through its own SDK: plain and streamed, tools, errors, state, what is settled. */
 import * as openaiSdk from 'openai';
 import type OpenAI from 'openai';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { answerResponses } from '../../src/demo/model-responses.ts';
 import { PARAMETERS, demo, sse } from '../support/demo-peer.ts';
 import {
@@ -10,52 +10,18 @@ import {
   drain,
   errorOf,
   say,
-  startRunningBroker,
-  type Access,
-  type LogEntry,
   type RunningBroker,
 } from '../support/running-broker.ts';
+import { FEATURES, openaiSetting } from '../support/openai-setting.ts';
 import { stream } from '../support/scripted-upstream.ts';
 
-const FEATURES = {
-  streaming: true,
-  systemPrompt: true,
-  tools: true,
-  stateful: true,
-  logprobs: true,
-  n: 4,
-  maxOutputTokens: 1000,
-};
+const setting = openaiSetting();
+const { sent, outcome, settled, ended } = setting;
 
 let running: RunningBroker;
-let access: Access;
 let openai: OpenAI;
 
-beforeAll(async () => {
-  running = await startRunningBroker({ endpoint: { features: FEATURES } });
-});
-beforeEach(async () => {
-  access = await running.access({
-    operations: ['chat.completions', 'responses', 'completions', 'embeddings'],
-    features: { ...FEATURES, stateful: false },
-  });
-  ({ openai } = access);
-});
-afterEach(() => running.checkUpstream());
-afterAll(() => running.close());
-
-const sent = (): Record<string, unknown> =>
-  running.upstream.requests.at(-1)?.body as Record<string, unknown>;
-
-const outcome = (): Promise<LogEntry> => running.outcomeOf(access.grant);
-
-/** What the log says that a request was charged for, in tokens of input and output. */
-async function settled(): Promise<unknown> {
-  const { data } = await outcome();
-  return [data?.end, data?.usage?.inputTokens, data?.usage?.outputTokens, data?.usage?.source];
-}
-
-const ended = async (): Promise<string | undefined> => (await outcome()).data?.end;
+beforeEach(() => ({ running, openai } = setting.now()));
 
 describe('responses', () => {
   const ASK = { model: MODEL, input: 'Count to 5.', instructions: 'Be brief.' };
