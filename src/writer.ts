@@ -1,16 +1,20 @@
 /** The writer thread: the only place that opens the database for writing. Wires store and audit together. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { parentPort, workerData } from 'node:worker_threads';
+import { Worker, parentPort, workerData } from 'node:worker_threads';
 import { createLogKey, loadLogKey, type LogKey } from './audit/log-key.ts';
 import { WriterContext } from './store/context.ts';
 import { DATABASE_FILE, openForWriting, withDrizzle } from './store/database.ts';
+import { GroupCommit } from './store/group-commit.ts';
+import { JOURNAL_FILE, Journal } from './store/journal.ts';
 import { lockDataDirectory } from './store/lock.ts';
 import { migrate, refuseNewerDatabase } from './store/migrations.ts';
 import type { FromWriter, WriterSettings } from './store/thread-messages.ts';
 import { readMeta } from './store/records.ts';
 import { runWriterLoop } from './store/writer-loop.ts';
 import { systemClock } from './lib/clock.ts';
+
+const WAL_CHECKPOINTER = new URL('./wal-checkpointer.js', import.meta.url);
 
 function start(): void {
   if (!parentPort)
@@ -25,7 +29,9 @@ function start(): void {
     const unlock = lockDataDirectory(dataDir);
     close = unlock;
     const connection = openForWriting(path);
+    const journal = new Journal(join(dataDir, JOURNAL_FILE));
     close = () => {
+      journal.close();
       connection.close();
       unlock();
     };
@@ -40,7 +46,16 @@ function start(): void {
         `The log in ${dataDir} has the origin "${known}", not "${origin}". Set "log.origin" to "${known}": a log keeps its name for ever.`,
       );
     }
-    runWriterLoop(port, context, close);
+    const committer = new GroupCommit(context, journal);
+    committer.takeOver();
+    const checkpointer = new Worker(WAL_CHECKPOINTER, { workerData: { path } });
+    checkpointer.unref();
+    runWriterLoop(port, {
+      context,
+      committer,
+      copyBack: () => checkpointer.postMessage(undefined),
+      onStop: close,
+    });
     send({ kind: 'ready', origin, verifierKey: logKey.verifierKey });
   } catch (error) {
     close();

@@ -35,6 +35,7 @@ export class Gauges {
     this.#live.ready.set((await readiness.state()) === 'ready' ? 1 : 0);
     this.#live.requests.set(live.count);
     this.#live.streams.set(live.streams);
+    await this.#broker.store.caughtUp();
     this.#readLog();
     await this.#limits.read();
     return metrics.registry.metrics();

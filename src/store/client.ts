@@ -104,6 +104,7 @@ export class Store {
   #events: StoreEvents | undefined;
   #gone: string | undefined;
   #writable = true;
+  #isBehind = false;
   #stopped: (() => void) | undefined;
 
   private constructor(worker: Worker, clock: Clock, ready: Extract<FromWriter, { kind: 'ready' }>) {
@@ -201,6 +202,19 @@ export class Store {
     return this.#gone === undefined && this.#writable;
   }
 
+  /**
+   * Resolves when readers of the database see all that callers have been told so far. Where the log cannot be written,
+   * at once: then they see what is there.
+   */
+  async caughtUp(): Promise<void> {
+    if (!this.#isBehind) return;
+    try {
+      await this.write('catchUp', {});
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+    }
+  }
+
   /** Lets the writer finish what is queued, sign a last checkpoint and close the database. */
   async close(): Promise<void> {
     if (this.#gone === undefined) {
@@ -290,7 +304,8 @@ export class Store {
     }
   }
 
-  #apply({ answers, changes, epoch, wrote, tookMs, fatal }: Committed): void {
+  #apply({ answers, changes, epoch, wrote, isBehind, tookMs, fatal }: Committed): void {
+    this.#isBehind = isBehind;
     this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote });
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);
@@ -304,9 +319,8 @@ export class Store {
     if (unavailable) this.#writable = false;
     const waiting = this.#waiting[answer.id];
     if (!waiting) {
-      // Nobody waits for checkpoints. One that can never be signed means that the log is damaged.
-      if (answer.id === 0 && 'failed' in answer)
-        this.#lose(`No checkpoint can be signed: ${answer.failed}`);
+      // Nobody waits for the writer's own, such as checkpoints. One that can never be signed: the log is damaged.
+      if (answer.id === 0 && 'failed' in answer) this.#lose(`The log is damaged: ${answer.failed}`);
       return;
     }
     this.#waiting[answer.id] = undefined;

@@ -8,19 +8,21 @@ import {
   type EntryDraft,
   type WrittenEntry,
 } from '../core/audit/entry.ts';
+import type { TreeEdge } from '../core/audit/tree-edge.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Order } from '../core/orders.ts';
-import type { Amount } from '../core/limits.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { Lab, Person } from '../core/people.ts';
-import type { RequestIds } from '../core/requests.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { Clock } from '../lib/clock.ts';
 import { ShortLivedMap } from '../lib/short-lived-map.ts';
+import { Backlog } from './backlog.ts';
 import type { Db } from './database.ts';
+import { insertEntry, type PlacedEntry } from './entry-rows.ts';
 import { Ledger } from './ledger.ts';
 import { readMeta } from './records.ts';
+import { closeRow, insertRow, type Closing, type OpenRequest } from './request-rows.ts';
 import { entries, meta } from './schema.ts';
 
 /** What the proxied path knows of a token, until no request can be running that began with it. */
@@ -72,21 +74,18 @@ export function canNarrow(change: PolicyChange): boolean {
   }
 }
 
-/** A request that was admitted and has no outcome yet. */
-export interface OpenRequest {
-  facts: RequestIds;
-  /** What both of its entries say of it, as JSON members. */
-  subject: string;
-  admittedAt: number;
-  reserved: Amount;
-}
+/** An operation that was run for the journal needs the database: it is to be run again, in a transaction. */
+export class NeedsDatabase extends Error {}
 
-interface Mark {
+/** Where memory stands. */
+export interface Mark {
   size: number;
   changes: number;
   epoch: number;
   host: string;
   takeBack: number;
+  backlog: ReturnType<Backlog['mark']>;
+  edge: TreeEdge | undefined;
 }
 
 export interface LogIdentity {
@@ -107,35 +106,23 @@ export class WriterContext {
   changes: PolicyChange[] = [];
   /** Requests that have no outcome yet, as far as this process admitted them. */
   readonly open = new ShortLivedMap<OpenRequest>();
-  #next: number;
-  #committed = 0;
-  #host: string;
+  /** What the journal holds and the database does not yet. */
+  readonly backlog = new Backlog();
+  /** Of the tree over what the tiles cover; undefined until that was read, or where it is uncertain. */
+  edge: TreeEdge | undefined;
+  /** Whether operations write into memory, for the journal, and not into a transaction of the database. */
+  #journalling = false;
+  #next = 0;
+  #indexed = 0;
+  #host = '';
   /** How to take back what the open transaction changed in memory, oldest first. */
   readonly #takeBack: (() => void)[] = [];
-  readonly #insert;
 
   constructor(db: Db, log: LogIdentity, clock: Clock) {
     this.db = db;
     this.log = log;
     this.clock = clock;
     this.ledger = new Ledger(db, (takeBack) => this.changedMemory(takeBack));
-    this.#next = 0;
-    this.#host = '';
-    this.#insert = db.$client.prepare<
-      [
-        number,
-        string,
-        string,
-        string | null,
-        string | null,
-        string | null,
-        string | null,
-        Buffer,
-        Buffer,
-      ]
-    >(
-      'INSERT INTO entries (idx, id, kind, ref, lab_id, person_id, grant_id, leaf, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-    );
     this.reload();
   }
 
@@ -145,10 +132,11 @@ export class WriterContext {
       .select({ idx: max(entries.idx) })
       .from(entries)
       .get()?.idx;
-    this.#next = last === null || last === undefined ? 0 : last + 1;
+    this.#indexed = last === null || last === undefined ? 0 : last + 1;
+    this.#next = this.#indexed + this.backlog.size;
     this.#host = readMeta(this.db, 'host_lab') ?? '';
+    this.edge = undefined;
     this.#takeBackTo(0);
-    this.#committed = this.#next;
   }
 
   /** Number of entries in the log, those of the open transaction included. */
@@ -156,9 +144,9 @@ export class WriterContext {
     return this.#next;
   }
 
-  /** Number of entries without those of the open transaction, whose indexes are still to be written. */
-  get committed(): number {
-    return this.#committed;
+  /** Number of entries that the database holds without its open transaction: those whose indexes are written. */
+  get indexed(): number {
+    return this.#indexed;
   }
 
   /** Id of the host lab, or '' before there is one. */
@@ -174,6 +162,8 @@ export class WriterContext {
       epoch: this.epoch,
       host: this.#host,
       takeBack: this.#takeBack.length,
+      backlog: this.backlog.mark(),
+      edge: this.edge,
     };
   }
 
@@ -183,6 +173,8 @@ export class WriterContext {
     this.#host = to.host;
     this.changes.length = to.changes;
     this.epoch = to.epoch;
+    this.edge = to.edge;
+    this.backlog.rewind(to.backlog);
     this.#takeBackTo(to.takeBack);
   }
 
@@ -191,11 +183,36 @@ export class WriterContext {
     this.#takeBack.push(takeBack);
   }
 
-  /** The transaction is durable: what memory holds stands. */
+  /**
+   * Runs operations for the journal: what they write goes into memory, and nothing into the database.
+   *
+   * @throws NeedsDatabase when one of them asks for the database; what they wrote is to be taken back then
+   */
+  journalling<T>(work: () => T): T {
+    this.#journalling = true;
+    try {
+      return work();
+    } finally {
+      this.#journalling = false;
+    }
+  }
+
+  /** Said by whoever reads rows that can be in the backlog still. */
+  needDatabase(): void {
+    if (this.#journalling) throw new NeedsDatabase();
+  }
+
+  /** The journal's frame is durable: what memory holds stands. */
+  keepJournalled(): void {
+    this.#takeBack.length = 0;
+  }
+
+  /** The transaction is durable: what memory holds stands, and nothing is left to be carried over. */
   keep(): void {
     this.#takeBack.length = 0;
-    this.#committed = this.#next;
+    this.#indexed = this.#next;
     this.ledger.keep();
+    this.backlog.clear();
   }
 
   #takeBackTo(length: number): void {
@@ -211,8 +228,12 @@ export class WriterContext {
     return this.appendWritten(writeEntry(draft));
   }
 
-  /** The same for what is written already. */
-  appendWritten(entry: WrittenEntry): number {
+  /**
+   * The same for what is written already.
+   *
+   * @param salt what stands beside it in the row of its request
+   */
+  appendWritten(entry: WrittenEntry, salt?: Uint8Array): number {
     const index = this.#next;
     const bytes = serialiseEntry(entry, {
       log: this.log.origin,
@@ -226,19 +247,29 @@ export class WriterContext {
         `What is to be recorded comes to ${bytes.length} bytes; an entry of the log holds ${MAX_ENTRY_BYTES}. Shorten it.`,
       );
     }
-    this.#insert.run(
-      index,
-      entry.id,
-      entry.kind,
-      entry.ref ?? null,
-      entry.lab ?? null,
-      entry.person ?? null,
-      entry.grant ?? null,
-      leafHash(bytes),
-      bytes,
-    );
+    const leaf = leafHash(bytes);
+    if (this.#journalling) this.backlog.add({ index, entry, leaf, bytes, salt });
+    else insertEntry(this.db, { index, entry, leaf, bytes });
     this.#next = index + 1;
     return index;
+  }
+
+  /** Takes an entry over that the journal held at the last end of the process, as it is. */
+  redo(entry: PlacedEntry): void {
+    insertEntry(this.db, entry);
+    this.#next = entry.index + 1;
+  }
+
+  /** Writes the row of a request that begins. */
+  openRow(request: OpenRequest, salt: Uint8Array): void {
+    if (this.#journalling) this.backlog.opened(request, salt);
+    else insertRow(this.db, request, salt);
+  }
+
+  /** Writes into its row how a request ended. */
+  closeRow(requestId: string, closing: Closing): void {
+    if (this.#journalling) this.backlog.closed(requestId, closing);
+    else closeRow(this.db, requestId, closing);
   }
 
   /** Records a refusal, whatever was refused: where its details outgrow an entry, without them. */

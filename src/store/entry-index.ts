@@ -8,7 +8,8 @@ import { prepared } from './prepared.ts';
 /** Entries that are indexed together, in the commit that completes their number. */
 const STEP = 256;
 
-const indexedUpTo = (size: number): number => size - (size % STEP);
+/** How many of so many entries are indexed: those of whole steps. A step is a full tile of the tree as well. */
+export const indexedUpTo = (size: number): number => size - (size % STEP);
 
 /** Most entries are of these kinds: to look through the log finds them as fast as an index. */
 const FREQUENT = ['request.intent', 'request.outcome'];

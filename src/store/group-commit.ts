@@ -1,14 +1,22 @@
 /**
- * Group commit: whatever queued while the last commit was being made durable goes into the next one, each
- * operation in a savepoint of its own. Thousands of operations a second share a few hundred syncs.
+ * Group commit: whatever queued while the last commit was being made durable goes into the next one. Thousands of
+ * operations a second share a few hundred syncs.
+ *
+ * There are two ways to be durable. What requests wait for (operations that are `journalled`) goes into the journal, and
+ * is carried over into the database soon after. Everything else is a transaction of the database, which first carries
+ * over what the journal holds; each operation has a savepoint of its own there. Both ways keep one order.
  */
 import Database from 'better-sqlite3';
 import { statSync } from 'node:fs';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
-import type { PolicyChange, WriterContext } from './context.ts';
-import { indexEntries } from './entry-index.ts';
+import { NeedsDatabase, type PolicyChange, type WriterContext } from './context.ts';
+import { indexEntries, indexedUpTo } from './entry-index.ts';
+import { JournalFailure, TAKEN_OVER, type Journal } from './journal.ts';
 import { OPERATIONS, type OperationName } from './operations/index.ts';
 import type { Operation } from './operations/operation.ts';
+import { readMeta, replaceMeta } from './records.ts';
+import { redo } from './redo.ts';
+import { growTiles } from './tree.ts';
 
 /** A call as it crosses the thread boundary. */
 export interface Call {
@@ -30,6 +38,8 @@ export interface Committed {
   epoch: number;
   /** Whether the commit wrote anything, and so shows that the log can be written. */
   wrote: boolean;
+  /** Whether the journal holds what the database does not yet: readers of the database do not see it. */
+  isBehind: boolean;
   /** How long it took, from its first operation until it was durable, milliseconds. */
   tookMs: number;
   /** Set when the log can never be written again by this process. */
@@ -47,29 +57,69 @@ export const MAX_BATCH = 512;
 /** An operation that decides before it writes failed in the middle: its batch is run again, with savepoints. */
 class HalfDone extends Error {}
 
+type Done = Pick<Committed, 'answers' | 'wrote'>;
+
+/** What a failed operation has to be undone by. */
+type Undo = 'savepoint' | 'spared savepoint' | 'memory alone';
+
 export class GroupCommit {
   readonly #context: WriterContext;
   readonly #connection: Database.Database;
+  readonly #paths: readonly string[];
   readonly #inodes = new Map<string, bigint>();
   readonly #begin: Database.Statement<[]>;
   readonly #commit: Database.Statement<[]>;
   readonly #savepoint: Database.Statement<[]>;
   readonly #release: Database.Statement<[]>;
   readonly #totalChanges: Database.Statement<[]>;
+  readonly #journal: Journal | undefined;
+  /**
+   * A commit failed, of the journal or of the database, and may be on the disk all the same. The next one that succeeds
+   * in the database voids it; until then nothing goes into the journal, which would follow the wrong one.
+   */
+  #isUncertain = false;
 
-  constructor(context: WriterContext) {
+  /** @param journal where there is none, every commit is one of the database */
+  constructor(context: WriterContext, journal?: Journal) {
     this.#context = context;
+    this.#journal = journal;
     this.#connection = context.db.$client;
+    const { name } = this.#connection;
+    this.#paths = [name, `${name}-wal`, ...(journal ? [journal.path] : [])];
     this.#begin = this.#connection.prepare('BEGIN IMMEDIATE');
     this.#commit = this.#connection.prepare('COMMIT');
     this.#savepoint = this.#connection.prepare('SAVEPOINT operation');
     this.#release = this.#connection.prepare('RELEASE operation');
-    const inode = inodeOf(this.#connection.name);
-    if (inode !== undefined) this.#inodes.set(this.#connection.name, inode);
+    for (const path of this.#paths) {
+      const inode = inodeOf(path);
+      if (inode !== undefined) this.#inodes.set(path, inode);
+    }
     this.#totalChanges = this.#connection.prepare('SELECT total_changes()').pluck();
   }
 
-  /** Runs calls in order in one transaction and makes it durable. */
+  /**
+   * Takes over what the journal held when the process ended. Before the first commit.
+   *
+   * @throws when journal and database do not belong together
+   */
+  takeOver(): void {
+    const journal = this.#journal;
+    if (!journal) return;
+    const taken = BigInt(readMeta(this.#context.db, TAKEN_OVER) ?? 0);
+    const frames = journal.framesAfter(taken);
+    journal.begin(taken + 1n);
+    if (frames.length === 0) return;
+    const before = this.#context.size;
+    this.#begin.run();
+    for (const frame of frames) redo(this.#context, frame);
+    this.#complete(before, taken + 1n);
+    // Crash before this line has returned: the journal is as it was, and the next start does this again.
+    this.#commit.run();
+    this.#context.keep();
+    journal.begin(taken + 2n);
+  }
+
+  /** Runs calls in order and makes them durable, all or none. */
   commit(calls: readonly Call[]): Committed {
     const context = this.#context;
     const epoch = context.epoch;
@@ -77,18 +127,56 @@ export class GroupCommit {
     const took = (): number => performance.now() - begun;
     context.changes = [];
     try {
-      const before = this.#totalChanges.get();
-      const answers = this.#inTransaction(calls, epoch);
-      this.#mustBeTheSameFiles();
-      context.keep();
-      const wrote = this.#totalChanges.get() !== before;
-      return { answers, changes: context.changes, epoch: context.epoch, wrote, tookMs: took() };
+      const done = this.#intoJournal(calls) ?? this.#intoDatabase(calls, epoch);
+      const isBehind = context.backlog.size > 0;
+      return { ...done, changes: context.changes, epoch: context.epoch, isBehind, tookMs: took() };
     } catch (error) {
       const fatal = isLogFailure(error) ? undefined : String(error);
+      this.#isUncertain = true;
       this.#undo(epoch);
       const failed = { ...this.#allFailed(calls, epoch), tookMs: took() };
       return fatal === undefined ? failed : { ...failed, fatal };
     }
+  }
+
+  /** @returns undefined where this is not for the journal: nothing has happened then */
+  #intoJournal(calls: readonly Call[]): Done | undefined {
+    const journal = this.#journal;
+    if (!journal || this.#isUncertain || !calls.every(isJournalled)) return undefined;
+    const context = this.#context;
+    const before = context.mark();
+    try {
+      const answers = context.journalling(() =>
+        calls.map((call) => this.#runOne(call, 'memory alone')),
+      );
+      const added = context.backlog.since(before.backlog);
+      const wrote = added.length > 0;
+      // Crash before this has returned: the next start takes over all of the frame or nothing, and nobody was told.
+      if (wrote && !journal.append(before.size, added)) {
+        context.rewind(before);
+        return undefined;
+      }
+      if (wrote) this.#mustBeTheSameFiles();
+      context.keepJournalled();
+      return { answers, wrote };
+    } catch (error) {
+      context.rewind(before);
+      if (error instanceof NeedsDatabase) return undefined;
+      throw error;
+    }
+  }
+
+  #intoDatabase(calls: readonly Call[], epoch: number): Done {
+    const context = this.#context;
+    const before = this.#totalChanges.get();
+    const answers = this.#inTransaction(calls, epoch);
+    this.#mustBeTheSameFiles();
+    context.keep();
+    const journal = this.#journal;
+    // What was in it is in the database now, which says so.
+    if (journal && !journal.isEmpty) journal.begin(journal.generation + 1n);
+    this.#isUncertain = false;
+    return { answers, wrote: this.#totalChanges.get() !== before };
   }
 
   #inTransaction(calls: readonly Call[], epoch: number): Answer[] {
@@ -101,36 +189,52 @@ export class GroupCommit {
     }
   }
 
+  /** @param always whether even operations that decide first get a savepoint, which costs more than they do */
   #run(calls: readonly Call[], always: boolean): Answer[] {
     const context = this.#context;
-    const before = context.size;
+    const before = context.indexed;
     this.#begin.run();
-    const answers = calls.map((call) => this.#runOne(call, always));
-    context.ledger.write();
-    indexEntries(context.db, before, context.size);
-    // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise.
+    context.backlog.carryOver(context.db);
+    const answers = calls.map((call) => this.#runOne(call, undoOf(call, always)));
+    const { isEmpty = true, generation = 0n } = this.#journal ?? {};
+    this.#complete(before, isEmpty ? undefined : generation);
+    // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise. What the journal
+    // holds is taken over from it.
     this.#commit.run();
     return answers;
   }
 
-  /** @param always whether even operations that decide first get a savepoint, which costs more than they do */
-  #runOne({ id, name, args, notAfter }: Call, always: boolean): Answer {
+  /**
+   * The last writes of a transaction.
+   *
+   * @param before size of the log as the database had it
+   * @param takenOver generation of the journal that the database holds with this commit
+   */
+  #complete(before: number, takenOver: bigint | undefined): void {
+    const { db, ledger, size } = this.#context;
+    ledger.write();
+    indexEntries(db, before, size);
+    if (indexedUpTo(size) > indexedUpTo(before)) growTiles(this.#context, indexedUpTo(size));
+    if (takenOver !== undefined) replaceMeta(db, TAKEN_OVER, String(takenOver));
+  }
+
+  #runOne({ id, name, args, notAfter }: Call, undo: Undo): Answer {
     const context = this.#context;
     if (context.clock() > notAfter) return { id, refused: UNAVAILABLE };
-    // The table gives each name the operation whose arguments its callers are typed by (client.ts).
-    const operation = OPERATIONS[name] as unknown as Operation<unknown, unknown>;
-    const guarded = always || operation.decidesFirst !== true;
+    const operation = operationOf(name);
     const before = context.mark();
-    if (guarded) this.#savepoint.run();
+    if (undo === 'savepoint') this.#savepoint.run();
     try {
       const value = operation.run(context, args);
-      if (guarded) this.#release.run();
+      if (undo === 'savepoint') this.#release.run();
       return { id, value };
     } catch (error) {
-      if (isLogFailure(error) || !this.#connection.inTransaction) throw error;
+      if (error instanceof NeedsDatabase || isLogFailure(error)) throw error;
+      if (undo !== 'memory alone' && !this.#connection.inTransaction) throw error;
       const refused = error instanceof RefusedError;
-      if (guarded) this.#connection.exec('ROLLBACK TO operation; RELEASE operation');
-      else if (!refused || context.size !== before.size) throw new HalfDone();
+      if (undo === 'savepoint') this.#connection.exec('ROLLBACK TO operation; RELEASE operation');
+      else if (undo === 'spared savepoint' && (!refused || context.size !== before.size))
+        throw new HalfDone();
       context.rewind(before);
       if (!refused) return { id, failed: `${name}: ${describe(error)}` };
       const entry = operation.denied?.(context, args, error.refusal);
@@ -145,6 +249,7 @@ export class GroupCommit {
       changes: [],
       epoch,
       wrote: false,
+      isBehind: this.#context.backlog.size > 0,
     };
   }
 
@@ -159,10 +264,11 @@ export class GroupCommit {
   /**
    * SQLite goes on writing to files that have been deleted or replaced, and everything since would be lost
    * at the next start. So after each commit, before anybody hears of it, the paths must still lead to the
-   * files that are open: the database, and its write-ahead log, which appears with the first write.
+   * files that are open: the database, the journal, and the database's write-ahead log, which appears with the first
+   * write.
    */
   #mustBeTheSameFiles(): void {
-    for (const path of [this.#connection.name, `${this.#connection.name}-wal`]) {
+    for (const path of this.#paths) {
       const inode = inodeOf(path);
       const known = this.#inodes.get(path) ?? inode;
       if (inode === undefined || inode !== known) {
@@ -173,6 +279,14 @@ export class GroupCommit {
   }
 }
 
+// The table gives each name the operation whose arguments its callers are typed by (client.ts).
+const operationOf = (name: OperationName): Operation<unknown, unknown> => OPERATIONS[name];
+
+const isJournalled = ({ name }: Call): boolean => operationOf(name).journalled === true;
+
+const undoOf = ({ name }: Call, always: boolean): Undo =>
+  always || operationOf(name).decidesFirst !== true ? 'savepoint' : 'spared savepoint';
+
 /** Without the values that drizzle puts into its messages: they go to the operational log. */
 function describe(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
@@ -180,6 +294,7 @@ function describe(error: unknown): string {
 }
 
 function isLogFailure(error: unknown): boolean {
+  if (error instanceof JournalFailure) return true;
   if (error instanceof Database.SqliteError) return LOG_FAILURES.test(error.code);
   return error instanceof Error && error.cause !== undefined && isLogFailure(error.cause);
 }

@@ -37,6 +37,15 @@ export function readMeta(db: Db, key: string): string | undefined {
   return metaByKey(db).get({ key })?.value;
 }
 
+const putMeta = prepared((db) =>
+  db.$client.prepare<[string, string]>('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)'),
+);
+
+/** Writes what may be there already. */
+export function replaceMeta(db: Db, key: string, value: string): void {
+  putMeta(db).run(key, value);
+}
+
 export function readLab(db: Db, id: string): Lab | undefined {
   return db.select().from(labs).where(eq(labs.id, id)).get();
 }

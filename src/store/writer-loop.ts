@@ -1,21 +1,58 @@
 /** The writer thread's loop: takes calls off the port, commits them in groups, answers. */
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { IdleCollection } from '../lib/idle-collection.ts';
-import { GroupCommit, MAX_BATCH, type Call, type Committed } from './group-commit.ts';
+import { MAX_BATCH, type Call, type Committed, type GroupCommit } from './group-commit.ts';
 import type { WriterContext } from './context.ts';
+import type { OperationName } from './operations/index.ts';
 import type { FromWriter, ToWriter } from './thread-messages.ts';
 
 /** Tiles and a signed checkpoint follow the log this closely, off the path of requests. */
 const CHECKPOINT_EVERY_MS = 1_000;
 
-/** Serves calls until it is told to stop. `onStop` runs after the last commit. */
-export function runWriterLoop(port: MessagePort, context: WriterContext, onStop: () => void): void {
-  const committer = new GroupCommit(context);
+/** What the journal holds is carried over into the database so soon, or when it has come to so many entries. */
+const CARRY_OVER_AFTER_MS = 50;
+const CARRY_OVER_ENTRIES = 256;
+
+/** The write-ahead log is copied back into the database each time the log has grown by so many entries. */
+const COPY_BACK_ENTRIES = 2_048;
+
+export interface WriterLoop {
+  context: WriterContext;
+  committer: GroupCommit;
+  /** Has the write-ahead log of the database copied back, and does not wait for it. */
+  copyBack: () => void;
+  /** Runs after the last commit. */
+  onStop: () => void;
+}
+
+/** Serves calls until it is told to stop. */
+export function runWriterLoop(port: MessagePort, loop: WriterLoop): void {
+  const { context, committer, copyBack, onStop } = loop;
   const send = (message: FromWriter): void => port.postMessage(message);
   const commit = (calls: readonly Call[], messages: number): Committed => {
     const committed = committer.commit(calls);
     send({ kind: 'committed', messages, ...committed });
     return committed;
+  };
+  /** Nobody waits for it: its answer carries an id that no call has. */
+  const commitOwn = (name: OperationName, args: unknown): Committed => {
+    const notAfter = context.clock() + CHECKPOINT_EVERY_MS;
+    return commit([{ id: 0, name, args, notAfter }], 0);
+  };
+  let carryOverTimer: NodeJS.Timeout | undefined;
+  let copiedBack = context.indexed;
+  const carryOver = (): void => {
+    clearTimeout(carryOverTimer);
+    carryOverTimer = undefined;
+    if (context.backlog.size > 0) commitOwn('catchUp', {});
+    if (context.indexed - copiedBack < COPY_BACK_ENTRIES) return;
+    copiedBack = context.indexed;
+    copyBack();
+  };
+  const carryOverSoon = (): void => {
+    const { size } = context.backlog;
+    if (size >= CARRY_OVER_ENTRIES) carryOver();
+    else if (size > 0) carryOverTimer ??= setTimeout(carryOver, CARRY_OVER_AFTER_MS);
   };
   let checkpointed = context.size;
   let checkpointedAt = context.clock();
@@ -23,14 +60,7 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
     if (context.size === checkpointed) return;
     const { size, clock } = context;
     const now = clock();
-    // Nobody waits for this one: its answer carries an id that no call has.
-    const call: Call = {
-      id: 0,
-      name: 'publishCheckpoint',
-      args: { at: now },
-      notAfter: now + CHECKPOINT_EVERY_MS,
-    };
-    const [answer] = commit([call], 0).answers;
+    const [answer] = commitOwn('publishCheckpoint', { at: now }).answers;
     checkpointedAt = now;
     if (answer && 'value' in answer) checkpointed = size;
   };
@@ -56,9 +86,11 @@ export function runWriterLoop(port: MessagePort, context: WriterContext, onStop:
       }
       // As long as messages wait, no timer fires.
       if (context.clock() - checkpointedAt >= CHECKPOINT_EVERY_MS) checkpoint();
+      carryOverSoon();
       if (next?.kind === 'stop') {
         clearInterval(timer);
         checkpoint();
+        carryOver();
         onStop();
         send({ kind: 'stopped' });
         port.close();

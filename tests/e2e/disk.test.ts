@@ -155,6 +155,8 @@ test('known failure 8: while the log hangs nothing passes; when it moves again s
   expect(await ask(facts)).toMatchObject({ status: 200 });
   const other = new Database(join(facts.dataDir, 'sallyport.db'));
   other.exec('BEGIN EXCLUSIVE');
+  // The journal takes what passes until the database is missed.
+  expect(await readiness(facts)).toBe(503);
   const until = performance.now() + 3_000;
   let refused = 0;
   while (performance.now() < until) {
@@ -176,9 +178,10 @@ test('known failure 8: while the log hangs nothing passes; when it moves again s
 test('an answer whose outcome cannot be recorded is held back, and its outcome recorded later', async () => {
   const { process, facts } = await startDemo({ dataDir: newDirectory(), upstream: upstream.url });
   const other = new Database(join(facts.dataDir, 'sallyport.db'));
-  upstream.respond((_request, res) => {
+  upstream.respond(async (_request, res) => {
     // The intent is durable by now; the outcome will not be.
     other.exec('BEGIN EXCLUSIVE');
+    expect(await readiness(facts)).toBe(503);
     res.setHeader('content-type', 'application/json');
     res.end(JSON.stringify({ object: 'chat.completion', choices: [], secret: 'held back' }));
   });

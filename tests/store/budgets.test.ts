@@ -25,12 +25,12 @@ describe('invariant 3: budgets hold, at once, through the writer thread', () => 
     world = await makeWorld(it.write, NOW);
   });
 
-  /** Tries so many reservations at once; alternately for two people. */
-  const reserveAtOnce = (
+  /** Tries so many reservations at once; alternately for two people. Readers see what came of it. */
+  const reserveAtOnce = async (
     many: number,
     input: Omit<ReserveInput, 'epoch' | 'at'>,
   ): ReturnType<typeof tally> =>
-    tally(
+    tallyAndRead(
       Array.from({ length: many }, (_, i) =>
         it.store.write(
           'reserve',
@@ -45,6 +45,12 @@ describe('invariant 3: budgets hold, at once, through the writer thread', () => 
         ),
       ),
     );
+
+  const tallyAndRead = async (promises: Promise<unknown>[]): ReturnType<typeof tally> => {
+    const counts = await tally(promises);
+    await it.store.caughtUp();
+    return counts;
+  };
 
   /** What grant and people are charged, as the ledger has it. */
   const charged = (
@@ -96,12 +102,14 @@ describe('invariant 3: budgets hold, at once, through the writer thread', () => 
   test('two settlements of one request charge it once', async () => {
     const args = reserveArgs(world, { epoch: it.epoch(), at: NOW });
     await it.write('reserve', args);
+    await it.store.caughtUp();
     const { requestId } = args.facts;
     const used = { tokens: 40, spendNanoUsd: 400 };
     const size = it.readers.logSize();
     expect(
       await tally([1, 2, 3].map(() => it.write('settle', settleArgs(requestId, NOW, used)))),
     ).toEqual({ passed: 1, already_decided: 2 });
+    await it.store.caughtUp();
     expect(charged()).toMatchObject({ requestsSettled: 1, requestsReserved: 0, tokensSettled: 40 });
     expect(it.readers.logSize()).toBe(size + 1);
   });

@@ -27,9 +27,17 @@ beforeEach(async () => {
   await writer.write('reserve', args);
 });
 
-/** Fails when its row is written, behind its entry: half a token fits into no column of whole numbers. */
-const halfDone = (): ReturnType<LocalWriter['call']> =>
-  writer.call('settle', settleArgs(requestId, NOW, { tokens: 1.5, spendNanoUsd: 1 }));
+/** Fails when its row is written, behind its entry. */
+const halfDone = (): ReturnType<LocalWriter['call']> => {
+  const closeRow = writer.context.closeRow.bind(writer.context);
+  writer.context.closeRow = (id, closing) => {
+    if (closing.charge.tokens === HALF_DONE) throw new Error('settle was to fail here');
+    closeRow(id, closing);
+  };
+  return writer.call('settle', settleArgs(requestId, NOW, { tokens: HALF_DONE, spendNanoUsd: 1 }));
+};
+
+const HALF_DONE = 4_321;
 
 const grantState = (): unknown =>
   writer.context.db.$client

@@ -1,5 +1,6 @@
 /**
- * The real writer thread on a disk that hangs: its COMMIT waits until the test lets it go on. What hangs
+ * The real writer thread on a disk that hangs: its commits, of the database and of the journal, wait until the test lets
+ * it go on. What hangs
  * is the thread itself, as it would be inside a sync that does not return.
  */
 import { writeFileSync } from 'node:fs';
@@ -21,20 +22,30 @@ export class HeldWriter {
     const path = join(directory, 'held-writer.mjs');
     writeFileSync(
       path,
-      `import { workerData } from 'node:worker_threads';
+      `import fs from 'node:fs';
+       import { syncBuiltinESMExports } from 'node:module';
+       import { workerData } from 'node:worker_threads';
        import Database from ${JSON.stringify(pathToFileURL(sqlite).href)};
        const { gate } = workerData;
+       const pass = () => {
+         if (Atomics.load(gate, ${HELD}) !== 1) return;
+         Atomics.store(gate, ${WAITING}, 1);
+         Atomics.wait(gate, ${HELD}, 1);
+         Atomics.store(gate, ${WAITING}, 0);
+       };
+       const { fdatasyncSync } = fs;
+       fs.fdatasyncSync = (fd) => {
+         pass();
+         fdatasyncSync(fd);
+       };
+       syncBuiltinESMExports();
        const { prepare } = Database.prototype;
        Database.prototype.prepare = function (sql) {
          const statement = prepare.call(this, sql);
          if (sql !== 'COMMIT') return statement;
          return {
            run() {
-             if (Atomics.load(gate, ${HELD}) === 1) {
-               Atomics.store(gate, ${WAITING}, 1);
-               Atomics.wait(gate, ${HELD}, 1);
-               Atomics.store(gate, ${WAITING}, 0);
-             }
+             pass();
              return statement.run();
            },
          };

@@ -5,13 +5,13 @@ import { pathToFileURL } from 'node:url';
 import { newDirectory, type Running } from './broker-process.ts';
 
 export interface Memory {
-  /** Bytes that the heaps of both threads hold, and the buffers outside of them. */
+  /** Bytes that the heaps of all threads hold, and the buffers outside of them. */
   held: number;
   /** Bytes that the process has of the machine. */
   resident: number;
 }
 
-/** Collects what is garbage in both threads upon SIGUSR2, and says on stderr what is left. */
+/** Collects what is garbage in all threads upon SIGUSR2, and says on stderr what is left. */
 const PRELOADED = `
   import { setFlagsFromString } from 'node:v8';
   import { runInNewContext } from 'node:vm';
@@ -30,13 +30,21 @@ const PRELOADED = `
     return heapUsed + external;
   };
   if (isMainThread) {
+    const ofOthers = [];
     process.on('SIGUSR2', () => channel.postMessage('collect'));
-    channel.onmessage = async ({ data: ofWriter }) => {
+    channel.onmessage = async ({ data }) => {
+      // The writer, and the thread that copies its write-ahead log back.
+      if (ofOthers.push(data) < 2) return;
+      const [ofWriter, ofCheckpointer] = ofOthers.splice(0);
       const ofMain = await held();
       const { rss } = process.memoryUsage();
-      process.stderr.write('memory ' + JSON.stringify({ held: ofMain + ofWriter, resident: rss }) + '\\n');
+      process.stderr.write('memory ' + JSON.stringify({ held: ofMain + ofWriter + ofCheckpointer, resident: rss }) + '\\n');
     };
-  } else channel.onmessage = async () => channel.postMessage(await held());
+  } else {
+    channel.onmessage = async ({ data }) => {
+      if (data === 'collect') channel.postMessage(await held());
+    };
+  }
   channel.unref();
 `;
 

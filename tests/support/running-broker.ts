@@ -16,6 +16,7 @@ import {
   type RecordedRequest,
   type ScriptedUpstream,
 } from './scripted-upstream.ts';
+import { untilCarriedOver } from './stored-log.ts';
 import { DEMO_ENDPOINT, startTestBroker, type TestBrokerOptions } from './test-broker.ts';
 
 /** The host's credential at the upstream. No client may ever see it. */
@@ -165,12 +166,14 @@ export async function startRunningBroker(
     return { grant: of, person, token, ...sdks(url, token) };
   };
 
-  const entries: RunningBroker['entries'] = (filter = {}) =>
-    (database.prepare('SELECT bytes FROM entries ORDER BY idx').pluck().all() as Buffer[])
+  const entries: RunningBroker['entries'] = (filter = {}) => {
+    untilCarriedOver(test.dataDir);
+    return (database.prepare('SELECT bytes FROM entries ORDER BY idx').pluck().all() as Buffer[])
       .map((bytes) => JSON.parse(bytes.toString('utf8')) as LogEntry)
       .filter((entry) =>
         Object.entries(filter).every(([key, value]) => entry[key as keyof LogEntry] === value),
       );
+  };
 
   let researchers = 0;
   return {
@@ -203,17 +206,29 @@ export async function startRunningBroker(
           throw new Error(`${outcome ? more.length + 1 : 0} outcomes are on record, not 1`);
         return outcome;
       }),
-    sums: (of) =>
-      database
+    sums: (of) => {
+      untilCarriedOver(test.dataDir);
+      return database
         .prepare(
           `SELECT requests_settled AS requestsSettled, requests_reserved AS requestsReserved,
                   tokens_settled AS tokensSettled, tokens_reserved AS tokensReserved
            FROM charges WHERE grant_id = ? AND person_id = ''`,
         )
-        .get(of.id) as Sums | undefined,
-    saltOf: (requestId) =>
-      database.prepare('SELECT salt FROM requests WHERE id = ?').pluck().get(requestId) as Buffer,
-    lockLog: () => lock(join(test.dataDir, DATABASE_FILE)),
+        .get(of.id) as Sums | undefined;
+    },
+    saltOf: (requestId) => {
+      untilCarriedOver(test.dataDir);
+      return database
+        .prepare('SELECT salt FROM requests WHERE id = ?')
+        .pluck()
+        .get(requestId) as Buffer;
+    },
+    lockLog: () => {
+      const unlock = lock(join(test.dataDir, DATABASE_FILE));
+      // Whatever is written after this is behind it: the journal takes nothing while the database fails.
+      broker.store.write('probe', { at: Date.now() }).catch(() => undefined);
+      return unlock;
+    },
     checkUpstream() {
       if (upstream.failures.length > 0)
         throw new AggregateError(upstream.failures, 'A handler of the upstream failed.');

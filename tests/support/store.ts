@@ -33,6 +33,7 @@ import { Store } from '../../src/store/client.ts';
 import { WriterContext, type PolicyChange } from '../../src/store/context.ts';
 import { DATABASE_FILE, openForWriting, withDrizzle } from '../../src/store/database.ts';
 import { GroupCommit, type Call, type Committed } from '../../src/store/group-commit.ts';
+import { JOURNAL_FILE, Journal } from '../../src/store/journal.ts';
 import { migrate } from '../../src/store/migrations.ts';
 import type { ArgsOf, OperationName, ResultOf } from '../../src/store/operations/index.ts';
 import type { NewPerson } from '../../src/store/operations/people.ts';
@@ -98,9 +99,11 @@ export class LocalWriter {
   readonly context: WriterContext;
   readonly committer: GroupCommit;
   now: number;
+  readonly #journal: Journal | undefined;
   #nextCall = 1;
 
-  constructor(dataDir: string, now: number) {
+  /** @param options.journal as the writer thread has one; without it, every commit is one of the database */
+  constructor(dataDir: string, now: number, options: { journal?: boolean } = {}) {
     this.now = now;
     const connection = openForWriting(join(dataDir, DATABASE_FILE));
     migrate(connection);
@@ -111,7 +114,9 @@ export class LocalWriter {
     const logKey = isNew ? loadLogKey(key, ORIGIN) : createLogKey(key, ORIGIN);
     this.context = new WriterContext(withDrizzle(connection), logKey, () => this.now);
     if (!isNew) this.context.writeMeta('log_origin', ORIGIN);
-    this.committer = new GroupCommit(this.context);
+    this.#journal = options.journal ? new Journal(join(dataDir, JOURNAL_FILE)) : undefined;
+    this.committer = new GroupCommit(this.context, this.#journal);
+    this.committer.takeOver();
     onTestFinished(() => this.close());
   }
 
@@ -146,8 +151,11 @@ export class LocalWriter {
     return this.context.db.$client.prepare(`SELECT count(*) FROM ${table}`).pluck().get() as number;
   }
 
+  /** Ends like a process that is killed: what is in memory is gone, what is in the files stays. */
   close(): void {
+    if (!this.context.db.$client.open) return;
     this.context.db.$client.close();
+    this.#journal?.close();
   }
 }
 

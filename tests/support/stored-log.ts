@@ -1,7 +1,9 @@
 /** What a data directory holds, read past the broker: the log, the ledger, and one held against the other. */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { JOURNAL_FILE, TAKEN_OVER, framesAfter } from '../../src/store/journal.ts';
 
 export interface LogEntry {
   log: string;
@@ -44,6 +46,36 @@ export interface Sums {
   tokensReserved: number;
   spendSettled: number;
   spendReserved: number;
+}
+
+/**
+ * Waits until the database holds what the journal holds, as a running broker sees to by itself: a second at most, for a
+ * broker that cannot or does not run. Synchronously, as everything here reads.
+ */
+export function untilCarriedOver(dataDir: string): void {
+  const until = performance.now() + 1_000;
+  while (journalled(dataDir).length > 0 && performance.now() < until) Atomics.wait(NEVER, 0, 0, 2);
+}
+
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
+
+/** Entries that are durable in the journal and not in the database yet. */
+export function journalled(dataDir: string): LogEntry[] {
+  const db = new Database(join(dataDir, 'sallyport.db'), { readonly: true, fileMustExist: true });
+  const taken = db.prepare('SELECT value FROM meta WHERE key = ?').pluck();
+  try {
+    for (;;) {
+      const before = (taken.get(TAKEN_OVER) as string | undefined) ?? '0';
+      const frames = framesAfter(readFileSync(join(dataDir, JOURNAL_FILE)), BigInt(before));
+      // Carried over meanwhile: what was read may be of another generation.
+      if (((taken.get(TAKEN_OVER) as string | undefined) ?? '0') !== before) continue;
+      return frames
+        .flatMap(({ entries }) => entries)
+        .map(({ bytes }) => JSON.parse(bytes.toString('utf8')) as LogEntry);
+    }
+  } finally {
+    db.close();
+  }
 }
 
 export class StoredData {

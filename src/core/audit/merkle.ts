@@ -31,6 +31,23 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
   return hash('sha256', input, 'buffer');
 }
 
+/**
+ * Root over a power of two of hashes, concatenated. The same as joining them two by two with {@link nodeHash}, at half
+ * of what that takes: a log has as many inner nodes as leaves.
+ */
+export function fullTreeRoot(hashes: Uint8Array): Buffer {
+  const level = Buffer.from(hashes);
+  const input = Buffer.allocUnsafe(1 + 2 * HASH_BYTES);
+  input[0] = 0x01;
+  for (let length = hashes.length; length > HASH_BYTES; length /= 2) {
+    for (let at = 0; at < length; at += 2 * HASH_BYTES) {
+      level.copy(input, 1, at, at + 2 * HASH_BYTES);
+      hash('sha256', input, 'buffer').copy(level, at / 2);
+    }
+  }
+  return Buffer.from(level.subarray(0, HASH_BYTES));
+}
+
 /** Root of the tree without leaves: SHA-256 of nothing. */
 export function emptyRoot(): Buffer {
   return hash('sha256', Buffer.alloc(0), 'buffer');

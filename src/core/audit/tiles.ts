@@ -1,5 +1,12 @@
 /** Hash tiles of C2SP tlog-tiles: their paths, their widths, and the hashes of a tree read out of them. */
-import { HASH_BYTES, assertTreeSize, nodeHash, rangeHash, type HashAt } from './merkle.ts';
+import {
+  HASH_BYTES,
+  assertTreeSize,
+  fullTreeRoot,
+  nodeHash,
+  rangeHash,
+  type HashAt,
+} from './merkle.ts';
 
 /** Hashes in a full tile, and entries in a full entry bundle. */
 export const TILE_WIDTH = 256;
@@ -112,6 +119,7 @@ export function hashesOfTile(tile: Uint8Array): HashAt {
 
 /** Hash of the subtree that a tile of any width covers; of a full tile: its entry in the level above. */
 export function tileRoot(tile: Uint8Array): Buffer {
+  if (tile.length === TILE_BYTES) return fullTreeRoot(tile);
   return rangeHash(0, tile.length / HASH_BYTES, hashesOfTile(tile));
 }
 

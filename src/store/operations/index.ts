@@ -17,7 +17,7 @@ import { handBackAccess } from './hand-back.ts';
 import { invitePerson, withdrawInvitation } from './invitations.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
-import { probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
+import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import type { Operation } from './operation.ts';
 import { issueOrder, liftOrder } from './orders.ts';
 import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
@@ -74,6 +74,7 @@ export const OPERATIONS = {
   settle,
   recoverUnfinished,
   recordEntry,
+  catchUp,
   limiterState,
   probe,
   publishCheckpoint,

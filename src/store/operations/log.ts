@@ -1,13 +1,11 @@
 /** The audit log itself: entries that stand alone, and checkpoints. */
-import { and, asc, desc, eq, gte, lt } from 'drizzle-orm';
 import type { EntryActor, EntryDraft } from '../../core/audit/entry.ts';
-import { EMPTY_EDGE, appendLeaves, edgeFromTiles, edgeRoot } from '../../core/audit/tree-edge.ts';
+import { edgeRoot } from '../../core/audit/tree-edge.ts';
 import type { WriterContext } from '../context.ts';
-import { checkpoints, entries, meta, tiles } from '../schema.ts';
+import { replaceMeta } from '../records.ts';
+import { checkpoints } from '../schema.ts';
+import { growTiles, lastCheckpoint } from '../tree.ts';
 import { controlOperation, type By, type Operation } from './operation.ts';
-
-/** Leaves hashed into tiles at a time, so that a long backlog does not have to fit into memory. */
-const LEAVES_PER_BATCH = 65_536;
 
 /** Appends an entry that goes with no other change of state. */
 export const recordEntry: Operation<{ entry: EntryDraft }, { index: number }> = {
@@ -19,10 +17,12 @@ export const recordEntry: Operation<{ entry: EntryDraft }, { index: number }> = 
 /** Writes to the disk and nothing to the log: tells whether the log could be written again. */
 export const probe: Operation<{ at: number }, void> = {
   run(context, { at }) {
-    const row = { key: 'last_probe', value: String(at) };
-    context.db.insert(meta).values(row).onConflictDoUpdate({ target: meta.key, set: row }).run();
+    replaceMeta(context.db, 'last_probe', String(at));
   },
 };
+
+/** Nothing by itself: the database holds with it all that the journal held before. */
+export const catchUp: Operation<Record<string, never>, void> = { run: () => undefined };
 
 export interface Checkpointed {
   size: number;
@@ -62,39 +62,9 @@ function exportEntry(
 
 function checkpointNow(context: WriterContext, at: number): Checkpointed {
   const { db, size } = context;
-  const last = db.select().from(checkpoints).orderBy(desc(checkpoints.size)).limit(1).get();
-  if (last && last.size === size) return { size, note: last.note };
-  let edge = last
-    ? edgeFromTiles(
-        last.size,
-        (level, n) =>
-          db
-            .select()
-            .from(tiles)
-            .where(and(eq(tiles.level, level), eq(tiles.n, n)))
-            .get()?.hashes,
-      )
-    : EMPTY_EDGE;
-  while (edge.size < size) {
-    const leaves = db
-      .select({ leaf: entries.leaf })
-      .from(entries)
-      .where(and(gte(entries.idx, edge.size), lt(entries.idx, edge.size + LEAVES_PER_BATCH)))
-      .orderBy(asc(entries.idx))
-      .all();
-    const growth = appendLeaves(
-      edge,
-      leaves.map(({ leaf }) => leaf),
-    );
-    for (const row of growth.rows) {
-      db.insert(tiles)
-        .values(row)
-        .onConflictDoUpdate({ target: [tiles.level, tiles.n], set: { hashes: row.hashes } })
-        .run();
-    }
-    edge = growth.edge;
-  }
-  const note = context.log.signCheckpoint(size, edgeRoot(edge));
+  const last = lastCheckpoint(db);
+  if (last?.size === size) return { size, note: last.note };
+  const note = context.log.signCheckpoint(size, edgeRoot(growTiles(context, size)));
   db.insert(checkpoints).values({ size, note, at }).run();
   return { size, note };
 }

@@ -18,6 +18,11 @@ export interface Operation<A, R> {
    * request waits for.
    */
   decidesFirst?: true;
+  /**
+   * Whether the journal makes it durable: it writes nothing but entries and what follows from them alone, so that they
+   * are enough to do it again (src/store/redo.ts).
+   */
+  journalled?: true;
   /** The entry that a refusal leaves, if any. Absent where the caller records refusals in aggregate. */
   denied?(context: WriterContext, args: A, why: Refusal): EntryDraft | undefined;
 }

@@ -20,9 +20,11 @@ import {
   type RequestIds,
   type requestEntryParts,
 } from '../../core/requests.ts';
-import type { OpenRequest, WriterContext } from '../context.ts';
+import type { WriterContext } from '../context.ts';
+import { findOpen, listOpen } from '../find-open.ts';
 import { scopesOf } from '../ledger.ts';
-import { closeRow, findOpen, insertOpen, listOpen } from '../request-rows.ts';
+import { closeRequest, openRequest } from '../request-effects.ts';
+import type { OpenRequest } from '../request-rows.ts';
 import type { Operation } from './operation.ts';
 
 /**
@@ -63,6 +65,7 @@ export interface Reserved {
  */
 export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
   decidesFirst: true,
+  journalled: true,
   run(context, { epoch, at, entryId, facts, subject, caps, amount, salt, data, stream }) {
     if (epoch !== context.epoch) return { stale: true };
     const { requestId, grantId, personId } = facts;
@@ -70,8 +73,11 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
     const over = parsedCaps(caps);
     const why = checkAllCaps(standing(context, facts, over, at), amount);
     if (why) throw new RefusedError(why);
+    mustFit(tokens, spendNanoUsd);
+    if (context.open.get(requestId)) throw new Error(`There is a request ${requestId} already.`);
+    const saltBytes = Buffer.from(salt, 'base64');
     const reserved = `"stream":${stream},"reserved":{"tokens":${tokens},"spendNanoUsd":${spendNanoUsd}}`;
-    const intentIndex = context.appendWritten({
+    const intent: WrittenEntry = {
       id: entryId,
       kind: 'request.intent',
       at,
@@ -80,23 +86,10 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
       person: personId,
       grant: grantId,
       members: joinMembers(subject, '"decision":"allowed"', dataMember(data, reserved)),
-    });
+    };
+    const intentIndex = context.appendWritten(intent, saltBytes);
     const request: OpenRequest = { facts, subject, admittedAt: at, reserved: amount };
-    insertOpen(context.db, request, salt);
-    context.ledger.change({
-      grantId,
-      personId,
-      admittedAt: at,
-      charged: {
-        requestsSettled: 0,
-        requestsReserved: 1,
-        tokensSettled: 0,
-        tokensReserved: tokens,
-        spendSettledNanoUsd: 0,
-        spendReservedNanoUsd: spendNanoUsd,
-      },
-      counted: { requests: 1, tokens },
-    });
+    openRequest(context, request, saltBytes);
     context.open.set(requestId, request);
     context.changedMemory(() => context.open.delete(requestId));
     return { stale: false, intentIndex, limits: limitStates(standing(context, facts, over, at)) };
@@ -137,6 +130,7 @@ export interface SettleArgs {
 /** Settles a request and records its outcome. Settling twice is refused: the second changes nothing. */
 export const settle: Operation<SettleArgs, { outcomeIndex: number }> = {
   decidesFirst: true,
+  journalled: true,
   run(context, args) {
     const request = context.open.get(args.requestId) ?? findOpen(context, args.requestId);
     return { outcomeIndex: settleOne(context, request, args, 'settled') };
@@ -172,8 +166,9 @@ function settleOne(
   args: SettleArgs,
   state: 'settled' | 'unknown',
 ): number {
-  const { facts, subject, admittedAt, reserved } = request;
+  const { facts, subject, reserved } = request;
   const { charge, reason, orders, data } = args;
+  mustFit(charge.tokens, charge.spendNanoUsd);
   const overrun = charge.tokens > reserved.tokens ? '"overrun":true' : '';
   const result = joinMembers(args.result, overrun);
   const entry = (why: string, said: string): WrittenEntry => ({
@@ -190,24 +185,17 @@ function settleOne(
   // A request must end, however many orders ended it.
   const shorter = (): WrittenEntry => entry(jsonMembers({ reason }), '');
   const index = context.appendEither(entry(why, data), shorter);
-  closeRow(context.db, facts.requestId, { state, at: args.at, charge });
-  context.ledger.change({
-    grantId: facts.grantId,
-    personId: facts.personId,
-    admittedAt,
-    charged: {
-      requestsSettled: charge.requests,
-      requestsReserved: -1,
-      tokensSettled: charge.tokens,
-      tokensReserved: -reserved.tokens,
-      spendSettledNanoUsd: charge.spendNanoUsd,
-      spendReservedNanoUsd: -reserved.spendNanoUsd,
-    },
-    counted: { requests: charge.requests - 1, tokens: charge.tokens - reserved.tokens },
-  });
+  closeRequest(context, request, { state, at: args.at, charge });
   if (context.open.delete(facts.requestId))
     context.changedMemory(() => context.open.set(facts.requestId, request));
   return index;
+}
+
+/** Checked before the first write: in the journal's way, the database would refuse it only later. */
+function mustFit(...sums: number[]): void {
+  for (const sum of sums)
+    if (!Number.isInteger(sum) || sum < 0 || sum >= 2 ** 63)
+      throw new Error(`${sum} is no sum that the ledger can hold.`);
 }
 
 const dataMember = (...members: string[]): string => `"data":{${joinMembers(...members)}}`;
