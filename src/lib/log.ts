@@ -23,7 +23,7 @@ export function createLogger(settings: LogSettings): Logger {
     {
       level: settings.level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: timeMember,
       redact: {
         paths: [
           'authorization',
@@ -41,6 +41,19 @@ export function createLogger(settings: LogSettings): Logger {
     sink,
   );
   return log;
+}
+
+let lastTime = NaN;
+let lastMember = '';
+
+/** The time as a member of a line. Many lines are of the same millisecond, and writing it costs as much as an id. */
+function timeMember(): string {
+  const now = Date.now();
+  if (now !== lastTime) {
+    lastTime = now;
+    lastMember = `,"time":"${new Date(now).toISOString()}"`;
+  }
+  return lastMember;
 }
 
 /**
