@@ -42,13 +42,19 @@ function isJson(type: string): boolean {
   return type.split(';')[0]?.trim().toLowerCase() === 'application/json';
 }
 
-/** The body of a request that came as a whole, as small ones do: nothing is left to wait for, or to listen to. */
+/**
+ * A body that is there as a whole, as small ones are by the time the token is checked: then there is nothing to wait
+ * for, or to listen to.
+ */
 function bytesAtHand(req: IncomingMessage, { maxBytes, memory }: BodyBounds): Buffer | undefined {
   const length = req.readableLength;
-  const isHere = req.complete && !req.destroyed && length > 0 && length <= maxBytes;
-  if (!isHere || memory.used + length > memory.most) return undefined;
+  const isWhole = length > 0 && length === Number(req.headers['content-length']);
+  if (!isWhole || req.destroyed || length > maxBytes || memory.used + length > memory.most)
+    return undefined;
   const bytes = req.read() as Buffer;
   memory.used += bytes.length;
+  // Its end is still to come, and nobody listens for it.
+  req.resume();
   return bytes;
 }
 
