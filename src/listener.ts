@@ -97,7 +97,9 @@ function trackSockets(server: Server): { destroyUnused(): void } {
   server.on('connection', follow);
   // With TLS, the secure socket takes the place of the raw one: it has the same peer.
   server.on('secureConnection', follow);
-  server.on('request', ({ socket }) => void unused.delete(peerOf(socket)));
+  server.on('request', ({ socket }) => {
+    if (unused.size > 0) unused.delete(peerOf(socket));
+  });
   return {
     destroyUnused() {
       for (const socket of unused.values()) socket.destroy();

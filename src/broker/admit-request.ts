@@ -1,6 +1,6 @@
 /** Admitting a request to a protected endpoint: decide, reserve, record; in this order, or not at all. */
 import { decideAccess, type Decision } from '../core/access.ts';
-import { jsonMembers, type EntryDraft, type Json } from '../core/audit/entry.ts';
+import type { EntryDraft, Json } from '../core/audit/entry.ts';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Amount, ScopeCaps } from '../core/limits.ts';
@@ -20,8 +20,8 @@ export interface AdmitInput {
   amount: Amount;
   /** Salt of the commitments to the bodies, 16 bytes in base64. */
   salt: string;
-  /** Further facts for the intent entry. */
-  data: Record<string, Json | undefined>;
+  /** What else the intent says: see {@link askedMembers}. */
+  data: string;
   /** Cancelled, with a Refusal as its reason, when the request may not go on. */
   cancellation: Cancellation;
 }
@@ -61,7 +61,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
       const at = clock();
       const decision = isExpired(broker, facts, at) ? EXPIRED : decide(at);
       if (!decision.allowed)
-        return await denyRequest(broker, requestEntryParts(facts), decision.refusal, input.data);
+        return await denyRequest(broker, requestEntryParts(facts), decision.refusal, dataOf(input));
       broker.live.enter(live, decision.until);
       const room = broker.repeatedDenials.take(tokenId);
       const reserving = broker.store.write(
@@ -75,7 +75,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
           caps: capsOf(policy.grant(grantId) as Grant),
           amount: input.amount,
           salt: input.salt,
-          data: jsonMembers(input.data),
+          data: input.data,
           stream,
           recordRefusal: room !== undefined,
         },
@@ -88,7 +88,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
       const reserved = await recordedIfRefused(broker, input, room, reserving);
       if (!reserved.stale) return { limits: reserved.limits, live };
     }
-    return await denyRequest(broker, requestEntryParts(facts), refusal('too_busy'), input.data);
+    return await denyRequest(broker, requestEntryParts(facts), refusal('too_busy'), dataOf(input));
   } catch (error) {
     broker.live.leave(live);
     throw error;
@@ -144,7 +144,7 @@ export async function denyRequest(
  */
 async function recordedIfRefused<T>(
   broker: Broker,
-  { facts, amount, data }: AdmitInput,
+  input: AdmitInput,
   room: Room | undefined,
   reserving: Promise<T>,
 ): Promise<T> {
@@ -157,9 +157,14 @@ async function recordedIfRefused<T>(
     const isDenial = why !== undefined && why.code !== 'log_unavailable';
     if (room && !isDenial) broker.repeatedDenials.giveBack(room);
     if (room || !isDenial) throw error;
-    return await denyRequest(broker, requestEntryParts(facts), why, data, amount);
+    const parts = requestEntryParts(input.facts);
+    return await denyRequest(broker, parts, why, dataOf(input), input.amount);
   }
 }
+
+/** For an entry that is not the writer's to put together. */
+const dataOf = ({ data }: AdmitInput): Record<string, Json> =>
+  JSON.parse(`{${data}}`) as Record<string, Json>;
 
 const EXPIRED: Decision = { allowed: false, refusal: refusal('token_expired') };
 

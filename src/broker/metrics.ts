@@ -3,10 +3,11 @@
  * configuration: no person, token, run or text of a request ever becomes one. What each number means stands in
  * docs/operations.md.
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { DenialCode } from '../core/denials.ts';
 import type { RequestEnd, Usage } from '../core/requests.ts';
 import type { Operation } from '../core/vocabulary.ts';
+import { counterBranch, histogramBranch } from './series.ts';
 
 /** Where something was refused. */
 export type Door = 'gateway' | 'control' | 'token_endpoint' | 'join';
@@ -38,7 +39,7 @@ const CALLS_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 export class Metrics {
   readonly registry = new Registry();
-  readonly #requests = this.#counter(
+  readonly #requests = this.#counted(
     'requests_total',
     'Requests that were admitted and have ended, by how they ended',
     ['operation', 'endpoint', 'end'],
@@ -48,7 +49,7 @@ export class Metrics {
     'Refusals by code; caller is known or unknown. Of known callers, those of the gateway',
     ['door', 'caller', 'code'],
   );
-  readonly #tokens = this.#counter(
+  readonly #tokens = this.#counted(
     'tokens_total',
     'Tokens of ended requests by direction (input, output) and by who counted them',
     ['endpoint', 'direction', 'source'],
@@ -86,26 +87,27 @@ export class Metrics {
     'Time of a commit, from its first operation until it was durable or had failed',
     [],
     COMMIT_BUCKETS,
-  );
+  ).series;
   readonly #commitCalls = this.#histogram(
     'log_commit_operations',
     'Operations that shared a commit',
     [],
     CALLS_BUCKETS,
-  );
+  ).series;
 
   ended(request: EndedRequest): void {
     const { operation, endpoint, end, usage, firstByteMs, upstreamFailure } = request;
-    this.#requests.inc({ operation, endpoint, end });
-    this.#gatewaySeconds.observe({ operation }, request.gatewayMs / 1000);
+    this.#requests.at(operation).at(endpoint).at(end).series.add(1);
+    this.#gatewaySeconds.at(operation).series.observe(request.gatewayMs / 1000);
     if (usage.source !== 'none') {
-      const { source } = usage;
-      this.#tokens.inc({ endpoint, direction: 'input', source }, usage.inputTokens);
-      this.#tokens.inc({ endpoint, direction: 'output', source }, usage.outputTokens);
+      const tokens = this.#tokens.at(endpoint);
+      tokens.at('input').at(usage.source).series.add(usage.inputTokens);
+      tokens.at('output').at(usage.source).series.add(usage.outputTokens);
     }
     if (request.upstreamMs > 0)
-      this.#upstreamSeconds.observe({ endpoint }, request.upstreamMs / 1000);
-    if (firstByteMs !== undefined) this.#firstByteSeconds.observe({ endpoint }, firstByteMs / 1000);
+      this.#upstreamSeconds.at(endpoint).series.observe(request.upstreamMs / 1000);
+    if (firstByteMs !== undefined)
+      this.#firstByteSeconds.at(endpoint).series.observe(firstByteMs / 1000);
     if (request.modelMismatch) this.#mismatches.inc({ endpoint });
     if (upstreamFailure !== undefined)
       this.#upstreamErrors.inc({ endpoint, kind: upstreamFailure });
@@ -130,8 +132,15 @@ export class Metrics {
     return new Counter({ name: `sallyport_${name}`, help, labelNames, registers: [this.registry] });
   }
 
-  #histogram(name: string, help: string, labelNames: string[], buckets: number[]): Histogram {
-    const registers = [this.registry];
-    return new Histogram({ name: `sallyport_${name}`, help, labelNames, buckets, registers });
+  #counted(name: string, help: string, labelNames: string[]) {
+    return counterBranch(this.#description(name, help, labelNames));
+  }
+
+  #histogram(name: string, help: string, labelNames: string[], bounds: number[]) {
+    return histogramBranch(this.#description(name, help, labelNames), bounds);
+  }
+
+  #description(name: string, help: string, labelNames: string[]) {
+    return { name: `sallyport_${name}`, help, labelNames, registry: this.registry };
   }
 }

@@ -1,5 +1,5 @@
 /** A proxied request: the facts that stand in its two entries, and how it can end. */
-import { jsonMembers, type EntryActor, type EntryDraft } from './audit/entry.ts';
+import type { EntryActor, EntryDraft } from './audit/entry.ts';
 import type { Amount } from './limits.ts';
 import type { Operation, Purpose } from './vocabulary.ts';
 
@@ -68,19 +68,70 @@ export function requestEntryParts(
   };
 }
 
-/** The same parts as JSON members: written once, for both entries. */
-export const requestSubject = (facts: RequestFacts): string =>
-  jsonMembers(requestEntryParts(facts));
+/**
+ * The same parts as JSON members: written once, for both entries. By hand, as is what else stands in them: ids, slugs
+ * and what is of a closed list need no escapes, and JSON.stringify takes three times as long.
+ */
+export function requestSubject(facts: RequestFacts): string {
+  const { requestId, personId, labId, grantId, grantVersion, tokenId, runId } = facts;
+  const actor = `{"person":"${personId}","lab":"${labId}","roles":${JSON.stringify(facts.roles)}}`;
+  const who = `"actor":${actor},"ref":"${requestId}","lab":"${labId}","person":"${personId}"`;
+  const under = `"grant":"${grantId}","grantVersion":${grantVersion},"token":"${tokenId}"`;
+  const what = `"purpose":"${facts.purpose}","run":"${runId}","endpoint":"${facts.endpoint}"`;
+  return `${who},${under},${what},"model":${JSON.stringify(facts.model)},"operation":"${facts.operation}"`;
+}
+
+/** What an intent says of a request, beside its subject. */
+interface Asked {
+  safeguardsLifted: readonly string[];
+  features: readonly string[];
+  /** Bytes of the body as dispatched, and the commitment to them, in base64. */
+  bytes: number;
+  commitment: string;
+}
+
+/** What an intent says of what is asked for, as JSON members of its data. */
+export function askedMembers({ safeguardsLifted, features, bytes, commitment }: Asked): string {
+  const lists = `"safeguardsLifted":${JSON.stringify(safeguardsLifted)},"features":${JSON.stringify(features)}`;
+  return `${lists},"requestBytes":${bytes},"requestCommitment":"${commitment}"`;
+}
+
+/** What an outcome says of the answer, as far as there was one. */
+interface Answered {
+  upstreamStatus: number | undefined;
+  /** Milliseconds from the admission. */
+  durationMs: number;
+  firstByteMs: number | undefined;
+  bytes: number;
+  /** To the bytes, in base64. */
+  commitment: string | undefined;
+  modelAnswered: string | undefined;
+  modelMismatch: boolean;
+  /** Why something other than the upstream's own answer ended the request. */
+  message: string | undefined;
+}
+
+/** What an outcome says of the answer, as JSON members of its data. */
+export function answeredMembers(answered: Answered): string {
+  const { upstreamStatus, firstByteMs, commitment, modelAnswered, message } = answered;
+  let members = upstreamStatus === undefined ? '' : `"upstreamStatus":${upstreamStatus},`;
+  members += `"durationMs":${answered.durationMs}`;
+  if (firstByteMs !== undefined) members += `,"firstByteMs":${firstByteMs}`;
+  members += `,"responseBytes":${answered.bytes}`;
+  if (commitment !== undefined) members += `,"responseCommitment":"${commitment}"`;
+  if (modelAnswered !== undefined) members += `,"modelAnswered":${JSON.stringify(modelAnswered)}`;
+  if (answered.modelMismatch) members += ',"modelMismatch":true';
+  if (message !== undefined) members += `,"message":${JSON.stringify(message)}`;
+  return members;
+}
 
 /** What an outcome says of the end of a request, as JSON members of its data. */
 export function outcomeMembers(end: RequestEnd, usage: Usage, charge: Charge): string {
   const { inputTokens, outputTokens, source } = usage;
   const { requests, tokens, spendNanoUsd } = charge;
-  return jsonMembers({
-    end,
-    usage: { inputTokens, outputTokens, source },
-    charged: { requests, tokens, spendNanoUsd },
-  });
+  const used = `{"inputTokens":${inputTokens},"outputTokens":${outputTokens},"source":"${source}"}`;
+  const charged = `{"requests":${requests},"tokens":${tokens},"spendNanoUsd":${spendNanoUsd}}`;
+  return `"end":"${end}","usage":${used},"charged":${charged}`;
 }
 
 /** The facts of a request, read from its intent entry: what a crash leaves of it. */

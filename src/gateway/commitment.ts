@@ -6,8 +6,12 @@ import { createHmac, hash, randomFillSync, type Hmac } from 'node:crypto';
 
 const SALT_BYTES = 16;
 
-/** SHA-256 works in blocks of so many bytes. */
+/** SHA-256 works in blocks of so many bytes, and makes so many. */
 const BLOCK_BYTES = 64;
+const HASH_BYTES = 32;
+
+const INNER_PAD = 0x36;
+const OUTER_PAD = 0x5c;
 
 /** Up to here, copying a body costs less than an Hmac object. */
 const SMALL_BYTES = 16_384;
@@ -22,27 +26,33 @@ export function newSalt(): Buffer {
     randomFillSync(pool);
     used = 0;
   }
-  const salt = Buffer.from(pool.subarray(used, used + SALT_BYTES));
+  const salt = Buffer.allocUnsafe(SALT_BYTES);
+  pool.copy(salt, 0, used, used + SALT_BYTES);
   pool.fill(0, used, used + SALT_BYTES);
   used += SALT_BYTES;
   return salt;
 }
 
-/** @returns the commitment in base64 */
+/** What is hashed, in the place of the last: a block of the key, xored with the pad, and a body, or the first hash. */
+const inner = Buffer.alloc(BLOCK_BYTES + SMALL_BYTES, INNER_PAD);
+const outer = Buffer.alloc(BLOCK_BYTES + HASH_BYTES, OUTER_PAD);
+
+/**
+ * @param salt of `newSalt`
+ * @returns the commitment in base64
+ */
 export function commitmentTo(body: Uint8Array, salt: Uint8Array): string {
   if (body.length > SMALL_BYTES) return createHmac('sha256', salt).update(body).digest('base64');
-  const inner = padded(salt, 0x36, body.length);
+  for (let i = 0; i < SALT_BYTES; i += 1) {
+    const byte = salt[i] as number;
+    inner[i] = byte ^ INNER_PAD;
+    outer[i] = byte ^ OUTER_PAD;
+  }
   inner.set(body, BLOCK_BYTES);
-  const outer = padded(salt, 0x5c, 32);
-  outer.set(hash('sha256', inner, 'buffer'), BLOCK_BYTES);
+  // As text, a character for a byte: a buffer for each would cost as much as the hash.
+  const first = hash('sha256', inner.subarray(0, BLOCK_BYTES + body.length), 'binary');
+  outer.write(first, BLOCK_BYTES, 'latin1');
   return hash('sha256', outer, 'base64');
-}
-
-/** A block of the key, xored with the pad, and room behind it. */
-function padded(key: Uint8Array, pad: number, room: number): Buffer {
-  const block = Buffer.allocUnsafe(BLOCK_BYTES + room).fill(pad, 0, BLOCK_BYTES);
-  for (let i = 0; i < key.length; i += 1) block[i] = (key[i] as number) ^ pad;
-  return block;
 }
 
 /** A commitment to what comes in parts. One part, as most answers are, costs no more than a body. */

@@ -1,10 +1,10 @@
 /** One admitted request on its way through: what both kinds of answer, whole and streamed, work with. */
 import type { ServerResponse } from 'node:http';
-import { jsonMembers } from '../core/audit/entry.ts';
 import type { DenialCode, Refusal } from '../core/denials.ts';
 import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
 import { likelyTokens } from '../core/estimate.ts';
 import {
+  answeredMembers,
   outcomeMembers,
   type Charge,
   type RequestEnd,
@@ -141,15 +141,15 @@ export class Exchange {
       tokens: usage.inputTokens + usage.outputTokens,
       spendNanoUsd: priceNanoUsd(endpoint, usage.inputTokens, usage.outputTokens),
     };
-    const data = jsonMembers({
+    const data = answeredMembers({
       upstreamStatus,
       durationMs: clock() - this.#startedAt,
       firstByteMs:
         this.#firstByteAt === undefined ? undefined : this.#firstByteAt - this.#startedAt,
-      responseBytes: this.#bytes,
-      responseCommitment: this.#commitment.digest(),
+      bytes: this.#bytes,
+      commitment: this.#commitment.digest(),
       modelAnswered: modelAnswered === undefined ? undefined : plainModel(modelAnswered),
-      modelMismatch: modelMismatch ? true : undefined,
+      modelMismatch,
       message: why?.message,
     });
     const result = outcomeMembers(end, usage, charge);

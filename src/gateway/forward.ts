@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { admitRequest, type Admitted } from '../broker/admit-request.ts';
 import { refuse } from '../core/denials.ts';
-import type { RequestFacts } from '../core/requests.ts';
+import { askedMembers, type RequestFacts } from '../core/requests.ts';
 import type { Inspection, JsonObject } from '../core/scope/inspection.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import type { Caller } from './caller.ts';
@@ -95,12 +95,12 @@ async function admit(
     stream: inspection.stream,
   };
   const salt = newSalt();
-  const data = {
+  const data = askedMembers({
     safeguardsLifted: endpoint.safeguardsLifted.map(({ safeguard }) => safeguard),
     features: featuresOf(inspection),
-    requestBytes: body.length,
-    requestCommitment: commitmentTo(body, salt),
-  };
+    bytes: body.length,
+    commitment: commitmentTo(body, salt),
+  });
   let admitted: Admitted;
   try {
     admitted = await admitRequest(broker, {

@@ -42,9 +42,7 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
       // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
       res.on('error', ignore);
       underWay += 1;
-      handle(gateway, req, res, { requestId, timing })
-        .catch((error: unknown) => answerError(gateway, req, res, requestId, error))
-        .finally(ended);
+      void answer(gateway, req, res, { requestId, timing }).then(ended);
     },
     idle() {
       return underWay === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve));
@@ -78,49 +76,48 @@ interface Arrival {
   timing: Timing;
 }
 
-async function handle(
+async function answer(
   gateway: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
   arrival: Arrival,
 ): Promise<void> {
-  if (gateway.isClosing()) refuse('shutting_down');
-  let caller: Caller;
+  const { requestId } = arrival;
+  if (gateway.isClosing())
+    return answerError(gateway, req, res, requestId, new RefusedError(refusal('shutting_down')));
+  let caller: Caller | undefined;
   try {
     caller = await identify(gateway, req);
+    await route(gateway, req, res, arrival, caller);
   } catch (error) {
-    // Anybody can cause these: they are counted, and recorded together.
-    if (error instanceof RefusedError)
+    // Anybody can cause those of no known caller: they are counted, and recorded together.
+    if (!caller && error instanceof RefusedError)
       gateway.broker.unauthenticated.count('gateway', error.refusal.code);
-    throw error;
-  }
-  try {
-    await routeOnRecord(gateway, req, res, arrival, caller);
-  } catch (error) {
-    reportRefusal(gateway.broker, arrival.requestId, caller, describeRequest(req), error);
-    throw error;
+    const why = caller ? await putOnRecord(gateway, req, requestId, caller, error) : error;
+    answerError(gateway, req, res, requestId, why);
   }
 }
 
-/** What is refused is on record before it is answered. */
-async function routeOnRecord(
-  gateway: Gateway,
+/**
+ * What is refused is on record before it is answered.
+ *
+ * @returns what is to be answered: that it could not be recorded, where that is so
+ */
+async function putOnRecord(
+  { broker }: Gateway,
   req: IncomingMessage,
-  res: ServerResponse,
-  arrival: Arrival,
+  requestId: string,
   caller: Caller,
-): Promise<void> {
-  try {
-    await route(gateway, req, res, arrival, caller);
-  } catch (error) {
-    if (!(error instanceof RefusedError) || isRecorded(error)) throw error;
-    await denyRequest(
-      gateway.broker,
-      callerParts(caller, arrival.requestId),
-      error.refusal,
-      describeRequest(req),
-    );
+  error: unknown,
+): Promise<unknown> {
+  const asked = describeRequest(req);
+  let why = error;
+  if (error instanceof RefusedError && !isRecorded(error)) {
+    const parts = callerParts(caller, requestId);
+    why = await denyRequest(broker, parts, error.refusal, asked).catch((other: unknown) => other);
   }
+  reportRefusal(broker, requestId, caller, asked, why);
+  return why;
 }
 
 function route(

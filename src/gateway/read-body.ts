@@ -25,17 +25,37 @@ export interface JsonBody {
  * @throws RefusedError for what is too large, too slow, compressed, not UTF-8 or not a JSON object
  */
 export async function readJsonBody(req: IncomingMessage, bounds: BodyBounds): Promise<JsonBody> {
-  const type = (req.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
-  if (type !== 'application/json') refuse('unsupported_media_type');
+  if (!isJson(req.headers['content-type'] ?? '')) refuse('unsupported_media_type');
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') refuse('unsupported_media_type');
-  const bytes = await readBytes(req, bounds);
+  const bytes = bytesAtHand(req, bounds) ?? (await readBytes(req, bounds));
   try {
     return { value: parse(bytes), bytes: bytes.length };
   } catch (error) {
     bounds.memory.used -= bytes.length;
     throw error;
   }
+}
+
+function isJson(type: string): boolean {
+  if (type === 'application/json') return true;
+  return type.split(';')[0]?.trim().toLowerCase() === 'application/json';
+}
+
+/**
+ * A body that is there as a whole, as small ones are by the time the token is checked: then there is nothing to wait
+ * for, or to listen to.
+ */
+function bytesAtHand(req: IncomingMessage, { maxBytes, memory }: BodyBounds): Buffer | undefined {
+  const length = req.readableLength;
+  const isWhole = length > 0 && length === Number(req.headers['content-length']);
+  if (!isWhole || req.destroyed || length > maxBytes || memory.used + length > memory.most)
+    return undefined;
+  const bytes = req.read() as Buffer;
+  memory.used += bytes.length;
+  // Its end is still to come, and nobody listens for it.
+  req.resume();
+  return bytes;
 }
 
 function parse(bytes: Buffer): JsonObject {

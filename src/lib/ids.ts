@@ -11,18 +11,21 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const pool = Buffer.alloc(4096);
 let used = pool.length;
 
+const CODES = Buffer.from(ALPHABET, 'latin1');
+const characters = Buffer.alloc(16);
+
 function sixteenRandomCharacters(): string {
   if (used === pool.length) {
     randomFillSync(pool);
     used = 0;
   }
-  let text = '';
-  for (const end = used + 16; used < end; used += 1) {
-    text += ALPHABET.charAt((pool[used] as number) & 31);
+  for (let i = 0; i < 16; i += 1) {
+    characters[i] = CODES[(pool[used + i] as number) & 31] as number;
     // Used once, and not left in memory for anybody to find.
-    pool[used] = 0;
+    pool[used + i] = 0;
   }
-  return text;
+  used += 16;
+  return characters.toString('latin1');
 }
 
 /**
@@ -36,16 +39,23 @@ export function mintId(prefix: IdPrefix, now: number): string {
   return firstIdAt(prefix, now) + sixteenRandomCharacters();
 }
 
+/** The time that was written last: many identifiers are of the same millisecond. */
+let lastMoment = NaN;
+let lastTime = '';
+
 /**
  * What sorts before every identifier minted at a moment or later, and after every earlier one.
  *
  * @param now epoch milliseconds
  */
 export function firstIdAt(prefix: IdPrefix, now: number): string {
-  let time = '';
-  for (let rest = Math.floor(now), i = 0; i < 10; i += 1) {
-    time = ALPHABET.charAt(rest % 32) + time;
-    rest = Math.floor(rest / 32);
+  if (now !== lastMoment) {
+    lastMoment = now;
+    lastTime = '';
+    for (let rest = Math.floor(now), i = 0; i < 10; i += 1) {
+      lastTime = ALPHABET.charAt(rest % 32) + lastTime;
+      rest = Math.floor(rest / 32);
+    }
   }
-  return `${prefix}_${time}`;
+  return `${prefix}_${lastTime}`;
 }

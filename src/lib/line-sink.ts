@@ -6,7 +6,7 @@ import { write as writeFile, writeSync } from 'node:fs';
 
 /** Lines are gathered for so long, or until there are so many characters: a write for each costs as much as its line. */
 const GATHER_MS = 10;
-const GATHER_CHARACTERS = 16_384;
+const GATHER_CHARACTERS = 65_536;
 
 /** Lines that wait while nobody reads; more are dropped, and counted. */
 const MOST_WAITING_CHARACTERS = 16 * 1024 * 1024;

@@ -338,7 +338,7 @@ describe('known failure 8: a disk that hangs', () => {
         amount,
         salt,
         address: '192.0.2.7',
-        data: {},
+        data: '',
         cancellation: new Cancellation(),
       }),
     );

@@ -61,7 +61,7 @@ export async function admitForTest(
     address: '192.0.2.7',
     amount,
     salt: randomBytes(16).toString('base64'),
-    data: {},
+    data: '',
     cancellation,
   });
   return {
