@@ -12,7 +12,7 @@ import type { Upstream } from './upstream.ts';
 interface LastEvent {
   isError: boolean;
   /** Undefined where it may not be passed on, or would not be heard. */
-  event: Buffer | undefined;
+  event: string | undefined;
 }
 
 export class EventFilter {
@@ -34,15 +34,15 @@ export class EventFilter {
   }
 
   /**
-   * Takes a read's bytes and gives the events that they complete and that may pass.
+   * Takes a read's bytes and gives the events that they complete and that may pass, one behind the other in Latin-1.
    *
    * @throws EventTooLong; UpstreamFailure for an event that quotes the host's credential
    */
-  push(chunk: Buffer): Buffer[] {
-    const passed: Buffer[] = [];
+  push(chunk: Buffer): string {
+    let passed = '';
     for (const event of this.#splitter.push(chunk)) {
       if (this.#last) break;
-      if (this.#passes(event)) passed.push(event);
+      if (this.#passes(event)) passed += event;
     }
     return passed;
   }
@@ -51,12 +51,12 @@ export class EventFilter {
    * What was left without a blank line when the stream ended: an event if it is whole, since some servers omit
    * the last line. Half an event is none (WHATWG HTML, 9.2.6).
    */
-  end(): Buffer[] {
+  end(): string {
     const rest = this.#last ? undefined : this.#splitter.end();
-    if (!rest) return [];
+    if (rest === undefined) return '';
     const data = dataOf(rest);
     const isWhole = data.startsWith('[DONE]') || parseObject(data) !== undefined;
-    return isWhole && this.#passes(rest) ? [rest] : [];
+    return isWhole && this.#passes(rest) ? rest : '';
   }
 
   /** As reported so far, or estimated. */
@@ -73,19 +73,18 @@ export class EventFilter {
     return this.#scanner.model();
   }
 
-  #passes(event: Buffer): boolean {
-    const text = event.toString('latin1');
-    const verdict = this.#scanner.see(event, text);
+  #passes(event: string): boolean {
+    const verdict = this.#scanner.see(event);
     if (verdict === 'drop') return false;
     const isError = verdict === 'error' || verdict === 'failure';
-    const isQuoting = this.#upstream.quotesCredential(text, { isError });
+    const isQuoting = this.#upstream.quotesCredential(event, { isError });
     if (isError) {
       this.#last = { isError, event: verdict === 'failure' || isQuoting ? undefined : event };
       return false;
     }
     if (isQuoting) throw new UpstreamFailure(QUOTES_CREDENTIAL, true);
     if (verdict === 'terminal') this.#last = { isError, event };
-    else this.#meter.see(text);
+    else this.#meter.see(event);
     return verdict === 'pass';
   }
 }

@@ -53,7 +53,8 @@ export async function sendStream(
     await exchange.settle(outcome(last.isError ? 'upstream_error' : 'completed'));
     // An order can have come while the outcome was recorded.
     cancellation.throwIfCancelled();
-    res.end(last.event ?? operation.dialect.errorEvent(FAILED, requestId));
+    if (last.event === undefined) res.end(operation.dialect.errorEvent(FAILED, requestId));
+    else res.end(last.event, 'latin1');
   } catch (error) {
     writer.stop();
     answer.destroy();

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { EventSplitter, EventTooLong, dataOf, isNamedError } from '../../src/gateway/sse.ts';
 import { DELTA_FIELDS, TextMeter } from '../../src/gateway/text-meter.ts';
 
-const strings = (events: Buffer[]): string[] => events.map((event) => event.toString('utf8'));
+/** Events come in Latin-1, a character for a byte. */
+const bytesOf = (event: string): Buffer => Buffer.from(event, 'latin1');
+const strings = (events: string[]): string[] => events.map((event) => bytesOf(event).toString());
 
 /** All events of these reads, the rest included. */
 function split(reads: Buffer[]): string[] {
@@ -51,10 +53,16 @@ describe('events of a stream', () => {
         (bytes, at) => {
           const whole = Buffer.from(bytes);
           const splitter = new EventSplitter();
-          const passed = Buffer.concat(cut(whole, at).flatMap((read) => splitter.push(read)));
+          const passed = bytesOf(
+            cut(whole, at)
+              .flatMap((read) => splitter.push(read))
+              .join(''),
+          );
           expect(whole.subarray(0, passed.length).equals(passed)).toBe(true);
           expect(whole.subarray(passed.length).toString().trimEnd()).toBe(
-            splitter.end()?.toString().trimEnd() ?? '',
+            bytesOf(splitter.end() ?? '')
+              .toString()
+              .trimEnd(),
           );
         },
       ),
@@ -93,8 +101,9 @@ describe('the data of an event', () => {
     ['event: x\r\nid: 1\r\ndata: one\r\ndata:  two\r\nretry: 5\r\n\r\n', 'one\n two'],
     ['data: one\rdata: two\r\r', 'one\ntwo'],
     [': data: no\ndatax: no\n\n', ''],
+    ['data: à 世\n\n', 'à 世'],
   ])('%j is %j', (event, data) => {
-    expect(dataOf(Buffer.from(event))).toBe(data);
+    expect(dataOf(Buffer.from(event).toString('latin1'))).toBe(data);
   });
 });
 
@@ -106,11 +115,11 @@ it.each([
   ['data: event: error\n\n', false],
   [': event: error\n\n', false],
 ])('%j goes by the name of an error: %s', (event, isNamed) => {
-  expect(isNamedError(Buffer.from(event))).toBe(isNamed);
+  expect(isNamedError(event)).toBe(isNamed);
 });
 
 describe('the text of events', () => {
-  const bytesOf = (...texts: string[]): number => {
+  const bytesIn = (...texts: string[]): number => {
     const meter = new TextMeter(DELTA_FIELDS);
     for (const text of texts) meter.see(text);
     return meter.bytes;
@@ -139,12 +148,12 @@ describe('the text of events', () => {
     ['{"delta":{"content":"12345678', 8],
     ['{"delta":{"content":', 0],
   ])('%s: %i bytes', (event, bytes) => {
-    expect(bytesOf(event)).toBe(bytes);
+    expect(bytesIn(event)).toBe(bytes);
   });
 
   it('is found again when it moves to another field', () => {
     expect(
-      bytesOf('{"thinking":"12345678"}', '{"text":"12345678"}', '{"partial_json":"12345678"}'),
+      bytesIn('{"thinking":"12345678"}', '{"text":"12345678"}', '{"partial_json":"12345678"}'),
     ).toBe(24);
   });
 });

@@ -8,6 +8,7 @@ import {
   codeOf,
   drain,
   errorOf,
+  eventually,
   post,
   startRunningBroker,
   type Access,
@@ -173,4 +174,48 @@ describe('a stream', () => {
     await stream.closed;
     expect(stream.text().split('\r\n\r\n')[1]).toBe(whole);
   });
+
+  it('that waits in a pipeline behind another comes whole after it, in chunks of as many bytes as they say', async () => {
+    const goOn: (() => void)[] = [];
+    running.upstream.respond(async (_req, res) => {
+      const told = new Promise<void>((resolve) => goOn.push(resolve));
+      res.writeHead(200, { 'content-type': 'text/event-stream' });
+      res.write(`data: ${chunk('Grüße')}\n\n`);
+      await told;
+      res.write(`data: ${chunk('世界 🦀')}\n\n`);
+      await setImmediate();
+      res.write(`data: ${chunk('!', USAGE)}\n\n`);
+      await setImmediate();
+      res.end(DONE);
+    });
+    const stream = rawStream(running.url, streamRequest(access.token).repeat(2));
+    await eventually(() => expect(goOn).toHaveLength(2));
+    await stream.has('Gr');
+    goOn[0]?.();
+    await stream.has('0\r\n\r\nHTTP/1.1 200 OK');
+    goOn[1]?.();
+    await eventually(() => expect(stream.text().match(/\r\n0\r\n\r\n/g)).toHaveLength(2));
+    stream.socket.destroy();
+    const first = ['Grüße', '世界 🦀'].map((word) => `data: ${chunk(word)}\n\n`);
+    const whole = `${first.join('')}data: ${chunk('!', USAGE)}\n\n${DONE}`;
+    for (const answer of stream.text().split('HTTP/1.1 200 OK').slice(1)) {
+      const bytes = unchunked(answer.slice(answer.indexOf('\r\n\r\n') + 4));
+      expect(Buffer.from(bytes, 'latin1').toString()).toBe(whole);
+    }
+  });
 });
+
+/** The body of chunks (RFC 9112, 7.1). @throws where one is not as long as it says */
+function unchunked(sent: string): string {
+  let body = '';
+  let rest = sent;
+  for (;;) {
+    const [size = ''] = /^[0-9a-f]+(?=\r\n)/.exec(rest) ?? [];
+    const start = size.length + 2;
+    const end = start + Number.parseInt(size, 16);
+    if (size === '0') return body;
+    if (rest.slice(end, end + 2) !== '\r\n') throw new Error(`This is no chunk: ${rest}`);
+    body += rest.slice(start, end);
+    rest = rest.slice(end + 2);
+  }
+}

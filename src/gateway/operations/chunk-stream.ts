@@ -41,9 +41,9 @@ class ChunkScanner implements StreamScanner {
     this.#clientWantsUsage = clientWantsUsage;
   }
 
-  see(event: Buffer, bytes: string): ReturnType<StreamScanner['see']> {
-    const mayNameModel = this.#model === undefined && bytes.includes('"model"');
-    if (!mayNameModel && !MAY_MATTER.test(bytes)) return 'pass';
+  see(event: string): ReturnType<StreamScanner['see']> {
+    const mayNameModel = this.#model === undefined && event.includes('"model"');
+    if (!mayNameModel && !MAY_MATTER.test(event)) return 'pass';
     const data = dataOf(event);
     // SDKs stop at whatever begins like this.
     if (data.trimStart().startsWith('[DONE]')) return 'terminal';

@@ -39,9 +39,9 @@ class MessagesScanner implements StreamScanner {
   readonly #usage: Partial<ReportedUsage> = {};
   #model: string | undefined;
 
-  see(event: Buffer, bytes: string): ReturnType<StreamScanner['see']> {
+  see(event: string): ReturnType<StreamScanner['see']> {
     // Most events are deltas of text. What a delta's text says is no type: only the parsed event tells.
-    if (!MAY_MATTER.test(bytes)) return 'pass';
+    if (!MAY_MATTER.test(event)) return 'pass';
     // SDKs go by the name, whatever the data says, and skip what has none.
     if (isNamedError(event)) return 'error';
     const parsed = parseObject(dataOf(event));

@@ -19,8 +19,8 @@ type Verdict = 'pass' | 'drop' | 'terminal' | 'error' | 'failure';
 export interface StreamScanner {
   /** Finds the strings in which new text comes, each part of it once (`textIn`). */
   readonly text: RegExp;
-  /** @param bytes the event as Latin-1, a character for a byte, for a first look that decodes nothing */
-  see(event: Buffer, bytes: string): Verdict;
+  /** @param event in Latin-1, a character for a byte: a first look decodes nothing */
+  see(event: string): Verdict;
   /** As reported so far. */
   usage(): Partial<ReportedUsage>;
   /** The model that answered, once it was named. */

@@ -56,9 +56,9 @@ class ResponsesScanner implements StreamScanner {
   #usage: ReportedUsage | null = null;
   #model: string | undefined;
 
-  see(event: Buffer, bytes: string): ReturnType<StreamScanner['see']> {
+  see(event: string): ReturnType<StreamScanner['see']> {
     // What a delta's text says is no type: only the parsed event tells.
-    if (!MAY_MATTER.test(bytes)) return 'pass';
+    if (!MAY_MATTER.test(event)) return 'pass';
     const data = dataOf(event);
     // SDKs take it for the end, which in this API it is not: that is told by the status of the response.
     if (data.trimStart().startsWith('[DONE]')) return 'drop';

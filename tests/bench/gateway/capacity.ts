@@ -1,10 +1,9 @@
 /** How many streams at a pace run at a time, with no event lost and none much later than without anything in between. */
 import type { Area } from '../harness.ts';
-import { CHUNK_EVERY_MS } from './chat.ts';
 import { MOST_ADDED_GAP_MS, goal } from './goals.ts';
 import { warmUp } from './load.ts';
 import { TargetRounds } from './rounds.ts';
-import { runStreamsOn, type StreamsTurn } from './streaming.ts';
+import { allAtOnce, runStreamsOn } from './streaming.ts';
 import { prepareSetting } from './targets.ts';
 
 const STEPS = [100, 500, 1_000, 2_000] as const;
@@ -14,19 +13,6 @@ const ROUNDS = 3;
 /** While all of them run, and no new one begins. */
 const COUNTED_MS = 1_500;
 
-/** Streams begin at this pace: to begin them all at once is another measurement. */
-const BEGIN_A_SECOND = 1_000;
-
-const SETTLED_AFTER_MS = 200;
-
-function turnOf(lanes: number): StreamsTurn {
-  const rampMs = (lanes / BEGIN_A_SECOND) * 1_000;
-  const countFromMs = rampMs + SETTLED_AFTER_MS;
-  const countUntilMs = countFromMs + COUNTED_MS;
-  const chunks = Math.ceil((countUntilMs + SETTLED_AFTER_MS) / CHUNK_EVERY_MS);
-  return { lanes, rampMs, streamsEach: 1, countFromMs, countUntilMs, chunks };
-}
-
 export const capacity: Area = async (report) => {
   const setting = await prepareSetting();
   const targets = [setting.direct, setting.pipe, setting.sallyport];
@@ -34,10 +20,11 @@ export const capacity: Area = async (report) => {
   try {
     await warmUp(setting, targets);
     // Streams run through other code than answers that come whole.
-    for (const target of targets) await runStreamsOn(setting, target, turnOf(STEPS[0]));
+    for (const target of targets)
+      await runStreamsOn(setting, target, allAtOnce(STEPS[0], COUNTED_MS));
     for (const lanes of STEPS) {
       const rounds = await TargetRounds.run(targets, ROUNDS, (target) =>
-        runStreamsOn(setting, target, turnOf(lanes)),
+        runStreamsOn(setting, target, allAtOnce(lanes, COUNTED_MS)),
       );
       const added = rounds.medianOfBoth(
         'sallyport',
