@@ -27,7 +27,7 @@ import { createControlApp } from './http/app.ts';
 import { whileStarting } from './http/health.ts';
 import { systemClock, type Clock } from './lib/clock.ts';
 import { IdleCollection } from './lib/idle-collection.ts';
-import { requestLines, type Logger } from './lib/log.ts';
+import { RequestLog, type Logger } from './lib/log.ts';
 import { listen, type Listener } from './listener.ts';
 import { serveMetrics, type MetricsServer } from './metrics-server.ts';
 import { openSecretFile } from './lib/key-file.ts';
@@ -130,7 +130,7 @@ function assemble(
   return {
     clock,
     log,
-    requestLog: requestLines(log, config.logging),
+    requestLog: new RequestLog(log, config.logging),
     metrics,
     readiness: new Readiness(parts),
     publicUrl: url,

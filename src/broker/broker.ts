@@ -1,7 +1,7 @@
 /** What the verbs of this folder work with. Made once, in the composition root. */
 import type { Endpoint } from '../core/endpoints.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Logger } from '../lib/log.ts';
+import type { Logger, RequestLog } from '../lib/log.ts';
 import type { DpopNonces } from '../oauth/dpop-nonces.ts';
 import type { KeyRing } from '../oauth/key-ring.ts';
 import type { LabKeys } from '../oauth/lab-keys.ts';
@@ -22,7 +22,7 @@ export interface Broker {
   clock: Clock;
   log: Logger;
   /** Lines of the same log that there is one of for each request. */
-  requestLog: Logger;
+  requestLog: RequestLog;
   /** What is counted for operators. */
   metrics: Metrics;
   /** Whether requests can be served. */

@@ -1,6 +1,7 @@
 /** What a request leaves for operators: numbers, and one line of the operational log. Ids, codes and numbers alone. */
 import type { Broker } from '../broker/broker.ts';
 import type { UpstreamFailureKind } from '../broker/metrics.ts';
+import { jsonMembers } from '../core/audit/entry.ts';
 import { DENIALS, RefusedError, refusal, type DenialCode } from '../core/denials.ts';
 import type { RequestEnd, RequestFacts, Usage } from '../core/requests.ts';
 import type { Caller } from './caller.ts';
@@ -41,29 +42,17 @@ export function reportEnd(
     modelMismatch,
     upstreamFailure,
   });
-  requestLog.info(
-    {
-      requestId: facts.requestId,
-      grant: facts.grantId,
-      endpoint,
-      operation,
-      model: facts.model,
-      stream: facts.stream,
-      end,
-      code,
-      upstreamStatus,
-      modelMismatch: modelMismatch ? true : undefined,
-      recorded: recorded ? undefined : false,
-      inputTokens: usage.inputTokens,
-      outputTokens: usage.outputTokens,
-      usage: usage.source,
-      receiveMs: tenths(receiveMs),
-      gatewayMs: tenths(gatewayMs),
-      upstreamMs: tenths(upstreamMs),
-      firstByteMs: firstByteMs === undefined ? undefined : tenths(firstByteMs),
-    },
-    'request ended',
-  );
+  const model = JSON.stringify(facts.model);
+  let line = `"requestId":"${facts.requestId}","grant":"${facts.grantId}","endpoint":"${endpoint}"`;
+  line += `,"operation":"${operation}","model":${model},"stream":${facts.stream},"end":"${end}"`;
+  if (code !== undefined) line += `,"code":"${code}"`;
+  if (upstreamStatus !== undefined) line += `,"upstreamStatus":${upstreamStatus}`;
+  if (modelMismatch) line += ',"modelMismatch":true';
+  if (!recorded) line += ',"recorded":false';
+  line += `,"inputTokens":${usage.inputTokens},"outputTokens":${usage.outputTokens},"usage":"${usage.source}"`;
+  line += `,"receiveMs":${tenths(receiveMs)},"gatewayMs":${tenths(gatewayMs)},"upstreamMs":${tenths(upstreamMs)}`;
+  if (firstByteMs !== undefined) line += `,"firstByteMs":${tenths(firstByteMs)}`;
+  requestLog.write(line, 'request ended');
 }
 
 /** What the upstream did wrong, or undefined where it was not the upstream. */
@@ -89,8 +78,9 @@ export function reportRefusal(
 ): void {
   const { code } = error instanceof RefusedError ? error.refusal : refusal('unexpected');
   metrics.refused('gateway', 'known', code);
-  requestLog.info(
-    { requestId, grant: access.grant, ...asked, code, status: DENIALS[code].status },
+  const { status } = DENIALS[code];
+  requestLog.write(
+    jsonMembers({ requestId, grant: access.grant, ...asked, code, status }),
     'request refused',
   );
 }

@@ -1,11 +1,11 @@
 /** Requests that end without an answer, or with an odd one: the upstream is let go, and all of them are on record. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { OPERATIONS } from '../../src/gateway/operations/table.ts';
 import type { ProxiedOperation } from '../../src/gateway/operations/operation.ts';
 import { Upstream } from '../../src/gateway/upstream.ts';
+import { createLogger } from '../../src/lib/log.ts';
 import { startRawUpstream, type RawUpstream } from '../support/raw-upstream.ts';
 import { HELLO, post, startRunningBroker, type RunningBroker } from '../support/running-broker.ts';
 
@@ -21,7 +21,7 @@ const logged: string[] = [];
 
 beforeAll(async () => {
   raw = await startRawUpstream();
-  const log = pino({ base: null }, { write: (line: string) => void logged.push(line) });
+  const log = createLogger({ level: 'info' }, { write: (line: string) => void logged.push(line) });
   running = await startRunningBroker({ upstreamUrl: `${raw.url}/v1`, log });
 });
 afterEach(() => vi.restoreAllMocks());

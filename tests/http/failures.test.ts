@@ -2,12 +2,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { pino } from 'pino';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TokenChecker } from '../../src/broker/authenticate-token.ts';
 import { createControlApp } from '../../src/http/app.ts';
 import { DATABASE_FILE } from '../../src/store/database.ts';
+import { createLogger } from '../../src/lib/log.ts';
 import { Api } from '../support/api.ts';
 import { makePeople, tokenForm, type People } from '../support/people.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
@@ -25,7 +25,7 @@ let people: People;
 let api: Api;
 
 beforeAll(async () => {
-  test = await startTestBroker({ log: pino({ base: null }, sink) });
+  test = await startTestBroker({ log: createLogger({ level: 'info' }, sink) });
   people = await makePeople(test);
   api = new Api(test);
   await Promise.all([api.tokenOf(people.admin), api.tokenOf(people.lead)]);

@@ -1,10 +1,10 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
-import { pino } from 'pino';
 import request, { type Response } from 'supertest';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Grant } from '../../src/core/grants.ts';
 import { stepGrant } from '../../src/broker/manage-grants.ts';
+import { createLogger } from '../../src/lib/log.ts';
 import { Api } from '../support/api.ts';
 import { grantInput, makeActiveGrant } from '../support/grants.ts';
 import {
@@ -33,7 +33,7 @@ beforeAll(async () => {
   const write = (line: string): void => void (logged += line);
   test = await startTestBroker({
     clock: () => Date.now() + ahead,
-    log: pino({ level: 'trace' }, { write }),
+    log: createLogger({ level: 'trace' }, { write }),
   });
   people = await makePeople(test);
 });
