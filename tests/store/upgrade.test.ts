@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SignJWT } from 'jose';
-import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { verifyBundle } from '../../src/audit/verify-bundle.ts';
 import { checkConsistency } from '../../src/core/audit/checkpoint.ts';
@@ -14,6 +13,7 @@ import { ASSERTION_TYPE } from '../../src/oauth/client-assertion.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import { DATABASE_FILE } from '../../src/store/database.ts';
 import { Readers, type EntryFilter } from '../../src/store/readers.ts';
+import { createLogger } from '../../src/lib/log.ts';
 import { Api } from '../support/api.ts';
 import { getToken, signAssertion, tokenForm, type TestPerson } from '../support/people.ts';
 import {
@@ -36,7 +36,7 @@ beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), 'sallyport-upgrade-'));
   old = makeOldData(dataDir, Date.now());
   const write = (line: string): void => void logged.push(JSON.parse(line) as object as never);
-  broker = await startTestBroker({ dataDir, log: pino({ level: 'warn' }, { write }) });
+  broker = await startTestBroker({ dataDir, log: createLogger({ level: 'warn' }, { write }) });
   api = new Api(broker);
 });
 afterAll(async () => {
