@@ -7,7 +7,6 @@
  * over what the journal holds; each operation has a savepoint of its own there. Both ways keep one order.
  */
 import Database from 'better-sqlite3';
-import { statSync } from 'node:fs';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import { NeedsDatabase, type PolicyChange, type WriterContext } from './context.ts';
 import { indexEntries, indexedUpTo } from './entry-index.ts';
@@ -16,6 +15,7 @@ import { OPERATIONS, type OperationName } from './operations/index.ts';
 import type { Operation } from './operations/operation.ts';
 import { readMeta, replaceMeta } from './records.ts';
 import { redo } from './redo.ts';
+import { SameFiles } from './same-files.ts';
 import { growTiles } from './tree.ts';
 
 /** A call as it crosses the thread boundary. */
@@ -65,8 +65,8 @@ type Undo = 'savepoint' | 'spared savepoint' | 'memory alone';
 export class GroupCommit {
   readonly #context: WriterContext;
   readonly #connection: Database.Database;
-  readonly #paths: readonly string[];
-  readonly #inodes = new Map<string, bigint>();
+  /** Checked after each commit, before anybody hears of it: the database, its write-ahead log, and the journal. */
+  readonly #files: SameFiles;
   readonly #begin: Database.Statement<[]>;
   readonly #commit: Database.Statement<[]>;
   readonly #savepoint: Database.Statement<[]>;
@@ -85,15 +85,11 @@ export class GroupCommit {
     this.#journal = journal;
     this.#connection = context.db.$client;
     const { name } = this.#connection;
-    this.#paths = [name, `${name}-wal`, ...(journal ? [journal.path] : [])];
+    this.#files = new SameFiles([name, `${name}-wal`, ...(journal ? [journal.path] : [])]);
     this.#begin = this.#connection.prepare('BEGIN IMMEDIATE');
     this.#commit = this.#connection.prepare('COMMIT');
     this.#savepoint = this.#connection.prepare('SAVEPOINT operation');
     this.#release = this.#connection.prepare('RELEASE operation');
-    for (const path of this.#paths) {
-      const inode = inodeOf(path);
-      if (inode !== undefined) this.#inodes.set(path, inode);
-    }
     this.#totalChanges = this.#connection.prepare('SELECT total_changes()').pluck();
   }
 
@@ -156,7 +152,7 @@ export class GroupCommit {
         context.rewind(before);
         return undefined;
       }
-      if (wrote) this.#mustBeTheSameFiles();
+      if (wrote) this.#files.check();
       context.keepJournalled();
       return { answers, wrote };
     } catch (error) {
@@ -170,7 +166,7 @@ export class GroupCommit {
     const context = this.#context;
     const before = this.#totalChanges.get();
     const answers = this.#inTransaction(calls, epoch);
-    this.#mustBeTheSameFiles();
+    this.#files.check();
     context.keep();
     const journal = this.#journal;
     // What was in it is in the database now, which says so.
@@ -260,23 +256,6 @@ export class GroupCommit {
     this.#context.changes = [];
     this.#context.epoch = epoch;
   }
-
-  /**
-   * SQLite goes on writing to files that have been deleted or replaced, and everything since would be lost
-   * at the next start. So after each commit, before anybody hears of it, the paths must still lead to the
-   * files that are open: the database, the journal, and the database's write-ahead log, which appears with the first
-   * write.
-   */
-  #mustBeTheSameFiles(): void {
-    for (const path of this.#paths) {
-      const inode = inodeOf(path);
-      const known = this.#inodes.get(path) ?? inode;
-      if (inode === undefined || inode !== known) {
-        throw new Error(`${path} was deleted or replaced while the broker was running.`);
-      }
-      this.#inodes.set(path, inode);
-    }
-  }
 }
 
 // The table gives each name the operation whose arguments its callers are typed by (client.ts).
@@ -297,8 +276,4 @@ function isLogFailure(error: unknown): boolean {
   if (error instanceof JournalFailure) return true;
   if (error instanceof Database.SqliteError) return LOG_FAILURES.test(error.code);
   return error instanceof Error && error.cause !== undefined && isLogFailure(error.cause);
-}
-
-function inodeOf(path: string): bigint | undefined {
-  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
