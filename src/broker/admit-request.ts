@@ -7,7 +7,7 @@ import type { Amount, ScopeCaps } from '../core/limits.ts';
 import { requestEntryParts, requestSubject, type RequestFacts } from '../core/requests.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import { mintId } from '../lib/ids.ts';
-import type { Reserved } from '../store/operations/requests.ts';
+import type { ReserveArgs, Reserved } from '../store/operations/requests.ts';
 import type { Broker } from './broker.ts';
 import type { LiveRequest } from './live-requests.ts';
 import type { Room } from './repeated-denials.ts';
@@ -72,7 +72,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
           entryId: mintId('ent', at),
           facts: ids,
           subject: requestSubject(facts),
-          caps: capsOf(policy.grant(grantId) as Grant),
+          ...capsOf(policy.grant(grantId) as Grant),
           amount: input.amount,
           salt: input.salt,
           data: input.data,
@@ -212,19 +212,22 @@ function decideRequest(
   );
 }
 
-const written = new WeakMap<Grant, string>();
+type Caps = Pick<ReserveArgs, 'caps' | 'capsNumber'>;
 
-/** The caps of a grant and of each person under it, as JSON. */
-function capsOf(grant: Grant): string {
-  let text = written.get(grant);
-  if (text === undefined) {
+const written = new WeakMap<Grant, Caps>();
+let lastNumber = 0;
+
+/** The caps of a grant and of each person under it, as the store takes them: written once for each state of a grant. */
+function capsOf(grant: Grant): Caps {
+  let known = written.get(grant);
+  if (known === undefined) {
     const { limits, budgets, perPerson } = grant.spec;
     const caps: [ScopeCaps, ScopeCaps] = [
       { scope: 'grant', limits, budgets },
       { scope: 'person', ...perPerson },
     ];
-    text = JSON.stringify(caps);
-    written.set(grant, text);
+    known = { caps: JSON.stringify(caps), capsNumber: (lastNumber += 1) };
+    written.set(grant, known);
   }
-  return text;
+  return known;
 }

@@ -55,6 +55,17 @@ export class TrailingWindow {
 
   /** What the window holds at a time. The answer is good until the next `add` or `use`. */
   use(now: number): WindowUse {
+    const [oldest] = this.#buckets;
+    if (oldest && this.#leavesAt(oldest) <= now) this.#drop(now);
+    return {
+      requests: this.#requests,
+      tokens: this.#tokens,
+      msUntilRequestsAtMost: (most) => this.#msUntil(now, this.#requests, most, 'requests'),
+      msUntilTokensAtMost: (most) => this.#msUntil(now, this.#tokens, most, 'tokens'),
+    };
+  }
+
+  #drop(now: number): void {
     const staying = this.#buckets.findIndex((bucket) => this.#leavesAt(bucket) > now);
     // All at once: after a restart a day of them can leave, and one by one that takes minutes.
     const leaving = staying === -1 ? this.#buckets.splice(0) : this.#buckets.splice(0, staying);
@@ -62,12 +73,6 @@ export class TrailingWindow {
       this.#requests -= gone.requests;
       this.#tokens -= gone.tokens;
     }
-    return {
-      requests: this.#requests,
-      tokens: this.#tokens,
-      msUntilRequestsAtMost: (most) => this.#msUntil(now, this.#requests, most, 'requests'),
-      msUntilTokensAtMost: (most) => this.#msUntil(now, this.#tokens, most, 'tokens'),
-    };
   }
 
   #leavesAt(bucket: Bucket): number {

@@ -44,7 +44,7 @@ export function listOpen(context: WriterContext, most: number): OpenRequest[] {
     .map((row) => toOpen(context, row));
 }
 
-function toOpen({ db, size, indexed }: WriterContext, row: Row): OpenRequest {
+function toOpen({ db, ledger, size, indexed }: WriterContext, row: Row): OpenRequest {
   const about = { ref: row.id, kind: 'request.intent' };
   const [intent] = findEntries(db, about, { from: 0, limit: 1, size, committed: indexed });
   if (!intent)
@@ -53,6 +53,7 @@ function toOpen({ db, size, indexed }: WriterContext, row: Row): OpenRequest {
   return {
     facts,
     subject: requestSubject(facts),
+    account: ledger.account(facts.grantId, facts.personId),
     admittedAt: row.admitted_at,
     reserved: { tokens: row.tokens_reserved, spendNanoUsd: row.spend_reserved_nano },
   };

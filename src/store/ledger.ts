@@ -16,8 +16,9 @@ interface Scope {
   personId: string;
 }
 
-interface ScopeState {
-  scope: Scope;
+/** What a scope has used, as far as it is in memory. */
+export interface ScopeState {
+  readonly scope: Scope;
   charged: Charged;
   /** By the open transaction. */
   isChanged: boolean;
@@ -27,10 +28,14 @@ interface ScopeState {
   day?: TrailingWindow;
 }
 
+/** What a request counts in: found once for each, since to find it costs more than to count. */
+export interface Account {
+  grant: ScopeState;
+  person: ScopeState;
+}
+
 /** How the sums of a grant, and of a person under it, change. */
 export interface LedgerChange {
-  grantId: string;
-  personId: string;
   /** When the request was admitted, epoch milliseconds: where the windows count it, also what settles later. */
   admittedAt: number;
   charged: Charged;
@@ -54,11 +59,6 @@ const BUCKET_MS = 250;
 const LONGEST_ARRIVAL_MS = 15 * 60_000;
 
 const NO_DAY = dayWindow();
-
-export const scopesOf = (grantId: string, personId: string): [Scope, Scope] => [
-  { grantId, personId: '' },
-  { grantId, personId },
-];
 
 const writeCharged = prepared((db) =>
   db.$client.prepare<[string, string, number, number, number, number, number, number]>(
@@ -92,12 +92,13 @@ const minuteRows = prepared((db) =>
 export class Ledger {
   readonly #db: Db;
   readonly #onChange: (takeBack: () => void) => void;
-  readonly #scopes = new Map<string, ScopeState>();
+  /** By grant and person. */
+  readonly #scopes = new Map<string, Map<string, ScopeState>>();
   /** Whether the windows of a minute are loaded. From then on, every change passes through them. */
   #hasMinutes = false;
   /** What the open transaction changed and {@link write} has to write. */
   #changed: ScopeState[] = [];
-  #minutes = new Map<string, UsedMinute>();
+  #minutes = new Map<ScopeState, Map<number, UsedMinute>>();
 
   /** @param onChange told of each change in memory, with how to take it back */
   constructor(db: Db, onChange: (takeBack: () => void) => void) {
@@ -111,10 +112,14 @@ export class Ledger {
    * @param needs.day whether the day counts: where no daily budget stands, its window is not kept
    */
   use(scope: Scope, now: number, needs: { day: boolean }): ScopeUse {
+    return this.useOf(this.#stateOf(scope), now, needs);
+  }
+
+  /** The same of a scope that was found. */
+  useOf(state: ScopeState, now: number, needs: { day: boolean }): ScopeUse {
     if (!this.#hasMinutes) this.#loadMinutes(now);
-    const state = this.#stateOf(scope);
     const minute = state.minute as TrailingWindow;
-    if (needs.day) state.day ??= this.#loadDay(scope, now);
+    if (needs.day) state.day ??= this.#loadDay(state.scope, now);
     return {
       charged: state.charged,
       minute: minute.use(now),
@@ -127,10 +132,18 @@ export class Ledger {
     return this.#stateOf(scope).charged;
   }
 
+  /** What a request of a person under a grant counts in. */
+  account(grantId: string, personId: string): Account {
+    return {
+      grant: this.#stateOf({ grantId, personId: '' }),
+      person: this.#stateOf({ grantId, personId }),
+    };
+  }
+
   /** Changes the sums of a grant and of a person under it, and counts in their windows. */
-  change(change: LedgerChange): void {
-    this.#apply(change, 1);
-    this.#onChange(() => this.#apply(change, -1));
+  change(account: Account, change: LedgerChange): void {
+    this.#apply(account, change, 1);
+    this.#onChange(() => this.#apply(account, change, -1));
   }
 
   /** Writes what the open transaction changed. The last thing before its commit. */
@@ -147,7 +160,7 @@ export class Ledger {
         charged.spendReservedNanoUsd,
       );
     }
-    for (const { grantId, minute, personId, requests: count, tokens } of this.#minutes.values()) {
+    for (const { grantId, minute, personId, requests: count, tokens } of this.#usedMinutes()) {
       if (count !== 0 || tokens !== 0)
         writeMinute(this.#db).run(grantId, minute, personId, count, tokens);
     }
@@ -161,33 +174,45 @@ export class Ledger {
     this.#minutes = new Map();
   }
 
-  #apply({ grantId, personId, admittedAt, charged, counted }: LedgerChange, sign: 1 | -1): void {
-    for (const scope of scopesOf(grantId, personId)) {
-      const state = this.#stateOf(scope);
-      state.charged = added(state.charged, charged, sign);
-      state.minute?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
-      state.day?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
-      if (!state.isChanged) this.#changed.push(state);
-      state.isChanged = true;
-    }
-    const minute = Math.floor(admittedAt / MINUTE_MS);
-    const key = `${grantId} ${minute} ${personId}`;
-    let used = this.#minutes.get(key);
-    if (!used) {
-      used = { grantId, minute, personId, requests: 0, tokens: 0 };
-      this.#minutes.set(key, used);
-    }
+  #apply({ grant, person }: Account, change: LedgerChange, sign: 1 | -1): void {
+    this.#applyTo(grant, change, sign);
+    this.#applyTo(person, change, sign);
+    const { admittedAt, counted } = change;
+    const used = this.#minuteOf(person, Math.floor(admittedAt / MINUTE_MS));
     used.requests += sign * counted.requests;
     used.tokens += sign * counted.tokens;
   }
 
+  #applyTo(state: ScopeState, change: LedgerChange, sign: 1 | -1): void {
+    const { admittedAt, charged, counted } = change;
+    state.charged = added(state.charged, charged, sign);
+    state.minute?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
+    state.day?.add(admittedAt, sign * counted.requests, sign * counted.tokens);
+    if (!state.isChanged) this.#changed.push(state);
+    state.isChanged = true;
+  }
+
+  /** What a person used in a minute of those that are still to be written. */
+  #minuteOf(person: ScopeState, minute: number): UsedMinute {
+    let minutes = this.#minutes.get(person);
+    if (!minutes) this.#minutes.set(person, (minutes = new Map()));
+    let used = minutes.get(minute);
+    if (!used) minutes.set(minute, (used = { ...person.scope, minute, requests: 0, tokens: 0 }));
+    return used;
+  }
+
+  #usedMinutes(): UsedMinute[] {
+    return [...this.#minutes.values()].flatMap((minutes) => [...minutes.values()]);
+  }
+
   #stateOf(scope: Scope): ScopeState {
-    const key = `${scope.grantId} ${scope.personId}`;
-    const known = this.#scopes.get(key);
+    let people = this.#scopes.get(scope.grantId);
+    if (!people) this.#scopes.set(scope.grantId, (people = new Map()));
+    const known = people.get(scope.personId);
     if (known) return known;
     const minute = this.#hasMinutes ? minuteWindow() : undefined;
     const state = { scope, charged: this.#loadCharged(scope), isChanged: false, minute };
-    this.#scopes.set(key, state);
+    people.set(scope.personId, state);
     return state;
   }
 
@@ -214,12 +239,13 @@ export class Ledger {
    */
   #loadMinutes(now: number): void {
     this.#hasMinutes = true;
-    for (const state of this.#scopes.values()) state.minute = minuteWindow();
+    for (const people of this.#scopes.values())
+      for (const state of people.values()) state.minute = minuteWindow();
     const since = now - MINUTE_MS - 2 * BUCKET_MS;
     const rows = minuteRows(this.#db).all(firstIdAt('req', since - LONGEST_ARRIVAL_MS), since);
     for (const row of rows) {
-      for (const scope of scopesOf(row.grant_id, row.person_id))
-        this.#stateOf(scope).minute?.add(row.at, row.requests, row.tokens);
+      const { grant, person } = this.account(row.grant_id, row.person_id);
+      for (const { minute } of [grant, person]) minute?.add(row.at, row.requests, row.tokens);
     }
   }
 
@@ -239,7 +265,7 @@ export class Ledger {
       .all();
     for (const row of rows) window.add(row.minute * MINUTE_MS, row.requests, row.tokens);
     // What the open transaction has changed is not in those rows yet.
-    for (const { grantId, personId, minute, requests: count, tokens } of this.#minutes.values()) {
+    for (const { grantId, personId, minute, requests: count, tokens } of this.#usedMinutes()) {
       if (grantId === scope.grantId && (scope.personId === '' || scope.personId === personId))
         window.add(minute * MINUTE_MS, count, tokens);
     }

@@ -45,7 +45,8 @@ function redoOne(context: WriterContext, { bytes, salt }: JournalEntry): void {
     const facts = factsOfIntent(said as unknown as IntentEntry);
     const { tokens, spendNanoUsd } = said.data.reserved;
     const reserved = { tokens, spendNanoUsd };
-    const request = { facts, subject: requestSubject(facts), admittedAt: at, reserved };
+    const account = context.ledger.account(facts.grantId, facts.personId);
+    const request = { facts, subject: requestSubject(facts), account, admittedAt: at, reserved };
     openRequest(context, request, salt);
     context.open.set(facts.requestId, request);
   } else if (kind === 'request.outcome' && ref !== undefined) {

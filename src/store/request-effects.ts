@@ -4,11 +4,9 @@ import type { Closing, OpenRequest } from './request-rows.ts';
 
 /** Reserves what a request may use. */
 export function openRequest(context: WriterContext, request: OpenRequest, salt: Uint8Array): void {
-  const { facts, admittedAt, reserved } = request;
+  const { account, admittedAt, reserved } = request;
   context.openRow(request, salt);
-  context.ledger.change({
-    grantId: facts.grantId,
-    personId: facts.personId,
+  context.ledger.change(account, {
     admittedAt,
     charged: {
       requestsSettled: 0,
@@ -25,14 +23,12 @@ export function openRequest(context: WriterContext, request: OpenRequest, salt: 
 /** Charges what a request used in place of what was reserved for it. */
 export function closeRequest(
   context: WriterContext,
-  { facts, admittedAt, reserved }: OpenRequest,
+  { facts, account, admittedAt, reserved }: OpenRequest,
   closing: Closing,
 ): void {
   const { charge } = closing;
   context.closeRow(facts.requestId, closing);
-  context.ledger.change({
-    grantId: facts.grantId,
-    personId: facts.personId,
+  context.ledger.change(account, {
     admittedAt,
     charged: {
       requestsSettled: charge.requests,

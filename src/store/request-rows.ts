@@ -2,6 +2,7 @@
 import type { Amount } from '../core/limits.ts';
 import type { Charge, RequestIds } from '../core/requests.ts';
 import type { Db } from './database.ts';
+import type { Account } from './ledger.ts';
 import { prepared } from './prepared.ts';
 
 /** A request that was admitted and has no outcome yet. */
@@ -9,6 +10,8 @@ export interface OpenRequest {
   facts: RequestIds;
   /** What both of its entries say of it, as JSON members. */
   subject: string;
+  /** What it counts in. */
+  account: Account;
   admittedAt: number;
   reserved: Amount;
 }

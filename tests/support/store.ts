@@ -274,6 +274,8 @@ export interface ReserveInput {
   data?: ReserveArgs['data'];
 }
 
+let lastCaps = 0;
+
 /** Arguments of a reservation under the world's grant, by its researcher unless somebody else is named. */
 export function reserveArgs(world: World, input: ReserveInput): ReserveArgs {
   const { at } = input;
@@ -285,6 +287,7 @@ export function reserveArgs(world: World, input: ReserveInput): ReserveArgs {
     entryId: mintId('ent', at),
     facts: { requestId, grantId, personId, labId, tokenId },
     subject: requestSubject(facts),
+    capsNumber: (lastCaps += 1),
     caps: JSON.stringify([
       {
         scope: 'grant',

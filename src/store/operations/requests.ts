@@ -22,7 +22,7 @@ import {
 } from '../../core/requests.ts';
 import type { WriterContext } from '../context.ts';
 import { findOpen, listOpen } from '../find-open.ts';
-import { scopesOf } from '../ledger.ts';
+import type { Account } from '../ledger.ts';
 import { closeRequest, openRequest } from '../request-effects.ts';
 import type { OpenRequest } from '../request-rows.ts';
 import type { Operation } from './operation.ts';
@@ -39,8 +39,9 @@ export interface ReserveArgs {
   facts: RequestIds;
   /** What both entries say of the request, as JSON members. */
   subject: string;
-  /** Caps of the grant and of the person, in this order, as JSON. */
+  /** Caps of the grant and of the person, in this order, as JSON; and a number that no other text of this process has. */
   caps: string;
+  capsNumber: number;
   amount: Amount;
   /** Salt of the commitments in the entries of this request, 16 bytes in base64. */
   salt: string;
@@ -66,12 +67,14 @@ export interface Reserved {
 export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
   decidesFirst: true,
   journalled: true,
-  run(context, { epoch, at, entryId, facts, subject, caps, amount, salt, data, stream }) {
+  run(context, args) {
+    const { epoch, at, entryId, facts, subject, amount, salt, data, stream } = args;
     if (epoch !== context.epoch) return { stale: true };
     const { requestId, grantId, personId } = facts;
     const { tokens, spendNanoUsd } = amount;
-    const over = parsedCaps(caps);
-    const why = checkAllCaps(standing(context, facts, over, at), amount);
+    const account = context.ledger.account(grantId, personId);
+    const over = parsedCaps(args.caps, args.capsNumber);
+    const why = checkAllCaps(standing(context, account, over, at), amount);
     if (why) throw new RefusedError(why);
     mustFit(tokens, spendNanoUsd);
     if (context.open.get(requestId)) throw new Error(`There is a request ${requestId} already.`);
@@ -88,11 +91,11 @@ export const reserve: Operation<ReserveArgs, { stale: true } | Reserved> = {
       members: joinMembers(subject, '"decision":"allowed"', dataMember(data, reserved)),
     };
     const intentIndex = context.appendWritten(intent, saltBytes);
-    const request: OpenRequest = { facts, subject, admittedAt: at, reserved: amount };
+    const request: OpenRequest = { facts, subject, account, admittedAt: at, reserved: amount };
     openRequest(context, request, saltBytes);
     context.open.set(requestId, request);
     context.changedMemory(() => context.open.delete(requestId));
-    return { stale: false, intentIndex, limits: limitStates(standing(context, facts, over, at)) };
+    return { stale: false, intentIndex, limits: limitStates(standing(context, account, over, at)) };
   },
   denied(_context, { entryId, at, subject, amount, data, recordRefusal }, why) {
     if (!recordRefusal) return undefined;
@@ -203,32 +206,33 @@ const dataMember = (...members: string[]): string => `"data":{${joinMembers(...m
 type Caps = [ScopeCaps, ScopeCaps];
 
 /** The caps of grants as they come, parsed: the same text again and again. */
-const knownCaps = new Map<string, Caps>();
+const knownCaps = new Map<number, Caps>();
 
 /** More than grants in use. What is forgotten is parsed once more. */
 const MOST_CAPS = 1_000;
 
-function parsedCaps(text: string): Caps {
-  let caps = knownCaps.get(text);
+function parsedCaps(text: string, number: number): Caps {
+  let caps = knownCaps.get(number);
   if (!caps) {
     caps = JSON.parse(text) as Caps;
     if (knownCaps.size >= MOST_CAPS) knownCaps.clear();
-    knownCaps.set(text, caps);
+    knownCaps.set(number, caps);
   }
   return caps;
 }
 
 /** How the caps over a request stand: those of its grant, and of its person. */
 function standing(
-  context: WriterContext,
-  { grantId, personId }: RequestIds,
-  caps: Caps,
+  { ledger }: WriterContext,
+  { grant, person }: Account,
+  [ofGrant, ofPerson]: Caps,
   at: number,
 ): { use: ScopeUse; caps: ScopeCaps }[] {
-  return scopesOf(grantId, personId).map((scope, i) => {
-    const over = caps[i] as ScopeCaps;
-    const { requestsPerDay, tokensPerDay } = over.budgets;
-    const day = requestsPerDay !== null || tokensPerDay !== null;
-    return { use: context.ledger.use(scope, at, { day }), caps: over };
-  });
+  return [
+    { use: ledger.useOf(grant, at, { day: isDaily(ofGrant) }), caps: ofGrant },
+    { use: ledger.useOf(person, at, { day: isDaily(ofPerson) }), caps: ofPerson },
+  ];
 }
+
+const isDaily = ({ budgets }: ScopeCaps): boolean =>
+  budgets.requestsPerDay !== null || budgets.tokensPerDay !== null;

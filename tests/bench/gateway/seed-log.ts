@@ -94,6 +94,7 @@ function requestAt(at: number, facts: SeedOrder['facts'], epoch: number): Call[]
     entryId: mintId('ent', at),
     facts: { ...facts, requestId },
     subject: requestSubject({ ...facts, requestId }),
+    capsNumber: 1,
     caps: JSON.stringify([NO_CAPS, NO_CAPS]),
     amount: { tokens: 190, spendNanoUsd: 1_338_000 },
     salt: salt.toString('base64'),
