@@ -7,6 +7,7 @@ import type { PolicyChange } from './context.ts';
 import type { Answer, Call, Committed } from './group-commit.ts';
 import type { ArgsOf, OperationName, ResultOf } from './operations/index.ts';
 import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 
 /** A caller is told within this time that the log cannot be written, however the disk hangs. */
 const WRITE_DEADLINE_MS = 900;
@@ -53,16 +54,6 @@ const ENOUGH_CALLS = 12;
 /** Most calls that wait for the writer: bounds memory when the disk is slow. */
 const MAX_WAITING = 20_000;
 
-interface Waiting {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
-  /** When its caller is told that it failed, by the clock that only goes forward. */
-  dueAt: number;
-  /** Called with a result that came after its caller had been told that it failed. */
-  late: ((value: unknown) => void) | undefined;
-  overdue: boolean;
-}
-
 export interface WriteOptions<R> {
   deadlineMs?: number;
   late?: (value: R) => void;
@@ -82,13 +73,7 @@ export class Store {
   readonly verifierKey: string;
   readonly #worker: Worker;
   readonly #clock: Clock;
-  /**
-   * Who waits, at the number of its call; 0 is nobody's. Numbers are used again: a Map of this many comings and goings
-   * would keep what has gone from being collected (see Slots).
-   */
-  readonly #waiting: (Waiting | undefined)[] = [undefined];
-  readonly #freeNumbers: number[] = [];
-  #waitingCount = 0;
+  readonly #waiting = new WaitingCalls(() => (this.#writable = false));
   #begun = 0;
   /**
    * Calls that go to the writer in one message. While it has nothing to do, a call goes at once; while it is at one
@@ -99,8 +84,6 @@ export class Store {
   #isPosting = false;
   /** Messages that the writer has not taken up yet, or is at. */
   #posted = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAt = Infinity;
   #events: StoreEvents | undefined;
   #gone: string | undefined;
   #writable = true;
@@ -160,24 +143,16 @@ export class Store {
     args: ArgsOf<N>,
     options: WriteOptions<ResultOf<N>> = {},
   ): Promise<ResultOf<N>> {
-    if (this.#gone !== undefined || this.#waitingCount >= MAX_WAITING) {
+    if (this.#gone !== undefined || this.#waiting.count >= MAX_WAITING) {
       return Promise.reject(new RefusedError(refusal('log_unavailable')));
     }
     const usual = PATIENT.has(name) ? PATIENT_DEADLINE_MS : WRITE_DEADLINE_MS;
     const deadlineMs = options.deadlineMs ?? usual;
     return new Promise((resolve, reject) => {
+      const late = options.late as ((value: unknown) => void) | undefined;
       const dueAt = performance.now() + deadlineMs;
-      const id = this.#freeNumbers.pop() ?? this.#waiting.length;
-      this.#waitingCount += 1;
+      const id = this.#waiting.add({ resolve, reject, late, dueAt });
       this.#begun += 1;
-      this.#waiting[id] = {
-        resolve,
-        reject,
-        late: options.late as ((value: unknown) => void) | undefined,
-        overdue: false,
-        dueAt,
-      };
-      this.#wakeAt(dueAt);
       const notAfter = this.#clock() + deadlineMs - BEGIN_MARGIN_MS;
       this.#outbox.push({ id, name, args, notAfter });
       this.#postSoon();
@@ -191,7 +166,7 @@ export class Store {
 
   /** Calls that wait for the writer. */
   get waiting(): number {
-    return this.#waitingCount;
+    return this.#waiting.count;
   }
 
   /**
@@ -260,32 +235,6 @@ export class Store {
     }
   }
 
-  /** One timer for all: nearly every call is answered long before its deadline. */
-  #wakeAt(dueAt: number): void {
-    if (dueAt >= this.#timerAt) return;
-    clearTimeout(this.#timer);
-    this.#timerAt = dueAt;
-    this.#timer = setTimeout(() => this.#tellOverdue(), Math.ceil(dueAt - performance.now()));
-    this.#timer.unref();
-  }
-
-  #tellOverdue(): void {
-    const now = performance.now();
-    let next = Infinity;
-    for (const waiting of this.#waiting) {
-      if (!waiting || waiting.overdue) continue;
-      if (waiting.dueAt > now) {
-        next = Math.min(next, waiting.dueAt);
-        continue;
-      }
-      waiting.overdue = true;
-      this.#writable = false;
-      waiting.reject(new RefusedError(refusal('log_unavailable')));
-    }
-    this.#timerAt = Infinity;
-    if (next !== Infinity) this.#wakeAt(next);
-  }
-
   #receive(message: FromWriter): void {
     switch (message.kind) {
       case 'committed':
@@ -295,7 +244,7 @@ export class Store {
         break;
       case 'stopped':
         this.#gone = 'The store was closed.';
-        this.#rejectAll();
+        this.#waiting.giveUp();
         this.#stopped?.();
         break;
       case 'ready':
@@ -317,38 +266,16 @@ export class Store {
   #answer(answer: Answer): void {
     const unavailable = 'refused' in answer && answer.refused.code === 'log_unavailable';
     if (unavailable) this.#writable = false;
-    const waiting = this.#waiting[answer.id];
-    if (!waiting) {
-      // Nobody waits for the writer's own, such as checkpoints. One that can never be signed: the log is damaged.
-      if (answer.id === 0 && 'failed' in answer) this.#lose(`The log is damaged: ${answer.failed}`);
-      return;
-    }
-    this.#waiting[answer.id] = undefined;
-    this.#freeNumbers.push(answer.id);
-    this.#waitingCount -= 1;
-    if (waiting.overdue) {
-      if ('value' in answer) waiting.late?.(answer.value);
-    } else if ('value' in answer) waiting.resolve(answer.value);
-    else if ('refused' in answer) waiting.reject(new RefusedError(answer.refused));
-    else waiting.reject(new Error(`The store failed: ${answer.failed}`));
+    // Nobody waits for the writer's own, such as checkpoints. One that can never be signed: the log is damaged.
+    if (!this.#waiting.answer(answer) && answer.id === 0 && 'failed' in answer)
+      this.#lose(`The log is damaged: ${answer.failed}`);
   }
 
   #lose(reason: string): void {
     if (this.#gone !== undefined) return;
     this.#gone = reason;
-    this.#rejectAll();
+    this.#waiting.giveUp();
     this.#stopped?.();
     this.#events?.onFatal(reason);
-  }
-
-  /** Nothing is answered any more. */
-  #rejectAll(): void {
-    clearTimeout(this.#timer);
-    for (const waiting of this.#waiting) {
-      if (waiting && !waiting.overdue) waiting.reject(new RefusedError(refusal('log_unavailable')));
-    }
-    // Nothing is answered after this, so no number is used again.
-    this.#waiting.length = 0;
-    this.#waitingCount = 0;
   }
 }
