@@ -7,7 +7,7 @@ import type { PolicyChange } from './context.ts';
 import type { Answer, Call, Committed } from './group-commit.ts';
 import type { ArgsOf, OperationName, ResultOf } from './operations/index.ts';
 import type { FromWriter, ToWriter, WriterSettings } from './thread-messages.ts';
-import { WaitingCalls } from './waiting-calls.ts';
+import { WaitingCalls, type WaitingCall } from './waiting-calls.ts';
 
 /** A caller is told within this time that the log cannot be written, however the disk hangs. */
 const WRITE_DEADLINE_MS = 900;
@@ -149,9 +149,10 @@ export class Store {
     const usual = PATIENT.has(name) ? PATIENT_DEADLINE_MS : WRITE_DEADLINE_MS;
     const deadlineMs = options.deadlineMs ?? usual;
     return new Promise((resolve, reject) => {
-      const late = options.late as ((value: unknown) => void) | undefined;
       const dueAt = performance.now() + deadlineMs;
-      const id = this.#waiting.add({ resolve, reject, late, dueAt });
+      // What the operation of that name answers with is what its caller waits for.
+      const caller = { resolve, reject, late: options.late, dueAt } as WaitingCall;
+      const id = this.#waiting.add(caller);
       this.#begun += 1;
       const notAfter = this.#clock() + deadlineMs - BEGIN_MARGIN_MS;
       this.#outbox.push({ id, name, args, notAfter });

@@ -142,9 +142,7 @@ export class GroupCommit {
     const context = this.#context;
     const before = context.mark();
     try {
-      const answers = context.journalling(() =>
-        calls.map((call) => this.#runOne(call, 'memory alone')),
-      );
+      const answers = context.journalling(() => this.#runAll(calls, () => 'memory alone'));
       const added = context.backlog.since(before.backlog);
       const wrote = added.length > 0;
       // Crash before this has returned: the next start takes over all of the frame or nothing, and nobody was told.
@@ -191,7 +189,7 @@ export class GroupCommit {
     const before = context.indexed;
     this.#begin.run();
     context.backlog.carryOver(context.db);
-    const answers = calls.map((call) => this.#runOne(call, undoOf(call, always)));
+    const answers = this.#runAll(calls, (call) => undoOf(call, always));
     const { isEmpty = true, generation = 0n } = this.#journal ?? {};
     this.#complete(before, isEmpty ? undefined : generation);
     // Crash before this line has returned: nothing of the batch exists, and nobody was told otherwise. What the journal
@@ -212,6 +210,13 @@ export class GroupCommit {
     indexEntries(db, before, size);
     if (indexedUpTo(size) > indexedUpTo(before)) growTiles(this.#context, indexedUpTo(size));
     if (takenOver !== undefined) replaceMeta(db, TAKEN_OVER, String(takenOver));
+  }
+
+  #runAll(calls: readonly Call[], undo: (call: Call) => Undo): Answer[] {
+    // Not by map: it leaves an array that crosses to another thread member by member, as if it had holes.
+    const answers: Answer[] = [];
+    for (const call of calls) answers.push(this.#runOne(call, undo(call)));
+    return answers;
   }
 
   #runOne({ id, name, args, notAfter }: Call, undo: Undo): Answer {

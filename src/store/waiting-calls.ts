@@ -2,9 +2,9 @@
 import { RefusedError, refusal } from '../core/denials.ts';
 import type { Answer } from './group-commit.ts';
 
-interface WaitingCall {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
+export interface WaitingCall {
+  resolve: (value: unknown) => void;
+  reject: (error: Error) => void;
   /** When its caller is told that it failed, by the clock that only goes forward. */
   dueAt: number;
   /** Called with a result that came after its caller had been told that it failed. */
