@@ -164,8 +164,8 @@ For the Anthropic SDKs:
   export ANTHROPIC_AUTH_TOKEN=${token}
 The model is "${model}". The token lasts an hour. For as long as you like, bound to a key and renewed, without a
 token in your hands:
-  ${command} login --profile researcher --url ${url} --person ${researcher?.id} --key ${join(dataDir, 'people', 'researcher.pem')}
-  ${command} connect --profile researcher --grant ${grant} --purpose ${facts.purpose} --run first-try
+  ${command} login --profile demo-researcher --url ${url} --person ${researcher?.id} --key ${join(dataDir, 'people', 'researcher.pem')}
+  ${command} connect --profile demo-researcher --grant ${grant} --purpose ${facts.purpose} --run first-try
 
 What is demo about it: ${hasDemoModel ? 'the model is a script that answers always alike; ' : ''}the labs and people are invented, and
 all their keys lie together in ${join(dataDir, 'people')}:

@@ -1,6 +1,10 @@
 /** `/healthz` and `/readyz`, for whatever serves them: no credential, no more than one word of why. */
 import type { RequestListener, ServerResponse } from 'node:http';
 import type { ReadinessState } from '../broker/readiness.ts';
+import { refusal } from '../core/denials.ts';
+import { sendRefusal } from '../gateway/error-body.ts';
+import { systemClock } from '../lib/clock.ts';
+import { mintId } from '../lib/ids.ts';
 
 export interface HealthAnswer {
   status: 200 | 503;
@@ -35,6 +39,9 @@ export function sendHealth(res: ServerResponse, { status, headers, body }: Healt
   res.end(body);
 }
 
-/** Answers while the broker starts: it lives, and takes nothing yet. */
-export const whileStarting: RequestListener = (req, res) =>
-  sendHealth(res, req.url === '/healthz' ? ALIVE : readinessAnswer('starting'));
+/** Answers while the broker starts: it lives, and takes nothing yet. SDKs are told so in their own shape. */
+export const whileStarting: RequestListener = (req, res) => {
+  if (req.url?.startsWith('/v1/'))
+    sendRefusal(res, refusal('starting_up'), mintId('req', systemClock()));
+  else sendHealth(res, req.url === '/healthz' ? ALIVE : readinessAnswer('starting'));
+};

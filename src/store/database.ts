@@ -24,9 +24,9 @@ export function openForWriting(path: string): SqliteConnection {
   // Without it REPLACE would remove audit entries past the trigger that forbids it.
   connection.pragma('recursive_triggers = ON');
   connection.pragma('busy_timeout = 200');
-  // 32 MB. Before that, a thread of its own has copied most of it back (src/wal-checkpointer.ts): what is left is done
+  // 16 MB. Before that, a thread of its own has copied most of it back (src/wal-checkpointer.ts): what is left is done
   // here, between two commits.
-  connection.pragma('wal_autocheckpoint = 8000');
+  connection.pragma('wal_autocheckpoint = 4000');
   assertPragma(connection, 'journal_mode', 'wal');
   assertPragma(connection, 'synchronous', 2);
   assertPragma(connection, 'foreign_keys', 1);

@@ -84,15 +84,16 @@ it('a broker that starts lives, and is not ready before what a crash left open i
   });
   const progress = { started: false };
   void starting.then(() => (progress.started = true));
-  const heard = { health: new Set<string>(), ready: new Set<string>(), model: new Set<number>() };
+  const heard = { health: new Set<string>(), ready: new Set<string>(), model: new Set<string>() };
   while (!progress.started) {
     try {
       heard.health.add(JSON.stringify(await health(url, '/healthz')));
       const ready = JSON.stringify(await health(url));
-      const { status } = await fetch(`${url}/v1/models`);
+      const model = await fetch(`${url}/v1/models`);
+      const { error } = (await model.json()) as { error?: { code: string } };
       if (progress.started) break;
       heard.ready.add(ready);
-      heard.model.add(status);
+      heard.model.add(`${model.status} ${error?.code}`);
     } catch {
       // It does not listen yet.
       await new Promise((resolve) => setImmediate(resolve));
@@ -102,7 +103,8 @@ it('a broker that starts lives, and is not ready before what a crash left open i
   onTestFinished(() => server.close());
   expect([...heard.health]).toEqual([JSON.stringify(ALIVE)]);
   expect([...heard.ready]).toEqual([JSON.stringify(notReady('starting'))]);
-  expect([...heard.model]).toEqual([503]);
+  // In the shape that SDKs read.
+  expect([...heard.model]).toEqual(['503 starting_up']);
   expect(await health(url)).toEqual(READY);
 });
 
