@@ -103,6 +103,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     warnOfStrayBits(broker);
     broken = (code) => broker.unauthenticated.count('gateway', code);
     await recoverFromCrash(broker);
+    if (store.journalWasMissing)
+      broker.log.warn('the journal was missing or cut: what only that held is lost, if anything');
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
@@ -172,7 +174,15 @@ function assemble(
  *
  * @returns resolves with a reason when the broker has to stop
  */
-function follow({ store, policy, signingKeys, live, metrics, readiness }: Broker): Promise<string> {
+function follow({
+  store,
+  policy,
+  signingKeys,
+  live,
+  metrics,
+  readiness,
+  log,
+}: Broker): Promise<string> {
   return new Promise((resolve) =>
     store.subscribe({
       onPolicyChanged(changes, epoch) {
@@ -183,6 +193,9 @@ function follow({ store, policy, signingKeys, live, metrics, readiness }: Broker
       onCommitted(commit) {
         metrics.committed(commit);
         if (commit.wrote) readiness.wrote();
+        // The first time only: while it cannot be written, each request tries.
+        if (commit.why !== undefined && store.isWritable)
+          log.error({ err: commit.why }, 'the log could not be written');
       },
       onFatal: resolve,
     }),

@@ -29,6 +29,10 @@ function start(): void {
     const unlock = lockDataDirectory(dataDir);
     close = unlock;
     const connection = openForWriting(path);
+    close = () => {
+      connection.close();
+      unlock();
+    };
     const journal = new Journal(join(dataDir, JOURNAL_FILE));
     close = () => {
       journal.close();
@@ -47,8 +51,10 @@ function start(): void {
       );
     }
     const committer = new GroupCommit(context, journal);
-    committer.takeOver();
+    const journalWasMissing = committer.takeOver();
     const checkpointer = new Worker(WAL_CHECKPOINTER, { workerData: { path } });
+    // Nobody reads what it does: without it, the writer copies back by itself.
+    checkpointer.on('error', () => undefined);
     checkpointer.unref();
     runWriterLoop(port, {
       context,
@@ -56,7 +62,7 @@ function start(): void {
       copyBack: () => checkpointer.postMessage(undefined),
       onStop: close,
     });
-    send({ kind: 'ready', origin, verifierKey: logKey.verifierKey });
+    send({ kind: 'ready', origin, verifierKey: logKey.verifierKey, journalWasMissing });
   } catch (error) {
     close();
     send({

@@ -35,9 +35,9 @@ export class Gauges {
     this.#live.ready.set((await readiness.state()) === 'ready' ? 1 : 0);
     this.#live.requests.set(live.count);
     this.#live.streams.set(live.streams);
-    await this.#broker.store.caughtUp();
-    this.#readLog();
+    // In this order: to ask the limiter brings the database up to the log.
     await this.#limits.read();
+    this.#readLog();
     return metrics.registry.metrics();
   }
 

@@ -16,6 +16,7 @@ export async function readLog(
   query: LogQuery,
 ): Promise<StoredEntry[]> {
   const { member, bounds } = mayRead(broker, actorId, 'log.read');
+  await broker.store.caughtUp();
   const at = broker.clock();
   const found = broker.readers.listEntries({ ...query, ...bounds });
   await broker.store.write('recordEntry', {

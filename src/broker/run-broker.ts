@@ -53,7 +53,12 @@ export function recordSystem(
     broker,
     kind,
     kind === 'system.started'
-      ? { issuer: broker.issuer, tokenKey: broker.signingKeys.active.kid, endpoints }
+      ? {
+          issuer: broker.issuer,
+          tokenKey: broker.signingKeys.active.kid,
+          endpoints,
+          ...(broker.store.journalWasMissing ? { journal: 'missing' } : {}),
+        }
       : {},
   );
 }

@@ -83,9 +83,14 @@ export interface ShownUsage {
 }
 
 /** What a grant has been charged. A researcher sees the whole and their own part. */
-export function showUsage(broker: Broker, actorId: string, grantId: string): ShownUsage {
+export async function showUsage(
+  broker: Broker,
+  actorId: string,
+  grantId: string,
+): Promise<ShownUsage> {
   const { grant } = showGrant(broker, actorId, grantId);
   const { member, reach } = mayRead(broker, actorId, 'usage.read');
+  await broker.store.caughtUp();
   const charges = new Map(
     broker.readers.readCharges(grantId).map(({ personId, charged }) => [personId, charged]),
   );

@@ -42,7 +42,7 @@ export function createGatewayHandler(gateway: Gateway): GatewayHandler {
       // A socket that breaks is noticed by 'close'; without a listener its error would end the process.
       res.on('error', ignore);
       underWay += 1;
-      void answer(gateway, req, res, { requestId, timing }).then(ended);
+      void answer(gateway, req, res, { requestId, timing }).finally(ended);
     },
     idle() {
       return underWay === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve));

@@ -55,8 +55,6 @@ async function serve(
     query: parse('query', route.query, req.query),
     body: await readInput(route, read, req, res),
   }));
-  // Who reads sees what everybody has been told, of proxied requests as well.
-  if (route.method === 'get') await control.broker.store.caughtUp();
   // What a write refuses is recorded by the operation that refused it; a read has none.
   const reply =
     route.method === 'get'

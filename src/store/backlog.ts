@@ -22,6 +22,7 @@ interface Mark {
 
 export class Backlog {
   #entries: BacklogEntry[] = [];
+  #ids = new Set<string>();
   #rows: RowChange[] = [];
 
   /** Entries that wait. */
@@ -29,7 +30,11 @@ export class Backlog {
     return this.#entries.length;
   }
 
+  /** @throws when an entry of that id waits: the database would refuse it, and too late for whoever was answered */
   add(entry: BacklogEntry): void {
+    const { id } = entry.entry;
+    if (this.#ids.has(id)) throw new Error(`There is an entry ${id} already.`);
+    this.#ids.add(id);
     this.#entries.push(entry);
   }
 
@@ -47,7 +52,7 @@ export class Backlog {
 
   /** Forgets what came after a mark. */
   rewind(to: Mark): void {
-    this.#entries.length = to.entries;
+    for (const { entry } of this.#entries.splice(to.entries)) this.#ids.delete(entry.id);
     this.#rows.length = to.rows;
   }
 
@@ -77,6 +82,7 @@ export class Backlog {
 
   clear(): void {
     this.#entries = [];
+    this.#ids = new Set();
     this.#rows = [];
   }
 }

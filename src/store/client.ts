@@ -63,7 +63,12 @@ export interface StoreEvents {
   /** Changes of policy, in the order of commits, before any caller of that commit hears of its result. */
   onPolicyChanged(changes: PolicyChange[], epoch: number): void;
   /** A commit has ended, whether it could be made durable or not. */
-  onCommitted?(commit: { calls: number; tookMs: number; wrote: boolean }): void;
+  onCommitted?(commit: {
+    calls: number;
+    tookMs: number;
+    wrote: boolean;
+    why: string | undefined;
+  }): void;
   /** The log can never be written again by this process: it has to stop. */
   onFatal(reason: string): void;
 }
@@ -71,6 +76,8 @@ export interface StoreEvents {
 export class Store {
   readonly origin: string;
   readonly verifierKey: string;
+  /** Whether the journal was gone at the start, and with it the last moment before an end that was not in order. */
+  readonly journalWasMissing: boolean;
   readonly #worker: Worker;
   readonly #clock: Clock;
   readonly #waiting = new WaitingCalls(() => (this.#writable = false));
@@ -88,11 +95,13 @@ export class Store {
   #gone: string | undefined;
   #writable = true;
   #isBehind = false;
+  #catchingUp: Promise<void> | undefined;
   #stopped: (() => void) | undefined;
 
   private constructor(worker: Worker, clock: Clock, ready: Extract<FromWriter, { kind: 'ready' }>) {
     this.origin = ready.origin;
     this.verifierKey = ready.verifierKey;
+    this.journalWasMissing = ready.journalWasMissing;
     this.#worker = worker;
     this.#clock = clock;
     worker.on('message', (message: FromWriter) => this.#receive(message));
@@ -179,11 +188,16 @@ export class Store {
   }
 
   /**
-   * Resolves when readers of the database see all that callers have been told so far. Where the log cannot be written,
-   * at once: then they see what is there.
+   * Resolves when readers of the database see all that callers have been told so far, of requests as well. Where the log
+   * cannot be written, at once: then they see what is there.
    */
-  async caughtUp(): Promise<void> {
-    if (!this.#isBehind) return;
+  caughtUp(): Promise<void> {
+    if (!this.#isBehind || !this.isWritable) return Promise.resolve();
+    this.#catchingUp ??= this.#catchUp().finally(() => (this.#catchingUp = undefined));
+    return this.#catchingUp;
+  }
+
+  async #catchUp(): Promise<void> {
     try {
       await this.write('catchUp', {});
     } catch (error) {
@@ -254,9 +268,9 @@ export class Store {
     }
   }
 
-  #apply({ answers, changes, epoch, wrote, isBehind, tookMs, fatal }: Committed): void {
+  #apply({ answers, changes, epoch, wrote, isBehind, tookMs, why, fatal }: Committed): void {
     this.#isBehind = isBehind;
-    this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote });
+    this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote, why });
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);
     // Last: a call that came too late to be begun does not show that the log cannot be written.

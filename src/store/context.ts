@@ -1,4 +1,4 @@
-/** What an operation works with: the open transaction, the log, the ledger. */
+/** What an operation works with: the open transaction or the journal's backlog, the log, the ledger. */
 import { max } from 'drizzle-orm';
 import { leafHash } from '../core/audit/merkle.ts';
 import {
@@ -115,7 +115,7 @@ export class WriterContext {
   #next = 0;
   #indexed = 0;
   #host = '';
-  /** How to take back what the open transaction changed in memory, oldest first. */
+  /** How to take back what the open commit changed in memory, oldest first. */
   readonly #takeBack: (() => void)[] = [];
 
   constructor(db: Db, log: LogIdentity, clock: Clock) {
@@ -139,7 +139,7 @@ export class WriterContext {
     this.#takeBackTo(0);
   }
 
-  /** Number of entries in the log, those of the open transaction included. */
+  /** Number of entries in the log, those of the open commit included. */
   get size(): number {
     return this.#next;
   }

@@ -42,6 +42,8 @@ export interface Committed {
   isBehind: boolean;
   /** How long it took, from its first operation until it was durable, milliseconds. */
   tookMs: number;
+  /** Why it failed, where it did. */
+  why?: string;
   /** Set when the log can never be written again by this process. */
   fatal?: string;
 }
@@ -50,6 +52,9 @@ export interface Committed {
 const LOG_FAILURES = /^SQLITE_(FULL|IOERR|READONLY|CORRUPT|CANTOPEN|NOTADB|BUSY|LOCKED|NOMEM)/;
 
 const UNAVAILABLE = refusal('log_unavailable');
+
+/** After it failed, everything goes into the database for so long. */
+const JOURNAL_RESTS_MS = 10_000;
 
 /** Most operations of one commit: bounds how long the first of them waits for the last. */
 export const MAX_BATCH = 512;
@@ -78,6 +83,8 @@ export class GroupCommit {
    * in the database voids it; until then nothing goes into the journal, which would follow the wrong one.
    */
   #isUncertain = false;
+  /** Epoch milliseconds: a journal that failed is not tried again at once, while the database may be well. */
+  #journalNotBefore = 0;
 
   /** @param journal where there is none, every commit is one of the database */
   constructor(context: WriterContext, journal?: Journal) {
@@ -96,15 +103,16 @@ export class GroupCommit {
   /**
    * Takes over what the journal held when the process ended. Before the first commit.
    *
+   * @returns whether the journal that the database speaks of is gone, and with it what only that held
    * @throws when journal and database do not belong together
    */
-  takeOver(): void {
+  takeOver(): boolean {
     const journal = this.#journal;
-    if (!journal) return;
+    if (!journal) return false;
     const taken = BigInt(readMeta(this.#context.db, TAKEN_OVER) ?? 0);
-    const frames = journal.framesAfter(taken);
+    const frames = journal.lackedFrames(taken);
     journal.begin(taken + 1n);
-    if (frames.length === 0) return;
+    if (frames.length === 0) return taken > 0n && !journal.wasWhole;
     const before = this.#context.size;
     this.#begin.run();
     for (const frame of frames) redo(this.#context, frame);
@@ -113,6 +121,7 @@ export class GroupCommit {
     this.#commit.run();
     this.#context.keep();
     journal.begin(taken + 2n);
+    return false;
   }
 
   /** Runs calls in order and makes them durable, all or none. */
@@ -130,7 +139,7 @@ export class GroupCommit {
       const fatal = isLogFailure(error) ? undefined : String(error);
       this.#isUncertain = true;
       this.#undo(epoch);
-      const failed = { ...this.#allFailed(calls, epoch), tookMs: took() };
+      const failed = { ...this.#allFailed(calls, epoch), why: describe(error), tookMs: took() };
       return fatal === undefined ? failed : { ...failed, fatal };
     }
   }
@@ -140,6 +149,7 @@ export class GroupCommit {
     const journal = this.#journal;
     if (!journal || this.#isUncertain || !calls.every(isJournalled)) return undefined;
     const context = this.#context;
+    if (context.clock() < this.#journalNotBefore) return undefined;
     const before = context.mark();
     try {
       const answers = context.journalling(() => this.#runAll(calls, () => 'memory alone'));
@@ -156,6 +166,8 @@ export class GroupCommit {
     } catch (error) {
       context.rewind(before);
       if (error instanceof NeedsDatabase) return undefined;
+      if (error instanceof JournalFailure)
+        this.#journalNotBefore = context.clock() + JOURNAL_RESTS_MS;
       throw error;
     }
   }
@@ -164,9 +176,10 @@ export class GroupCommit {
     const context = this.#context;
     const before = this.#totalChanges.get();
     const answers = this.#inTransaction(calls, epoch);
-    this.#files.check();
-    context.keep();
     const journal = this.#journal;
+    this.#files.checkFiles();
+    journal?.mustBeWhole();
+    context.keep();
     // What was in it is in the database now, which says so.
     if (journal && !journal.isEmpty) journal.begin(journal.generation + 1n);
     this.#isUncertain = false;

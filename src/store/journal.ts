@@ -57,6 +57,8 @@ const CAPACITY = 4 * 1024 * 1024;
 
 export class Journal {
   readonly path: string;
+  /** Whether it was there in its full size, and not made or mended now. */
+  readonly wasWhole: boolean;
   readonly #fd: number;
   readonly #frame = Buffer.alloc(CAPACITY);
   /** Of the frames that are written next. */
@@ -72,7 +74,9 @@ export class Journal {
    */
   constructor(path: string) {
     this.path = path;
-    this.#fd = openOrMake(path);
+    const { fd, wasWhole } = openOrMake(path);
+    this.#fd = fd;
+    this.wasWhole = wasWhole;
   }
 
   /** Whether nothing was written, or tried to be written, since the database took everything over. */
@@ -90,18 +94,17 @@ export class Journal {
    * @param takenOver the generation up to which the database holds everything
    * @throws when the file goes on from a newer database
    */
-  framesAfter(takenOver: bigint): JournalFrame[] {
-    const all = this.#frame;
-    let length = 0;
-    for (let read = -1; read !== 0; length += read)
-      read = readSync(this.#fd, all, length, all.length - length, length);
-    const [first] = readFrames(all.subarray(0, length));
+  lackedFrames(takenOver: bigint): JournalFrame[] {
+    const all = Buffer.alloc(CAPACITY);
+    for (let at = 0, read = -1; read !== 0; at += read)
+      read = readSync(this.#fd, all, at, CAPACITY - at, at);
+    const [first] = readFrames(all);
     if (first && first.generation > takenOver + 1n) {
       throw new Error(
         `${this.path} goes on from a newer database than the one beside it: it is at ${first.generation}, the database at ${takenOver}. Put the newest database back; or, to go on from this one and give up what came after it, move the journal away.`,
       );
     }
-    return framesAfter(all.subarray(0, length), takenOver);
+    return framesAfter(all, takenOver);
   }
 
   /** Begins anew behind what the database has taken over. Durable with that commit of the database, not here. */
@@ -139,6 +142,12 @@ export class Journal {
     }
     this.#offset += bytes;
     return true;
+  }
+
+  /** @throws when somebody has cut the file, and what is written next would not be found */
+  mustBeWhole(): void {
+    if (fstatSync(this.#fd).size < CAPACITY)
+      throw new Error(`${this.path} was cut while the broker was running.`);
   }
 
   close(): void {
@@ -191,15 +200,16 @@ interface ReadFrame extends JournalFrame {
 }
 
 function* readFrames(journal: Buffer): Generator<ReadFrame> {
-  let frame = readFrame(journal, 0, journal.length);
-  for (let at = 0; frame; frame = readFrame(journal, at, journal.length)) {
+  let frame = readFrame(journal, 0);
+  for (let at = 0; frame; frame = readFrame(journal, at)) {
     yield frame;
     at += frame.length;
   }
 }
 
 /** The frame at a place; undefined where there is none, or not the whole of it. */
-function readFrame(all: Buffer, offset: number, end: number): ReadFrame | undefined {
+function readFrame(all: Buffer, offset: number): ReadFrame | undefined {
+  const end = all.length;
   if (offset + HEAD_BYTES + DIGEST_BYTES > end || all.readUInt32BE(offset) !== MAGIC)
     return undefined;
   const payload = all.readUInt32BE(offset + 4);
@@ -226,17 +236,18 @@ function readFrame(all: Buffer, offset: number, end: number): ReadFrame | undefi
 }
 
 /** Readable by its owner alone, like the database: it holds the same. */
-function openOrMake(path: string): number {
+function openOrMake(path: string): { fd: number; wasWhole: boolean } {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
   try {
     const { size } = fstatSync(fd);
-    if (size < CAPACITY) {
-      // Also where a crash came before it had its size: there is nothing in it then, or what is in it stays.
-      writeSync(fd, Buffer.alloc(CAPACITY - size), 0, CAPACITY - size, size);
-      fsyncSync(fd);
-      syncDirectory(dirname(path));
-    }
-    return fd;
+    if (size >= CAPACITY) return { fd, wasWhole: true };
+    // Also where a crash came before it had its size: there is nothing in it then, or what is in it stays.
+    const zeroes = Buffer.alloc(65_536);
+    for (let at = size; at < CAPACITY;)
+      at += writeSync(fd, zeroes, 0, Math.min(zeroes.length, CAPACITY - at), at);
+    fsyncSync(fd);
+    syncDirectory(dirname(path));
+    return { fd, wasWhole: false };
   } catch (error) {
     closeSync(fd);
     throw error;

@@ -20,7 +20,7 @@ interface Scope {
 export interface ScopeState {
   readonly scope: Scope;
   charged: Charged;
-  /** By the open transaction. */
+  /** Since the last commit of the database. */
   isChanged: boolean;
   /** Undefined until those of all scopes are loaded. */
   minute: TrailingWindow | undefined;
@@ -96,7 +96,7 @@ export class Ledger {
   readonly #scopes = new Map<string, Map<string, ScopeState>>();
   /** Whether the windows of a minute are loaded. From then on, every change passes through them. */
   #hasMinutes = false;
-  /** What the open transaction changed and {@link write} has to write. */
+  /** What has changed since the last commit of the database, and {@link write} has to write. */
   #changed: ScopeState[] = [];
   #minutes = new Map<ScopeState, Map<number, UsedMinute>>();
 
@@ -132,8 +132,14 @@ export class Ledger {
     return this.#stateOf(scope).charged;
   }
 
-  /** What a request of a person under a grant counts in. */
+  /**
+   * What a request of a person under a grant counts in.
+   *
+   * @throws when there is no such grant or person: the database would refuse what is charged to them, and too late for
+   *   whoever was answered
+   */
   account(grantId: string, personId: string): Account {
+    if (!this.#scopes.get(grantId)?.has(personId)) this.#mustExist(grantId, personId);
     return {
       grant: this.#stateOf({ grantId, personId: '' }),
       person: this.#stateOf({ grantId, personId }),
@@ -142,11 +148,17 @@ export class Ledger {
 
   /** Changes the sums of a grant and of a person under it, and counts in their windows. */
   change(account: Account, change: LedgerChange): void {
+    const { grant, person } = account;
+    const before = [grant.charged, person.charged] as const;
     this.#apply(account, change, 1);
-    this.#onChange(() => this.#apply(account, change, -1));
+    this.#onChange(() => {
+      this.#apply(account, change, -1);
+      // As they were, not less what was added: a sum that was capped would not come back to what it was.
+      [grant.charged, person.charged] = before;
+    });
   }
 
-  /** Writes what the open transaction changed. The last thing before its commit. */
+  /** Writes what has changed since the last commit of the database. The last thing before the next one. */
   write(): void {
     for (const { scope, charged } of this.#changed) {
       writeCharged(this.#db).run(
@@ -203,6 +215,13 @@ export class Ledger {
 
   #usedMinutes(): UsedMinute[] {
     return [...this.#minutes.values()].flatMap((minutes) => [...minutes.values()]);
+  }
+
+  #mustExist(grantId: string, personId: string): void {
+    const exists = (table: 'grants' | 'people', id: string): boolean =>
+      this.#db.$client.prepare(`SELECT 1 FROM ${table} WHERE id = ?`).get(id) !== undefined;
+    if (!exists('grants', grantId) || !exists('people', personId))
+      throw new Error(`There is no grant ${grantId}, or no person ${personId}.`);
   }
 
   #stateOf(scope: Scope): ScopeState {
@@ -264,7 +283,7 @@ export class Ledger {
       .orderBy(usageMinutes.minute)
       .all();
     for (const row of rows) window.add(row.minute * MINUTE_MS, row.requests, row.tokens);
-    // What the open transaction has changed is not in those rows yet.
+    // What has changed since the last commit of the database is not in those rows yet.
     for (const { grantId, personId, minute, requests: count, tokens } of this.#usedMinutes()) {
       if (grantId === scope.grantId && (scope.personId === '' || scope.personId === personId))
         window.add(minute * MINUTE_MS, count, tokens);

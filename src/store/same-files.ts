@@ -15,43 +15,56 @@ const SETTLED_AFTER_MS = 1_000n;
 export class SameFiles {
   readonly #directory: string;
   readonly #paths: readonly string[];
-  readonly #inodes = new Map<string, bigint>();
-  #changedAt: bigint | undefined;
+  readonly #known = new Map<string, string>();
+  /** Which directory it was and when a name in it changed last, where that is to be relied on. */
+  #settled: string | undefined;
 
   /** @param paths files of one directory; one that is not there yet is known from when it first is */
   constructor(paths: readonly [string, ...string[]]) {
     this.#directory = dirname(paths[0]);
     this.#paths = paths;
     for (const path of paths) {
-      const inode = inodeOf(path);
-      if (inode !== undefined) this.#inodes.set(path, inode);
+      const file = fileAt(path);
+      if (file !== undefined) this.#known.set(path, file);
     }
   }
 
   /**
    * Asks the directory, which changes whenever a name in it is made, deleted or replaced, and the files only if it has.
    * To ask a file each time makes every write to it a third slower: a file system that gives out fine times has to
-   * write the inode again after each time that somebody has seen.
+   * write the inode again after each time that somebody has seen. What no directory shows (a file mounted over another,
+   * a link into another directory) is for {@link checkFiles}.
    *
    * @throws when a path does not lead to the file any more that it led to
    */
   check(): void {
-    const { mtimeMs = -1n, mtimeNs = -1n } = statOf(this.#directory) ?? {};
-    if (mtimeNs === this.#changedAt) return;
+    const directory = statOf(this.#directory);
+    // ctime and not mtime, which tools that copy a directory set back.
+    const state = directory && `${directory.dev} ${directory.ino} ${directory.ctimeNs}`;
+    if (state !== undefined && state === this.#settled) return;
+    this.checkFiles();
+    const age = directory ? BigInt(Date.now()) - directory.ctimeMs : 0n;
+    this.#settled = age > SETTLED_AFTER_MS ? state : undefined;
+  }
+
+  /** Asks the files themselves. @throws as {@link check} */
+  checkFiles(): void {
     for (const path of this.#paths) this.#checkOne(path);
-    const isSettled = BigInt(Date.now()) - mtimeMs > SETTLED_AFTER_MS;
-    this.#changedAt = isSettled ? mtimeNs : undefined;
   }
 
   #checkOne(path: string): void {
-    const inode = inodeOf(path);
-    const known = this.#inodes.get(path) ?? inode;
-    if (inode === undefined || inode !== known)
+    const file = fileAt(path);
+    const known = this.#known.get(path) ?? file;
+    if (file === undefined || file !== known)
       throw new Error(`${path} was deleted or replaced while the broker was running.`);
-    this.#inodes.set(path, inode);
+    this.#known.set(path, file);
   }
 }
 
 const statOf = (path: string) => statSync(path, { bigint: true, throwIfNoEntry: false });
 
-const inodeOf = (path: string): bigint | undefined => statOf(path)?.ino;
+/** Which file a path leads to. */
+function fileAt(path: string): string | undefined {
+  const file = statOf(path);
+  return file && `${file.dev} ${file.ino}`;
+}

@@ -11,7 +11,8 @@ export interface WriterSettings {
 export type ToWriter = { kind: 'calls'; calls: Call[] } | { kind: 'stop' };
 
 export type FromWriter =
-  | { kind: 'ready'; origin: string; verifierKey: string }
+  /** `journalWasMissing`: the database speaks of a journal that was not there. */
+  | { kind: 'ready'; origin: string; verifierKey: string; journalWasMissing: boolean }
   | { kind: 'refused_to_start'; reason: string }
   /** `messages`: how many messages of calls that commit has done with. */
   | ({ kind: 'committed'; messages: number } & Committed)

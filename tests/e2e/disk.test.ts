@@ -68,6 +68,9 @@ const sawUpstream = (marker: string): boolean =>
 const readiness = async ({ url }: DemoFacts): Promise<number> =>
   (await fetch(`${url}/readyz`)).status;
 
+const isNotReady = (facts: DemoFacts): Promise<void> =>
+  vi.waitFor(async () => expect(await readiness(facts)).toBe(503), 5_000);
+
 /** What is refused because the log cannot be written: soon, by name, and with nothing forwarded. */
 function expectClosed(answer: Answer & { marker: string }): void {
   expect(answer).toMatchObject({ status: 503, code: 'log_unavailable' });
@@ -156,7 +159,7 @@ test('known failure 8: while the log hangs nothing passes; when it moves again s
   const other = new Database(join(facts.dataDir, 'sallyport.db'));
   other.exec('BEGIN EXCLUSIVE');
   // The journal takes what passes until the database is missed.
-  expect(await readiness(facts)).toBe(503);
+  await isNotReady(facts);
   const until = performance.now() + 3_000;
   let refused = 0;
   while (performance.now() < until) {
@@ -181,7 +184,7 @@ test('an answer whose outcome cannot be recorded is held back, and its outcome r
   upstream.respond(async (_request, res) => {
     // The intent is durable by now; the outcome will not be.
     other.exec('BEGIN EXCLUSIVE');
-    expect(await readiness(facts)).toBe(503);
+    await isNotReady(facts);
     res.setHeader('content-type', 'application/json');
     res.end(JSON.stringify({ object: 'chat.completion', choices: [], secret: 'held back' }));
   });

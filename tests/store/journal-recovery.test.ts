@@ -1,8 +1,12 @@
 /** What the journal makes durable is what a commit of the database would have: whenever the process is killed. */
 import * as fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
-import { beforeEach, describe, expect, test } from 'vitest';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Charged } from '../../src/core/limits.ts';
+import { JOURNAL_FILE } from '../../src/store/journal.ts';
 import {
   LocalWriter,
   anEntry,
@@ -136,6 +140,102 @@ describe('what an operation cannot do in the journal', () => {
     restart();
     expect(charged()).toMatchObject({ requestsSettled: 1, requestsReserved: 0, tokensSettled: 40 });
   });
+});
+
+describe('what the database would refuse only when it is carried over', () => {
+  test('fails before anybody is answered: an id that is taken', async () => {
+    const args = anyReserve();
+    await writer.write('reserve', args);
+    const settled = settleArgs(args.facts.requestId, NOW, used);
+    await expect(writer.write('settle', { ...settled, entryId: args.entryId })).rejects.toThrow(
+      /already/,
+    );
+    await writer.write('settle', settled);
+    restart();
+    expect(charged()).toMatchObject({ requestsReserved: 0, requestsSettled: 1 });
+  });
+
+  test('fails before anybody is answered: a person or a grant that there is not', async () => {
+    const args = anyReserve();
+    for (const unknown of [{ personId: 'per_nobody' }, { grantId: 'grt_none' }]) {
+      const facts = { ...args.facts, ...unknown };
+      await expect(writer.write('reserve', { ...args, facts })).rejects.toThrow(
+        /There is no grant/,
+      );
+    }
+    restart();
+    expect(writer.count('requests')).toBe(0);
+  });
+});
+
+describe('a journal that fails', () => {
+  const { fdatasyncSync } = fs;
+
+  afterEach(() => {
+    fs.fdatasyncSync = fdatasyncSync;
+    syncBuiltinESMExports();
+  });
+
+  const breakDisk = (): void => {
+    fs.fdatasyncSync = () => {
+      throw new Error('EIO');
+    };
+    syncBuiltinESMExports();
+  };
+
+  test('fails its commit as a whole; the database takes what comes for a while', async () => {
+    const { size } = writer.context;
+    const args = anyReserve();
+    breakDisk();
+    const failed = writer.commit(writer.call('reserve', args));
+    expect(failed.answers).toMatchObject([{ refused: { code: 'log_unavailable' } }]);
+    expect(failed.why).toMatch(/journal could not be written/);
+    expect(writer.context.size).toBe(size);
+    for (let i = 0; i < 5; i += 1) {
+      const done = writer.commit(writer.call('reserve', anyReserve()));
+      expect(done).toMatchObject({ answers: [{ value: { stale: false } }], isBehind: false });
+    }
+    // The frame that failed is on the disk, and void.
+    restart();
+    expect(writer.context.size).toBe(size + 5);
+    expect(writer.count('requests')).toBe(5);
+  });
+
+  test('is tried again later', () => {
+    breakDisk();
+    writer.commit(writer.call('reserve', anyReserve()));
+    fs.fdatasyncSync = fdatasyncSync;
+    syncBuiltinESMExports();
+    expect(writer.commit(writer.call('reserve', anyReserve())).isBehind).toBe(false);
+    writer.now = NOW + 10_000;
+    expect(writer.commit(writer.call('reserve', anyReserve())).isBehind).toBe(true);
+  });
+
+  test('leaves sums that were capped as they were', async () => {
+    for (let i = 0; i < 12; i += 1) {
+      const args = anyReserve();
+      await writer.write('reserve', args);
+      await writer.write('settle', settleArgs(args.facts.requestId, NOW, absurd));
+    }
+    const unsettled = anyReserve();
+    await writer.write('reserve', unsettled);
+    const before = charged();
+    expect(before.spendSettledNanoUsd).toBe(Number.MAX_SAFE_INTEGER);
+    breakDisk();
+    writer.commit(writer.call('settle', settleArgs(unsettled.facts.requestId, NOW, absurd)));
+    expect(charged()).toEqual(before);
+  });
+
+  /** What no upstream can have used, and one reported. */
+  const absurd = { tokens: 1_000_000_000, spendNanoUsd: 9e18 };
+});
+
+test('a journal that is cut while it is in use stops the broker', async () => {
+  await writer.write('reserve', anyReserve());
+  fs.truncateSync(join(directory, JOURNAL_FILE), 0);
+  const { fatal, answers } = writer.commit(writer.call('catchUp', {}));
+  expect(fatal).toMatch(/was cut/);
+  expect(answers).toMatchObject([{ refused: { code: 'log_unavailable' } }]);
 });
 
 describe('a process that is killed', () => {

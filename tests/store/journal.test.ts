@@ -62,7 +62,7 @@ describe('what was appended', () => {
     journal.append(7, [entry('one', 'salt of one'), entry('two')]);
     journal.append(9, [entry('three')]);
     journal.close();
-    const frames = openIn(directory).framesAfter(0n);
+    const frames = openIn(directory).lackedFrames(0n);
     expect(frames).toMatchObject([{ firstIndex: 7 }, { firstIndex: 9 }]);
     expect(texts(frames)).toEqual([['one', 'two'], ['three']]);
     expect(frames[0]?.entries.map(({ salt }) => salt?.toString())).toEqual([
@@ -78,9 +78,9 @@ describe('what was appended', () => {
     journal.append(1, [entry('old, too')]);
     journal.begin(2n);
     expect(journal.isEmpty).toBe(true);
-    expect(journal.framesAfter(1n)).toEqual([]);
+    expect(journal.lackedFrames(1n)).toEqual([]);
     journal.append(2, [entry('new')]);
-    expect(texts(journal.framesAfter(1n))).toEqual([['new']]);
+    expect(texts(journal.lackedFrames(1n))).toEqual([['new']]);
   });
 
   test('does not grow the file, which its owner alone can read', () => {
@@ -101,7 +101,7 @@ test('what does not fit is not written', () => {
   let fitted = 0;
   while (journal.append(fitted, [big])) fitted += 1;
   expect(fitted).toBeGreaterThan(50);
-  expect(journal.framesAfter(0n)).toHaveLength(fitted);
+  expect(journal.lackedFrames(0n)).toHaveLength(fitted);
   expect(journal.append(fitted, [entry('small')])).toBe(true);
 });
 
@@ -117,7 +117,7 @@ test('a journal of a newer database is refused, with what to do', () => {
   const journal = openIn(makeDataDirectory());
   journal.begin(9n);
   journal.append(0, [entry('later')]);
-  expect(() => journal.framesAfter(5n)).toThrow(/newer database.*Put the newest database back/);
+  expect(() => journal.lackedFrames(5n)).toThrow(/newer database.*Put the newest database back/);
 });
 
 test('a file that a crash left too short is made whole, with what is in it', () => {
@@ -126,7 +126,7 @@ test('a file that a crash left too short is made whole, with what is in it', () 
   journal.append(0, [entry('kept')]);
   journal.close();
   writeFileSync(pathIn(directory), readFileSync(pathIn(directory)).subarray(0, 5_000));
-  expect(texts(openIn(directory).framesAfter(0n))).toEqual([['kept']]);
+  expect(texts(openIn(directory).lackedFrames(0n))).toEqual([['kept']]);
 });
 
 test('cut anywhere, what is left is the frames that are whole', () => {

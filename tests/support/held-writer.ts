@@ -1,6 +1,6 @@
 /**
- * The real writer thread on a disk that hangs: its commits, of the database and of the journal, wait until the test lets
- * it go on. What hangs
+ * The real writer thread on a disk that hangs: its commits, of the database and of the journal, wait until the test
+ * lets them go on. What hangs
  * is the thread itself, as it would be inside a sync that does not return.
  */
 import { writeFileSync } from 'node:fs';

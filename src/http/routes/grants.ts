@@ -166,7 +166,7 @@ export const GRANT_ROUTES = [
       'With what is left of each budget. A researcher sees the whole and their own part.',
     params,
     answer: usageAnswer,
-    handle: ({ broker, actorId, params: { grant } }) =>
-      showUsageAnswer(showUsage(broker, actorId, grant)),
+    handle: async ({ broker, actorId, params: { grant } }) =>
+      showUsageAnswer(await showUsage(broker, actorId, grant)),
   }),
 ];

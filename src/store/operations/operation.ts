@@ -7,7 +7,7 @@ import type { WriterContext } from '../context.ts';
 import { readMember } from '../records.ts';
 
 /**
- * A whole operation: it decides, writes and records in one transaction. When its result reaches the
+ * A whole operation: it decides, writes and records in one transaction, or in one frame of the journal. When its result reaches the
  * caller it is durable. What it refuses (RefusedError) leaves no trace but the entry of `denied`.
  */
 export interface Operation<A, R> {

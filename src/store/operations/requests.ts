@@ -1,4 +1,4 @@
-/** The two entries of a proxied request, each in one transaction with the usage ledger. */
+/** The two entries of a proxied request, each durable together with what it does to the usage ledger. */
 import {
   joinMembers,
   jsonMembers,
