@@ -195,8 +195,8 @@ it('with --wait 0 the SDK is told at once, and the upstream is asked for nothing
   const stream = await run.openai.chat.completions.create({ ...HELLO, stream: true });
   const whole = drain(stream);
   const first = running.upstream.requests.length;
-  for (const asked of [call(run, 'two', 0), call(run, 'three', 1)]) {
-    const refused = await errorOf(asked);
+  const asked = [call(run, 'two', 0), call(run, 'three', 1)];
+  for (const refused of await Promise.all(asked.map(errorOf))) {
     expect([refused.status, codeOf(refused)]).toEqual([429, 'concurrency_limited']);
     expect(refused.headers?.get('x-should-retry')).toBe('true');
   }
