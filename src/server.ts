@@ -183,6 +183,7 @@ function follow({
   readiness,
   log,
 }: Broker): Promise<string> {
+  let isSaid = false;
   return new Promise((resolve) =>
     store.subscribe({
       onPolicyChanged(changes, epoch) {
@@ -193,9 +194,11 @@ function follow({
       onCommitted(commit) {
         metrics.committed(commit);
         if (commit.wrote) readiness.wrote();
+        if (commit.wrote) isSaid = false;
+        if (commit.why === undefined || isSaid) return;
         // The first time only: while it cannot be written, each request tries.
-        if (commit.why !== undefined && store.isWritable)
-          log.error({ err: commit.why }, 'the log could not be written');
+        isSaid = true;
+        log.error({ err: commit.why }, 'the log could not be written');
       },
       onFatal: resolve,
     }),

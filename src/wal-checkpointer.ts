@@ -11,6 +11,7 @@ parentPort?.on('message', () => {
   try {
     connection.pragma('wal_checkpoint(PASSIVE)');
   } catch {
-    // The writer's own checkpoint, at a longer write-ahead log, meets the same and says so to those who wait for it.
+    // Tried again with the next entries, and by the writer when the write-ahead log has come to 16 MB. A disk that is broken
+    // says so to those who wait for a commit.
   }
 });

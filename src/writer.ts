@@ -7,6 +7,7 @@ import { WriterContext } from './store/context.ts';
 import { DATABASE_FILE, openForWriting, withDrizzle } from './store/database.ts';
 import { GroupCommit } from './store/group-commit.ts';
 import { JOURNAL_FILE, Journal } from './store/journal.ts';
+import { noteMissingJournal, wasJournalMissing } from './store/missing-journal.ts';
 import { lockDataDirectory } from './store/lock.ts';
 import { migrate, refuseNewerDatabase } from './store/migrations.ts';
 import type { FromWriter, WriterSettings } from './store/thread-messages.ts';
@@ -33,14 +34,16 @@ function start(): void {
       connection.close();
       unlock();
     };
-    const journal = new Journal(join(dataDir, JOURNAL_FILE));
+    migrate(connection);
+    const db = withDrizzle(connection);
+    const journalPath = join(dataDir, JOURNAL_FILE);
+    noteMissingJournal(db, journalPath);
+    const journal = new Journal(journalPath);
     close = () => {
       journal.close();
       connection.close();
       unlock();
     };
-    migrate(connection);
-    const db = withDrizzle(connection);
     const known = readMeta(db, 'log_origin');
     const logKey = openLogKey(join(dataDir, 'keys', 'log.pem'), origin, known === undefined);
     const context = new WriterContext(db, logKey, systemClock);
@@ -51,9 +54,10 @@ function start(): void {
       );
     }
     const committer = new GroupCommit(context, journal);
-    const journalWasMissing = committer.takeOver();
+    committer.takeOver();
+    const journalWasMissing = wasJournalMissing(db);
     const checkpointer = new Worker(WAL_CHECKPOINTER, { workerData: { path } });
-    // Nobody reads what it does: without it, the writer copies back by itself.
+    // Nobody reads what it does: without it, the writer copies back by itself, at 16 MB.
     checkpointer.on('error', () => undefined);
     checkpointer.unref();
     runWriterLoop(port, {

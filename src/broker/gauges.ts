@@ -35,8 +35,8 @@ export class Gauges {
     this.#live.ready.set((await readiness.state()) === 'ready' ? 1 : 0);
     this.#live.requests.set(live.count);
     this.#live.streams.set(live.streams);
-    // In this order: to ask the limiter brings the database up to the log.
     await this.#limits.read();
+    await this.#broker.store.caughtUp();
     this.#readLog();
     return metrics.registry.metrics();
   }

@@ -15,8 +15,8 @@ export async function readLog(
   actorId: string,
   query: LogQuery,
 ): Promise<StoredEntry[]> {
-  const { member, bounds } = mayRead(broker, actorId, 'log.read');
   await broker.store.caughtUp();
+  const { member, bounds } = mayRead(broker, actorId, 'log.read');
   const at = broker.clock();
   const found = broker.readers.listEntries({ ...query, ...bounds });
   await broker.store.write('recordEntry', {

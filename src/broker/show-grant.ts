@@ -88,9 +88,9 @@ export async function showUsage(
   actorId: string,
   grantId: string,
 ): Promise<ShownUsage> {
+  await broker.store.caughtUp();
   const { grant } = showGrant(broker, actorId, grantId);
   const { member, reach } = mayRead(broker, actorId, 'usage.read');
-  await broker.store.caughtUp();
   const charges = new Map(
     broker.readers.readCharges(grantId).map(({ personId, charged }) => [personId, charged]),
   );

@@ -41,7 +41,7 @@ export function sendHealth(res: ServerResponse, { status, headers, body }: Healt
 
 /** Answers while the broker starts: it lives, and takes nothing yet. SDKs are told so in their own shape. */
 export const whileStarting: RequestListener = (req, res) => {
-  if (req.url?.startsWith('/v1/'))
+  if (/^\/v1(?:[/?]|$)/.test(req.url ?? ''))
     sendRefusal(res, refusal('starting_up'), mintId('req', systemClock()));
   else sendHealth(res, req.url === '/healthz' ? ALIVE : readinessAnswer('starting'));
 };

@@ -103,16 +103,15 @@ export class GroupCommit {
   /**
    * Takes over what the journal held when the process ended. Before the first commit.
    *
-   * @returns whether the journal that the database speaks of is gone, and with it what only that held
    * @throws when journal and database do not belong together
    */
-  takeOver(): boolean {
+  takeOver(): void {
     const journal = this.#journal;
-    if (!journal) return false;
+    if (!journal) return;
     const taken = BigInt(readMeta(this.#context.db, TAKEN_OVER) ?? 0);
     const frames = journal.lackedFrames(taken);
     journal.begin(taken + 1n);
-    if (frames.length === 0) return taken > 0n && !journal.wasWhole;
+    if (frames.length === 0) return;
     const before = this.#context.size;
     this.#begin.run();
     for (const frame of frames) redo(this.#context, frame);
@@ -121,7 +120,6 @@ export class GroupCommit {
     this.#commit.run();
     this.#context.keep();
     journal.begin(taken + 2n);
-    return false;
   }
 
   /** Runs calls in order and makes them durable, all or none. */

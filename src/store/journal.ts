@@ -53,12 +53,10 @@ const DIGEST_BYTES = 32;
 const RECORD_HEAD_BYTES = 5;
 
 /** Holds a few hundred entries of usual size. What does not fit goes into the database at once. */
-const CAPACITY = 4 * 1024 * 1024;
+export const CAPACITY = 4 * 1024 * 1024;
 
 export class Journal {
   readonly path: string;
-  /** Whether it was there in its full size, and not made or mended now. */
-  readonly wasWhole: boolean;
   readonly #fd: number;
   readonly #frame = Buffer.alloc(CAPACITY);
   /** Of the frames that are written next. */
@@ -74,9 +72,7 @@ export class Journal {
    */
   constructor(path: string) {
     this.path = path;
-    const { fd, wasWhole } = openOrMake(path);
-    this.#fd = fd;
-    this.wasWhole = wasWhole;
+    this.#fd = openOrMake(path);
   }
 
   /** Whether nothing was written, or tried to be written, since the database took everything over. */
@@ -236,18 +232,18 @@ function readFrame(all: Buffer, offset: number): ReadFrame | undefined {
 }
 
 /** Readable by its owner alone, like the database: it holds the same. */
-function openOrMake(path: string): { fd: number; wasWhole: boolean } {
+function openOrMake(path: string): number {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
   try {
     const { size } = fstatSync(fd);
-    if (size >= CAPACITY) return { fd, wasWhole: true };
+    if (size >= CAPACITY) return fd;
     // Also where a crash came before it had its size: there is nothing in it then, or what is in it stays.
     const zeroes = Buffer.alloc(65_536);
     for (let at = size; at < CAPACITY;)
       at += writeSync(fd, zeroes, 0, Math.min(zeroes.length, CAPACITY - at), at);
     fsyncSync(fd);
     syncDirectory(dirname(path));
-    return { fd, wasWhole: false };
+    return fd;
   } catch (error) {
     closeSync(fd);
     throw error;

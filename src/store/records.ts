@@ -46,6 +46,12 @@ export function replaceMeta(db: Db, key: string, value: string): void {
   putMeta(db).run(key, value);
 }
 
+const deleteMeta = prepared((db) => db.$client.prepare<[string]>('DELETE FROM meta WHERE key = ?'));
+
+export function forgetMeta(db: Db, key: string): void {
+  deleteMeta(db).run(key);
+}
+
 export function readLab(db: Db, id: string): Lab | undefined {
   return db.select().from(labs).where(eq(labs.id, id)).get();
 }

@@ -2,6 +2,7 @@
 import type { EntryActor, EntryDraft } from '../../core/audit/entry.ts';
 import { edgeRoot } from '../../core/audit/tree-edge.ts';
 import type { WriterContext } from '../context.ts';
+import { missingJournalIsRecorded } from '../missing-journal.ts';
 import { replaceMeta } from '../records.ts';
 import { checkpoints } from '../schema.ts';
 import { growTiles, lastCheckpoint } from '../tree.ts';
@@ -9,9 +10,11 @@ import { controlOperation, type By, type Operation } from './operation.ts';
 
 /** Appends an entry that goes with no other change of state. */
 export const recordEntry: Operation<{ entry: EntryDraft }, { index: number }> = {
-  run: (context, { entry }) => ({
-    index: entry.decision === 'denied' ? context.appendDenial(entry) : context.append(entry),
-  }),
+  run(context, { entry }) {
+    if (entry.kind === 'system.started') missingJournalIsRecorded(context.db);
+    const isDenial = entry.decision === 'denied';
+    return { index: isDenial ? context.appendDenial(entry) : context.append(entry) };
+  },
 };
 
 /** Writes to the disk and nothing to the log: tells whether the log could be written again. */
