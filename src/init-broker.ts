@@ -1,4 +1,5 @@
 /** What `sallyport init` does. */
+import { DEFAULT_RULES } from './core/authority-rules.ts';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { initialise } from './broker/manage-people.ts';
@@ -54,7 +55,11 @@ export async function initialiseBroker(options: InitOptions): Promise<void> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const directory = prepareDataDirectory(paths.dataDir);
   const key = createKeyFile(paths.key);
-  const store = await Store.open(WRITER_THREAD, { dataDir: directory.path, origin }, systemClock);
+  const store = await Store.open(
+    WRITER_THREAD,
+    { dataDir: directory.path, origin, rules: DEFAULT_RULES },
+    systemClock,
+  );
   try {
     const admin = {
       name: options.admin,

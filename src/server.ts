@@ -13,6 +13,7 @@ import { Policy } from './broker/policy.ts';
 import { Readiness } from './broker/readiness.ts';
 import { RepeatedDenials } from './broker/repeated-denials.ts';
 import { recordSystem, recoverFromCrash, warnOfStrayBits } from './broker/run-broker.ts';
+import { runAgenda } from './broker/run-agenda.ts';
 import { Settler } from './broker/settle-request.ts';
 import { TokenQuota } from './broker/token-quota.ts';
 import { TokenUse } from './broker/token-use.ts';
@@ -50,6 +51,9 @@ const PROBE_EVERY_MS = 500;
 /** Tokens and assertions that have expired are forgotten this often. */
 const TIDY_EVERY_MS = 60_000;
 
+/** What falls due is done within this time. */
+const AGENDA_EVERY_MS = 1_000;
+
 /** Token keys whose time has come take over or retire this often. */
 const ADVANCE_KEYS_EVERY_MS = 5_000;
 
@@ -84,7 +88,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
   const upstreams = openUpstreams(config, options.log);
   const directory = prepareDataDirectory(config.dataDir);
-  const settings = { dataDir: directory.path, origin: config.log.origin };
+  const settings = {
+    dataDir: directory.path,
+    origin: config.log.origin,
+    rules: config.authority,
+  };
   const store = await Store.open(writerThread, settings, clock);
   let listener: Listener | undefined;
   let metrics: MetricsServer | undefined;
@@ -138,6 +146,7 @@ function assemble(
     publicUrl: url,
     issuer: config.server.issuer ?? url,
     audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
+    rules: config.authority,
     controlTokenLifetimeMs: config.tokens.controlLifetimeSeconds * 1000,
     federation: {
       allowInsecureLoopback: config.federation.allowInsecureLoopback,
@@ -250,6 +259,11 @@ function serve(
     setInterval(() => {
       if (!store.isWritable) store.write('probe', { at: clock() }).catch(() => undefined);
     }, PROBE_EVERY_MS),
+    setInterval(() => {
+      runAgenda(broker).catch((error: unknown) =>
+        log.warn({ err: String(error) }, 'what is due was not done'),
+      );
+    }, AGENDA_EVERY_MS),
     setInterval(() => {
       advanceSigningKeys(broker).catch((error: unknown) =>
         log.warn({ err: String(error) }, 'token keys were not moved on'),

@@ -1,4 +1,5 @@
 /** What the verbs of this folder work with. Made once, in the composition root. */
+import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger, RequestLog } from '../lib/log.ts';
@@ -33,6 +34,8 @@ export interface Broker {
   issuer: string;
   /** Where tokens are good: the gateway and the control API. */
   audiences: { gateway: string; control: string };
+  /** Who decides, and within what time. */
+  rules: AuthorityRules;
   /** Lifetime of tokens of the control API, milliseconds. */
   controlTokenLifetimeMs: number;
   signingKeys: KeyRing;

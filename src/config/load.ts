@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { authorityRulesSchema } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
 import { configSchema, type Config } from './schema.ts';
 
@@ -20,6 +21,13 @@ export class ConfigError extends Error {
  */
 export function loadConfig(path: string | undefined): Config {
   if (path === undefined) return parseConfig({}, 'the embedded defaults');
+  const folder = dirname(resolve(path));
+  const value = withAuthorityFile(readYaml(path) ?? {}, folder);
+  const config = parseConfig(value, path);
+  return withAbsolutePaths(config, folder);
+}
+
+function readYaml(path: string): unknown {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -34,26 +42,35 @@ export function loadConfig(path: string | undefined): Config {
   const [broken] = document.errors;
   if (broken)
     throw new ConfigError(`The configuration ${path} is not valid YAML: ${broken.message}`);
-  let value: unknown;
   try {
-    value = document.toJS();
+    return document.toJS();
   } catch (error) {
     // Aliases that unfold without end.
     throw new ConfigError(
       `The configuration ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
     );
   }
-  const config = parseConfig(value ?? {}, path);
-  return withAbsolutePaths(config, dirname(resolve(path)));
 }
+
+/** `authority` can stand in a file of its own: its path in place of the rules. */
+function withAuthorityFile(value: unknown, folder: string): unknown {
+  if (typeof value !== 'object' || value === null || !('authority' in value)) return value;
+  if (typeof value.authority !== 'string') return value;
+  const path = resolve(folder, value.authority);
+  const rules = authorityRulesSchema.safeParse(readYaml(path) ?? {});
+  if (rules.success) return { ...value, authority: rules.data };
+  throw new ConfigError(`The rules of authority ${path} are wrong:\n${linesOf(rules.error)}`);
+}
+
+const linesOf = ({ issues }: z.ZodError): string =>
+  issues.map((issue) => `  ${describeIssue(issue)}`).join('\n');
 
 /** Checks a configuration. @throws ConfigError that names every wrong option */
 export function parseConfig(value: unknown, source: string): Config {
   const parsed = configSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => `  ${describeIssue(issue)}`);
   throw new ConfigError(
-    `The configuration ${source} is wrong:\n${lines.join('\n')}\nSee config/sallyport.example.yaml for every option.`,
+    `The configuration ${source} is wrong:\n${linesOf(parsed.error)}\nSee config/sallyport.example.yaml for every option.`,
   );
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { endpointSchema } from '../core/endpoints.ts';
 import { isSameUrl, isTrustworthyUrl, issuerSchema } from '../core/lab-identity.ts';
+import { authorityRulesSchema } from '../core/authority-rules.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { networkSchema } from '../core/networks.ts';
 
@@ -93,6 +94,7 @@ export const configSchema = z
     dataDir: z.string().min(1).default('./sallyport-data'),
     log: logSchema.prefault({}),
     endpoints: z.array(endpointSchema).max(64).default([]),
+    authority: authorityRulesSchema.prefault({}),
     gateway: gatewaySchema.prefault({}),
     tokens: tokensSchema.prefault({}),
     federation: federationSchema.prefault({}),

@@ -10,6 +10,10 @@ const NAMES = {
   req: 'a request',
   run: 'a run',
   inv: 'an invitation',
+  ntc: 'a notice',
+  dsp: 'a dispute',
+  inc: 'an incident',
+  dty: 'a duty',
 } as const;
 
 /** A schema for the id of one kind of thing. Whatever else a client sends as an id never reaches the store. */

@@ -6,13 +6,13 @@ export const labKindSchema = z.enum(['host', 'partner', 'auditor']);
 /** The host runs this broker and grants; partners are granted to; an auditor lab belongs to neither. */
 export type LabKind = z.infer<typeof labKindSchema>;
 
-export const roleSchema = z.enum(['admin', 'safety', 'auditor', 'lead', 'researcher']);
+export const roleSchema = z.enum(['admin', 'safety', 'executive', 'auditor', 'lead', 'researcher']);
 export type Role = z.infer<typeof roleSchema>;
 
 /** Which roles a person of each kind of lab can hold. A partner's people never count for the host. */
 export const ROLES_OF_LAB: Record<LabKind, readonly Role[]> = {
-  host: ['admin', 'safety', 'auditor', 'researcher'],
-  partner: ['lead', 'researcher', 'auditor'],
+  host: ['admin', 'safety', 'executive', 'auditor', 'researcher'],
+  partner: ['lead', 'safety', 'researcher', 'auditor'],
   auditor: ['auditor'],
 };
 

@@ -2,7 +2,21 @@ import { randomFillSync } from 'node:crypto';
 
 /** Every kind of identifier the broker mints, by its prefix. */
 export type IdPrefix =
-  'lab' | 'per' | 'grt' | 'ord' | 'run' | 'tok' | 'req' | 'ent' | 'exp' | 'stp' | 'inv';
+  | 'lab'
+  | 'per'
+  | 'grt'
+  | 'ord'
+  | 'run'
+  | 'tok'
+  | 'req'
+  | 'ent'
+  | 'exp'
+  | 'stp'
+  | 'inv'
+  | 'ntc'
+  | 'dsp'
+  | 'inc'
+  | 'dty';
 
 /** Crockford's base 32 in lower case: no i, l, o, u, so that an id survives being read aloud. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -10,6 +10,7 @@ import {
 } from '../core/audit/entry.ts';
 import type { TreeEdge } from '../core/audit/tree-edge.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
+import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Order } from '../core/orders.ts';
 import type { Narrowing } from '../core/narrowing.ts';
@@ -99,6 +100,8 @@ export class WriterContext {
   readonly db: Db;
   readonly log: LogIdentity;
   readonly clock: Clock;
+  /** Who decides, and within what time. */
+  readonly rules: AuthorityRules;
   readonly ledger: Ledger;
   /** Counts the commits that changed policy. A decision made at another epoch must be made again. */
   epoch = 0;
@@ -118,8 +121,9 @@ export class WriterContext {
   /** How to take back what the open commit changed in memory, oldest first. */
   readonly #takeBack: (() => void)[] = [];
 
-  constructor(db: Db, log: LogIdentity, clock: Clock) {
+  constructor(db: Db, log: LogIdentity, clock: Clock, rules: AuthorityRules) {
     this.db = db;
+    this.rules = rules;
     this.log = log;
     this.clock = clock;
     this.ledger = new Ledger(db, (takeBack) => this.changedMemory(takeBack));

@@ -1,5 +1,5 @@
 /** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
-import { and, asc, desc, eq, gt, gte, inArray, isNull, lt } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte } from 'drizzle-orm';
 import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
@@ -17,6 +17,7 @@ import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
 import { readMeta, readGrant, readGrants, readInvitation, readPeople, toOrder } from './records.ts';
 import {
+  agenda,
   charges,
   checkpoints,
   entries,
@@ -219,6 +220,11 @@ export class Readers {
   /** How many live tokens each key signed; keys without any are absent. */
   countTokensBySigningKey(now: number): Map<string, number> {
     return countLiveTokens(this.#db, now);
+  }
+
+  /** Whether there is something that the broker has to do by itself by now. */
+  isAnythingDue(now: number): boolean {
+    return this.#db.select().from(agenda).where(lte(agenda.at, now)).limit(1).get() !== undefined;
   }
 
   openRequests(): number {

@@ -1,7 +1,9 @@
 /** The tables as drizzle sees them. What they mean stands in migrations/sqlite; both change together. */
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import type { Json } from '../core/audit/entry.ts';
 import type { Approval, GrantSpec, GrantState } from '../core/grants.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
+import type { NoticeKind } from '../core/notices.ts';
 import type { OrderSpec } from '../core/orders.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { LabIdentity, LabKind, Role } from '../core/people.ts';
@@ -196,6 +198,30 @@ export const orders = sqliteTable('orders', {
   liftedBy: text('lifted_by'),
   liftedAt: integer('lifted_at'),
   liftGrounds: text('lift_grounds'),
+});
+
+/** What is done by itself at a moment. */
+export type AgendaKind = 'order';
+
+export const agenda = sqliteTable(
+  'agenda',
+  {
+    at: integer().notNull(),
+    kind: text().$type<AgendaKind>().notNull(),
+    ref: text().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.kind, table.ref, table.at] })],
+);
+
+export const notices = sqliteTable('notices', {
+  id: text().primaryKey(),
+  at: integer().notNull(),
+  kind: text().$type<NoticeKind>().notNull(),
+  ref: text().notNull(),
+  labId: text('lab_id').notNull(),
+  personId: text('person_id'),
+  title: text().notNull(),
+  data: text({ mode: 'json' }).$type<Record<string, Json>>().notNull(),
 });
 
 export const requests = sqliteTable('requests', {

@@ -1,4 +1,5 @@
 /** What the main thread and the writer thread say to each other. */
+import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Call, Committed } from './group-commit.ts';
 
 /** Handed to the writer thread when it starts. */
@@ -6,6 +7,8 @@ export interface WriterSettings {
   dataDir: string;
   /** Origin that a new log gets; an existing log keeps its own and refuses another. */
   origin: string;
+  /** Who decides, and within what time. */
+  rules: AuthorityRules;
 }
 
 export type ToWriter = { kind: 'calls'; calls: Call[] } | { kind: 'stop' };

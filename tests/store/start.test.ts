@@ -1,3 +1,4 @@
+import { DEFAULT_RULES } from '../../src/core/authority-rules.ts';
 import Database from 'better-sqlite3';
 import { createHash } from 'node:crypto';
 import {
@@ -28,7 +29,7 @@ import {
 } from '../support/store.ts';
 
 const open = (dataDir: string, origin = ORIGIN, thread = WRITER_THREAD): Promise<Store> =>
-  Store.open(thread, { dataDir, origin }, systemClock);
+  Store.open(thread, { dataDir, origin, rules: DEFAULT_RULES }, systemClock);
 
 /** A directory in which a log has begun and its writer has ended. */
 async function usedDirectory(): Promise<string> {

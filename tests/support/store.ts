@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { createLogKey, loadLogKey } from '../../src/audit/log-key.ts';
 import type { EntryDraft } from '../../src/core/audit/entry.ts';
+import { DEFAULT_RULES, type AuthorityRules } from '../../src/core/authority-rules.ts';
 import { RefusedError, type DenialCode } from '../../src/core/denials.ts';
 import type { Grant } from '../../src/core/grants.ts';
 import {
@@ -72,7 +73,11 @@ export async function openThreadStore(
   thread: URL = WRITER_THREAD,
   settings: object = {},
 ): Promise<ThreadStore> {
-  const store = await Store.open(thread, { dataDir, origin: ORIGIN, ...settings }, systemClock);
+  const store = await Store.open(
+    thread,
+    { dataDir, origin: ORIGIN, rules: DEFAULT_RULES, ...settings },
+    systemClock,
+  );
   const readers = new Readers(join(dataDir, DATABASE_FILE));
   let epoch = 0;
   const changes: PolicyChange[] = [];
@@ -103,7 +108,11 @@ export class LocalWriter {
   #nextCall = 1;
 
   /** @param options.journal as the writer thread has one; without it, every commit is one of the database */
-  constructor(dataDir: string, now: number, options: { journal?: boolean } = {}) {
+  constructor(
+    dataDir: string,
+    now: number,
+    options: { journal?: boolean; rules?: AuthorityRules } = {},
+  ) {
     this.now = now;
     const connection = openForWriting(join(dataDir, DATABASE_FILE));
     migrate(connection);
@@ -112,7 +121,12 @@ export class LocalWriter {
     const key = join(dataDir, 'keys', 'log.pem');
     const isNew = connection.prepare("SELECT 1 FROM meta WHERE key = 'log_origin'").get();
     const logKey = isNew ? loadLogKey(key, ORIGIN) : createLogKey(key, ORIGIN);
-    this.context = new WriterContext(withDrizzle(connection), logKey, () => this.now);
+    this.context = new WriterContext(
+      withDrizzle(connection),
+      logKey,
+      () => this.now,
+      options.rules ?? DEFAULT_RULES,
+    );
     if (!isNew) this.context.writeMeta('log_origin', ORIGIN);
     this.#journal = options.journal ? new Journal(join(dataDir, JOURNAL_FILE)) : undefined;
     this.committer = new GroupCommit(this.context, this.#journal);

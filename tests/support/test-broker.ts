@@ -27,6 +27,7 @@ export interface TestBrokerOptions {
   server?: ConfigInput['server'];
   /** Without this: one endpoint `demo`, whose upstream nobody answers at. */
   endpoints?: ConfigInput['endpoints'];
+  authority?: ConfigInput['authority'];
   gateway?: ConfigInput['gateway'];
   tokens?: ConfigInput['tokens'];
   federation?: ConfigInput['federation'];
@@ -60,6 +61,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     dataDir,
     log: { origin: 'test.example/log' },
     endpoints: options.endpoints ?? [DEMO_ENDPOINT],
+    authority: options.authority,
     gateway: options.gateway,
     tokens: {
       // Most tests fail on purpose, all from one address.

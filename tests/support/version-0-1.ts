@@ -1,4 +1,5 @@
 /** A data directory as version 0.1.0 left it: by its schema alone, with rows and entries in its words. */
+import { DEFAULT_RULES } from '../../src/core/authority-rules.ts';
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -92,7 +93,7 @@ class OldBroker {
     this.#now = now;
     const logKey = createLogKey(join(dataDir, 'keys', 'log.pem'), ORIGIN);
     // How entries are put into the log, and how it is signed, has not changed since.
-    this.#context = new WriterContext(withDrizzle(connection), logKey, () => now);
+    this.#context = new WriterContext(withDrizzle(connection), logKey, () => now, DEFAULT_RULES);
   }
 
   fill(): OldData {

@@ -11,6 +11,7 @@ import {
   revokeGrant,
   submitGrant,
 } from './grants.ts';
+import { runAgenda } from './agenda.ts';
 import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
 import { handBackAccess } from './hand-back.ts';
@@ -73,6 +74,7 @@ export const OPERATIONS = {
   reserve,
   settle,
   recoverUnfinished,
+  runAgenda,
   recordEntry,
   catchUp,
   limiterState,

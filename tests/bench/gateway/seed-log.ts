@@ -1,4 +1,5 @@
 /** The process that writes a long log: the writer thread's own work, without waiting for the disk. */
+import { DEFAULT_RULES } from '../../../src/core/authority-rules.ts';
 import { createHmac, randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -59,7 +60,7 @@ answerParent(async (order: SeedOrder): Promise<Seeded> => {
   connection.pragma('cache_size = -500000');
   const key = loadLogKey(join(order.dataDir, 'keys', 'log.pem'), order.origin);
   let now = Date.now() - SPREAD_MS - ENDED_MS_AGO;
-  const context = new WriterContext(withDrizzle(connection), key, () => now);
+  const context = new WriterContext(withDrizzle(connection), key, () => now, DEFAULT_RULES);
   const group = new GroupCommit(context);
   const requests = Math.max(0, Math.ceil((order.entries - context.size) / 2));
   const step = SPREAD_MS / requests;

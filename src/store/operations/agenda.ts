@@ -1,0 +1,37 @@
+/** Does what has fallen due. */
+import { and, asc, eq, lte } from 'drizzle-orm';
+import type { AgendaItem } from '../agenda.ts';
+import type { WriterContext } from '../context.ts';
+import { agenda, type AgendaKind } from '../schema.ts';
+import type { Operation } from './operation.ts';
+
+/** Items of one transaction. */
+const AT_A_TIME = 64;
+
+type Handler = (context: WriterContext, item: AgendaItem, now: number) => void;
+
+/** What is done for each kind. */
+const HANDLERS: Record<AgendaKind, Handler> = {
+  order: () => undefined,
+};
+
+/** Does what fell due until now, oldest first; `more`: there is more of it. */
+export const runAgenda: Operation<{ now: number }, { more: boolean }> = {
+  run(context, { now }) {
+    const due = context.db
+      .select()
+      .from(agenda)
+      .where(lte(agenda.at, now))
+      .orderBy(asc(agenda.at))
+      .limit(AT_A_TIME)
+      .all();
+    for (const item of due) {
+      context.db
+        .delete(agenda)
+        .where(and(eq(agenda.kind, item.kind), eq(agenda.ref, item.ref), eq(agenda.at, item.at)))
+        .run();
+      HANDLERS[item.kind](context, item, now);
+    }
+    return { more: due.length === AT_A_TIME };
+  },
+};
