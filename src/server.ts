@@ -133,7 +133,8 @@ function assemble(
   url: string,
 ): Broker {
   const readers = new Readers(directory.database);
-  const policy = new Policy(readers.readPolicy(clock()), 0);
+  const endpoints = new Map(config.endpoints.map((endpoint) => [endpoint.id, endpoint]));
+  const policy = new Policy(readers.readPolicy(clock()), 0, endpoints);
   const live = new LiveRequests(clock);
   const metrics = new Metrics();
   const parts = { store, clock, log, metrics };
@@ -161,7 +162,7 @@ function assemble(
       log,
       allowInsecureLoopback: config.federation.allowInsecureLoopback,
     }),
-    endpoints: new Map(config.endpoints.map((endpoint) => [endpoint.id, endpoint])),
+    endpoints,
     store,
     readers,
     policy,

@@ -22,3 +22,81 @@ CREATE TABLE notices (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX notices_by_lab ON notices (lab_id, id);
 CREATE INDEX notices_by_ref ON notices (ref, id);
+
+-- Orders of every level, and how they end. Those of older versions suspend, as they did, until somebody lifts them.
+ALTER TABLE orders RENAME TO orders_before;
+DROP INDEX orders_in_force;
+CREATE TABLE orders (
+  id                TEXT PRIMARY KEY,
+  spec              TEXT NOT NULL,
+  issued_by         TEXT NOT NULL REFERENCES people (id),
+  issued_by_lab     TEXT NOT NULL REFERENCES labs (id),
+  issued_at         INTEGER NOT NULL,
+  ratified_by       TEXT REFERENCES people (id),
+  ratified_at       INTEGER,
+  lapses_at         INTEGER,
+  review_due_at     INTEGER,
+  lapses_unreviewed INTEGER NOT NULL,
+  replaces          TEXT REFERENCES orders (id),
+  lowered_by        TEXT REFERENCES people (id),
+  ended_at          INTEGER,
+  ended_by          TEXT REFERENCES people (id),
+  ended_because     TEXT,
+  end_grounds       TEXT
+) STRICT, WITHOUT ROWID;
+INSERT INTO orders
+  SELECT
+    orders_before.id,
+    json_object(
+      'level', 4,
+      'selector', json_extract(spec, '$.selector'),
+      'measures', json('{}'),
+      'grounds', json_extract(spec, '$.grounds'),
+      'authority', json_object('kind', 'officer', 'text', json_extract(spec, '$.authority')),
+      'evidence', iif(
+        json_extract(spec, '$.evidence') IS NULL,
+        NULL,
+        json_object('class', 'reported', 'text', json_extract(spec, '$.evidence'))
+      )
+    ),
+    issued_by, people.lab_id, issued_at, NULL, NULL, NULL, NULL, 0, NULL, NULL,
+    lifted_at, lifted_by, iif(lifted_at IS NULL, NULL, 'lifted'), lift_grounds
+  FROM orders_before JOIN people ON people.id = issued_by;
+UPDATE orders SET spec = json_remove(spec, '$.evidence') WHERE json_type(spec, '$.evidence') = 'null';
+DROP TABLE orders_before;
+CREATE INDEX orders_in_force ON orders (id) WHERE ended_at IS NULL;
+
+-- Who has taken notice of an order; whoever objects complies all the same.
+CREATE TABLE order_acknowledgements (
+  order_id        TEXT NOT NULL REFERENCES orders (id),
+  person_id       TEXT NOT NULL REFERENCES people (id),
+  lab_id          TEXT NOT NULL REFERENCES labs (id),
+  at              INTEGER NOT NULL,
+  under_objection INTEGER NOT NULL,
+  PRIMARY KEY (order_id, person_id)
+) STRICT, WITHOUT ROWID;
+
+-- Objections to an order. Its effect goes on until they are decided.
+CREATE TABLE disputes (
+  id           TEXT PRIMARY KEY,
+  order_id     TEXT NOT NULL REFERENCES orders (id),
+  lab_id       TEXT NOT NULL REFERENCES labs (id),
+  person_id    TEXT NOT NULL REFERENCES people (id),
+  at           INTEGER NOT NULL,
+  grounds      TEXT NOT NULL,
+  -- The measure that is proposed in place of the order; NULL: none.
+  alternative  TEXT,
+  due_at       INTEGER NOT NULL,
+  escalated_at INTEGER,
+  outcome      TEXT,
+  decided_by   TEXT REFERENCES people (id),
+  decided_at   INTEGER,
+  reasons      TEXT,
+  -- The order that took the place of the one that was objected to.
+  new_order_id TEXT REFERENCES orders (id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX disputes_by_order ON disputes (order_id, id);
+CREATE INDEX disputes_open ON disputes (due_at) WHERE decided_at IS NULL;
+
+-- What grants of older versions say of orders: nothing.
+UPDATE grant_versions SET spec = json_set(spec, '$.orderRules', json('{}'), '$.recordNetwork', json('false'));

@@ -2,6 +2,7 @@
 import { decideAccess, type Decision } from '../core/access.ts';
 import type { EntryDraft, Json } from '../core/audit/entry.ts';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
+import type { Order } from '../core/orders/order.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Amount, ScopeCaps } from '../core/limits.ts';
 import { requestEntryParts, requestSubject, type RequestFacts } from '../core/requests.ts';
@@ -43,7 +44,8 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
   const { facts, address, cancellation } = input;
   const { policy, clock } = broker;
   const { requestId, personId, labId, grantId, tokenId, stream } = facts;
-  const decide = (now: number): Decision => decideRequest(broker, facts, address, now);
+  const decide = (now: number, orders = policy.orders): Decision =>
+    decideRequest(broker, facts, address, orders, now);
   const ids = { requestId, grantId, personId, labId, tokenId };
   const live: LiveRequest = {
     requestId,
@@ -181,6 +183,7 @@ function decideRequest(
   broker: Broker,
   facts: RequestFacts,
   address: string,
+  orders: readonly Order[],
   now: number,
 ): Decision {
   const { policy } = broker;
@@ -200,13 +203,17 @@ function decideRequest(
       person: member.person,
       lab: member.lab,
       purpose,
+      runId: facts.runId,
+      tokenId: facts.tokenId,
+      features: facts.features,
+      restored: facts.restored,
       operation,
       endpoint,
       model,
       address,
       narrowing: token.narrowing,
       bound: token.jkt !== null,
-      orders: policy.orders,
+      orders,
     },
     now,
   );

@@ -1,9 +1,23 @@
-/** Issuing and lifting orders. */
-import type { Order, OrderSpec } from '../core/orders.ts';
+/** Issuing orders, and what is done with them afterwards. */
+import { RefusedError, refusal } from '../core/denials.ts';
+import type { Alternative, Dispute, DisputeOutcome } from '../core/orders/disputes.ts';
+import {
+  LEVEL,
+  type Measures,
+  type Order,
+  type OrderSpec,
+  type Supplement,
+} from '../core/orders/order.ts';
+import type { Selector } from '../core/orders/selector.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
+import { concernedBy } from './concerned.ts';
+import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
+import { touchedBy } from './preview-order.ts';
+import { warningFor } from './order-warning.ts';
+import { mustSeeOrder } from './show-orders.ts';
 
 export interface IssuedOrder {
   order: Order;
@@ -16,48 +30,134 @@ export interface IssuedOrder {
 /**
  * Issues an order. When it returns, no request in its scope passes any more and those in flight have been
  * aborted: the store applies the change of policy before it hands out this result.
+ *
+ * @param confirmed whether it is meant to stop everything, should it do so
  */
 export async function issueOrder(
   broker: Broker,
   actorId: string,
   spec: OrderSpec,
+  confirmed: boolean,
 ): Promise<IssuedOrder> {
+  const concerned = concernedBy(broker, spec.selector);
+  if (!confirmed && spec.level >= LEVEL.suspend_narrowly)
+    await mustNotStopAll(broker, actorId, spec);
   const who = by(broker, actorId);
-  const order = await broker.store.write('issueOrder', {
-    by: who,
-    id: mintId('ord', who.at),
-    spec,
-  });
+  const id = mintId('ord', who.at);
+  const order = await broker.store.write('issueOrder', { by: who, id, spec, concerned });
   return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec) };
+}
+
+/** What stops everything asks to be confirmed: one word more, and no time lost. */
+async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec): Promise<void> {
+  const { stops, stays } = touchedBy(broker, spec);
+  const all = 'all' in spec.selector || (stops.grants.length > 1 && stays.grants === 0);
+  if (!all) return;
+  const why = refusal(
+    'confirmation_needed',
+    `That stops everything: ${stops.grants.length} grants, ${stops.people.length} people, ${stops.live.length} requests in flight. If it is meant, send it again with "confirmed": true.`,
+    { param: 'confirmed' },
+  );
+  await recordDenial(broker, actorId, 'order.issue', why);
+  throw new RefusedError(why);
+}
+
+type Actor = [broker: Broker, actorId: string, orderId: string];
+
+/** Makes an order stand: by another person, with the right role. */
+export function ratifyOrder(...[broker, actorId, orderId]: Actor): Promise<Order> {
+  return broker.store.write('ratifyOrder', args(broker, actorId, orderId));
+}
+
+/** Records that an order was reviewed and goes on. */
+export function reviewOrder(
+  ...[broker, actorId, orderId, grounds]: [...Actor, string]
+): Promise<Order> {
+  return broker.store.write('reviewOrder', { ...args(broker, actorId, orderId), grounds });
+}
+
+/** Adds what an order should have said when it was issued. */
+export function supplementOrder(
+  ...[broker, actorId, orderId, supplement]: [...Actor, Supplement]
+): Promise<Order> {
+  return broker.store.write('supplementOrder', { ...args(broker, actorId, orderId), supplement });
+}
+
+export interface LowerInput {
+  level: number;
+  selector?: Selector | undefined;
+  measures: Measures;
+  expiresAt?: string | undefined;
+  grounds: string;
+}
+
+/** Puts less in an order's place, in one commit. Whoever issued it may not. @returns what takes its place */
+export function lowerOrder(
+  ...[broker, actorId, orderId, input]: [...Actor, LowerInput]
+): Promise<Order> {
+  const { order, ...common } = {
+    ...args(broker, actorId, orderId),
+    order: mustSeeOrder(broker, actorId, orderId),
+  };
+  return broker.store.write('lowerOrder', {
+    ...common,
+    newId: mintId('ord', common.by.at),
+    ...input,
+    selector: input.selector ?? order.selector,
+  });
 }
 
 /** Lifts an order. Whoever issued it may not. */
 export function liftOrder(
-  broker: Broker,
-  actorId: string,
-  orderId: string,
-  grounds: string,
+  ...[broker, actorId, orderId, grounds]: [...Actor, string]
 ): Promise<Order> {
-  return broker.store.write('liftOrder', { by: by(broker, actorId), orderId, grounds });
+  return broker.store.write('liftOrder', { ...args(broker, actorId, orderId), grounds });
 }
 
-/** An order is never refused for naming what is not there: a typing error must not cost the seconds that count. */
-function warningFor(broker: Broker, { selector }: OrderSpec): string | undefined {
-  const { policy, endpoints } = broker;
-  const nothing = 'The order is in force, but at present nothing here matches its selector';
-  if ('grant' in selector && !policy.grant(selector.grant))
-    return `${nothing}: there is no grant ${selector.grant}.`;
-  if ('lab' in selector && !policy.lab(selector.lab))
-    return `${nothing}: there is no lab ${selector.lab}.`;
-  if ('person' in selector && !policy.person(selector.person))
-    return `${nothing}: there is no person ${selector.person}.`;
-  if ('endpoint' in selector && !endpoints.has(selector.endpoint))
-    return `${nothing}: there is no endpoint "${selector.endpoint}".`;
-  if (
-    'model' in selector &&
-    ![...endpoints.values()].some((endpoint) => endpoint.models.includes(selector.model))
-  ) {
-    return `${nothing}: no endpoint offers the model "${selector.model}".`;
-  }
-  return undefined;
+/** Takes notice of an order; under objection, where one is open. */
+export function acknowledgeOrder(
+  ...[broker, actorId, orderId]: Actor
+): Promise<{ underObjection: boolean }> {
+  mustSeeOrder(broker, actorId, orderId);
+  return broker.store.write('acknowledgeOrder', { by: by(broker, actorId), orderId });
+}
+
+/** Objects to an order, and perhaps proposes another measure. The order goes on. */
+export function objectToOrder(
+  ...[broker, actorId, orderId, input]: [
+    ...Actor,
+    { grounds: string; alternative: Alternative | null },
+  ]
+): Promise<Dispute> {
+  mustSeeOrder(broker, actorId, orderId);
+  const who = by(broker, actorId);
+  return broker.store.write('objectToOrder', {
+    by: who,
+    id: mintId('dsp', who.at),
+    orderId,
+    ...input,
+  });
+}
+
+/** Decides an objection. */
+export function decideDispute(
+  broker: Broker,
+  actorId: string,
+  disputeId: string,
+  input: { outcome: DisputeOutcome; reasons: string; alternative: Alternative | null },
+): Promise<Dispute> {
+  const who = by(broker, actorId);
+  const newId = mintId('ord', who.at);
+  return broker.store.write('decideDispute', {
+    by: who,
+    disputeId,
+    newId,
+    concerned: [],
+    ...input,
+  });
+}
+
+function args(broker: Broker, actorId: string, orderId: string) {
+  const { selector } = mustSeeOrder(broker, actorId, orderId);
+  return { by: by(broker, actorId), orderId, concerned: concernedBy(broker, selector) };
 }

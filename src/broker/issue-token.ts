@@ -207,7 +207,7 @@ export function grantedAccess(
 ): GrantedAccess {
   const { grant, purpose, narrowing } = facts;
   const { operations, features } = scopeOf(grant.spec, narrowing);
-  const { models } = modelsInForce(facts);
+  const { models } = modelsInForce(facts, broker.clock());
   return { grant: grant.id, purpose, run: run.name, runId: run.id, models, operations, features };
 }
 

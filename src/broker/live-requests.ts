@@ -1,6 +1,7 @@
 /** Requests in flight, each decided again whenever policy changes or its time runs out. */
 import type { Decision } from '../core/access.ts';
 import { refusal, type Refusal } from '../core/denials.ts';
+import type { Order } from '../core/orders/order.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import { Slots, type Slotted } from '../lib/slots.ts';
@@ -22,8 +23,8 @@ export interface LiveRequest extends Slotted {
   tokenId: string;
   /** Whether the answer is to be a stream. */
   stream: boolean;
-  /** Decides the request once more, on the policy as it is now. */
-  decide(now: number): Decision;
+  /** Decides the request once more, on the policy as it is now; or with other orders, for a preview. */
+  decide(now: number, orders?: readonly Order[]): Decision;
   /** Cancelled, with a {@link Refusal} as its reason, when the request may not go on. */
   cancellation: Cancellation;
 }
@@ -48,6 +49,11 @@ export class LiveRequests {
 
   get count(): number {
     return this.#live.size;
+  }
+
+  /** Those that have not been cut. */
+  *all(): Generator<LiveRequest> {
+    for (const request of this.#live) if (!request.cancellation.isCancelled) yield request;
   }
 
   /** Of those, how many stream. Looks at each of them. */

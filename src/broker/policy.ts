@@ -3,7 +3,9 @@
  * before anybody hears of that commit's result, so there is nothing to expire and nothing to refresh.
  */
 import type { Grant } from '../core/grants.ts';
-import type { Order } from '../core/orders.ts';
+import type { Endpoint } from '../core/endpoints.ts';
+import type { Order } from '../core/orders/order.ts';
+import { partsOf, type Selector } from '../core/orders/selector.ts';
 import type { Lab, Member, Person } from '../core/people.ts';
 import type { LiveToken, PolicyChange } from '../store/context.ts';
 import type { PolicyRecords } from '../store/readers.ts';
@@ -22,12 +24,19 @@ export class Policy {
   /** Person ids by what their lab calls them. */
   readonly #subjects = new Map<string, string>();
   #epoch: number;
+  readonly #endpoints: ReadonlyMap<string, Pick<Endpoint, 'safeguardsLifted'>>;
 
-  constructor(records: PolicyRecords, epoch: number) {
+  /** @param endpoints as configured: where each safeguard is lifted */
+  constructor(
+    records: PolicyRecords,
+    epoch: number,
+    endpoints: ReadonlyMap<string, Pick<Endpoint, 'safeguardsLifted'>>,
+  ) {
+    this.#endpoints = endpoints;
     for (const lab of records.labs) this.#setLab(lab);
     for (const person of records.people) this.#setPerson(person);
     for (const grant of records.grants) this.#grants.set(grant.id, grant);
-    this.#orders = records.ordersInForce;
+    this.#orders = records.ordersInForce.map((order) => this.#located(order));
     for (const token of records.liveTokens) this.#setToken(token);
     this.#epoch = epoch;
   }
@@ -51,7 +60,8 @@ export class Policy {
           break;
         case 'order':
           this.#orders = this.#orders.filter((order) => order.id !== change.value.id);
-          if (change.value.liftedAt === null) this.#orders = [...this.#orders, change.value];
+          if (change.value.endedAt === null)
+            this.#orders = [...this.#orders, this.#located(change.value)].sort(byId);
           break;
         case 'token':
           this.#setToken(change.value);
@@ -109,6 +119,11 @@ export class Policy {
     return this.#tokens.get(id);
   }
 
+  /** Those that the proxied path knows, also of the control API, ended or not. */
+  tokens(): Iterable<LiveToken> {
+    return this.#tokens.values();
+  }
+
   /** The orders in force, oldest first. */
   get orders(): readonly Order[] {
     return this.#orders;
@@ -125,6 +140,22 @@ export class Policy {
     }
     if (ids.size === 0) this.#tokensOf.delete(personId);
     return ids.size < most;
+  }
+
+  /** The order with where the safeguard that it selects by is lifted. */
+  #located(order: Order): Order {
+    return { ...order, safeguardAt: this.safeguardAt(order.selector) };
+  }
+
+  /** Endpoints at which the safeguard of a selector is lifted; null: it names none. */
+  safeguardAt(selector: Selector): string[] | null {
+    const { safeguard: wanted } = partsOf(selector);
+    if (wanted === undefined) return null;
+    return [...this.#endpoints]
+      .filter(([, { safeguardsLifted }]) =>
+        safeguardsLifted.some(({ safeguard }) => safeguard === wanted),
+      )
+      .map(([id]) => id);
   }
 
   #setToken(token: LiveToken): void {
@@ -169,3 +200,5 @@ export class Policy {
 }
 
 const subjectKey = (labId: string, subject: string): string => `${labId} ${subject}`;
+
+const byId = (a: Order, b: Order): number => (a.id < b.id ? -1 : 1);

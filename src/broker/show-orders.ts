@@ -1,8 +1,9 @@
 /** Reading orders. A partner's people see those that touch their lab, and not what these rest on. */
 import { refuse } from '../core/denials.ts';
-import type { Order } from '../core/orders.ts';
+import type { Order } from '../core/orders/order.ts';
 import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
+import { concernedBy } from './concerned.ts';
 import { mayRead } from './reach.ts';
 
 /** Orders, newest first. */
@@ -36,21 +37,15 @@ export function showOrder(broker: Broker, actorId: string, orderId: string): Ord
   return touchesLab(broker, order, member.lab.id) ? withoutEvidence(order) : refuse('not_found');
 }
 
-/** Whether an order stops anything that a lab has or was granted. */
-function touchesLab({ policy }: Broker, { selector }: Order, labId: string): boolean {
-  if ('all' in selector) return true;
-  if ('lab' in selector) return selector.lab === labId;
-  if ('person' in selector) return policy.person(selector.person)?.labId === labId;
-  if ('grant' in selector) return policy.grant(selector.grant)?.spec.lab === labId;
-  return policy
-    .grantsOf(labId)
-    .some(({ spec }) =>
-      spec.endpoints.some((entry) =>
-        'endpoint' in selector
-          ? entry.endpoint === selector.endpoint
-          : entry.models.includes(selector.model),
-      ),
-    );
+/** The order, for whoever may see it. @throws RefusedError `not_found` */
+export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): Order {
+  return showOrder(broker, actorId, orderId);
+}
+
+/** Whether an order touches anything that a lab has or was granted. */
+function touchesLab(broker: Broker, { selector, issuedByLab }: Order, labId: string): boolean {
+  if ('all' in selector || issuedByLab === labId) return true;
+  return concernedBy(broker, selector).some((one) => one.labId === labId);
 }
 
 function withoutEvidence(order: Order): Order {

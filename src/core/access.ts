@@ -6,7 +6,9 @@ import { refusal, type Refusal } from './denials.ts';
 import { grantedModels, openApprovals, placeOf, type Grant } from './grants.ts';
 import { scopeOf, type Narrowing, type Scope } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
-import { refusalByOrders, type Order } from './orders.ts';
+import { effectOf, refusalByEffect, refusalByOrders, refusalOfLifted } from './orders/effect.ts';
+import type { Order } from './orders/order.ts';
+import type { OrderSubject } from './orders/selector.ts';
 import type { Lab, Person } from './people.ts';
 import type { Operation, Purpose } from './vocabulary.ts';
 
@@ -44,7 +46,7 @@ export function grantStanding(grant: Grant, orders: readonly Order[], now: numbe
   }
   if (now >= Date.parse(grant.spec.window.until))
     return { status: 'expired', refusal: refusal('grant_expired') };
-  const stopped = stoppedAsAWhole(grant, orders);
+  const stopped = stoppedAsAWhole(grant, orders, now);
   if (stopped) return { status: 'suspended', refusal: stopped };
   if (now < Date.parse(grant.spec.window.from))
     return { status: 'scheduled', refusal: refusal('grant_not_started') };
@@ -77,16 +79,34 @@ export function refusalOfEndedGrant(grant: Grant, now: number): Refusal | null {
 
 const OVER: ReadonlySet<GrantStatus> = new Set(['rejected', 'revoked', 'closed', 'expired']);
 
-/** An order on the grant stops it, and so do orders that between them stop every model it covers. */
-function stoppedAsAWhole(grant: Grant, orders: readonly Order[]): Refusal | null {
+/** An order on the grant stops it, and so do orders that between them stop every model or every purpose of it. */
+function stoppedAsAWhole(grant: Grant, orders: readonly Order[], now: number): Refusal | null {
+  if (orders.length === 0) return null;
   const subject = { grantId: grant.id, labId: grant.spec.lab };
-  const whole = refusalByOrders(orders, subject);
-  if (whole || orders.length === 0) return whole;
-  const each = grantedModels(grant.spec).map((model) =>
-    refusalByOrders(orders, { ...subject, ...model }),
+  const whole = refusalByOrders(orders, subject, now);
+  if (whole) return whole;
+  return (
+    stoppedInEach(grantedModels(grant.spec), (model) =>
+      refusalByOrders(orders, { ...subject, ...model }, now),
+    ) ??
+    stoppedInEach(grant.spec.purposes.allowed, (purpose) =>
+      refusalByOrders(orders, { ...subject, purpose }, now),
+    )
   );
-  const [first] = each;
-  return first && each.every((one) => one !== null) ? first : null;
+}
+
+/** Why all of some parts are stopped; null where one is not. */
+function stoppedInEach<T>(
+  parts: readonly T[],
+  refusalOf: (part: T) => Refusal | null,
+): Refusal | null {
+  let first: Refusal | null = null;
+  for (const part of parts) {
+    const why = refusalOf(part);
+    if (why === null) return null;
+    first ??= why;
+  }
+  return first;
 }
 
 /** Facts about who asks, under which grant, for what. */
@@ -95,6 +115,9 @@ export interface IssueFacts {
   lab: Lab;
   person: Person;
   purpose: Purpose;
+  /** Absent while a token is asked for. */
+  runId?: string | undefined;
+  tokenId?: string | undefined;
   /** Whether the token is, or is to be, bound to a key that the client proves to hold. */
   bound: boolean;
   /** What the token gives up of the grant. */
@@ -110,7 +133,20 @@ export interface AccessFacts extends IssueFacts {
   model?: string | undefined;
   /** The address the request came from. */
   address: string;
+  /** Features that it uses, and the safeguards that what it goes to puts back. */
+  features?: readonly string[] | undefined;
+  restored?: readonly string[] | undefined;
 }
+
+/** What orders are held against. */
+const subjectOf = (facts: IssueFacts, grantId: string): OrderSubject => ({
+  grantId,
+  labId: facts.lab.id,
+  person: facts.person,
+  purpose: facts.purpose,
+  runId: facts.runId,
+  tokenId: facts.tokenId,
+});
 
 export type Decision = { allowed: true; until: number } | { allowed: false; refusal: Refusal };
 
@@ -151,16 +187,12 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
       ),
     );
   }
-  const stopped = refusalByOrders(orders, {
-    grantId: grant.id,
-    labId: lab.id,
-    personId: person.id,
-  });
+  const stopped = refusalByOrders(orders, subjectOf(facts, grant.id), now);
   if (stopped) return denied(stopped);
   if (grant.spec.binding === 'dpop' && !facts.bound) return denied(refusal('dpop_required'));
   // Of the whole grant, its standing has said so already.
   if (facts.narrowing?.models) {
-    const inForce = modelsInForce({ ...facts, grant });
+    const inForce = modelsInForce({ ...facts, grant }, now);
     if (inForce.models.length === 0) return denied(inForce.stopped ?? refusal('model_not_granted'));
   }
   return { allowed: true, until: Math.min(Date.parse(grant.spec.window.until), place.until) };
@@ -170,19 +202,17 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
  * The models that a token gives access to at this moment: what grant and token cover, less what orders
  * stop. `stopped` is why the first of those that orders stop is.
  */
-export function modelsInForce({
-  grant,
-  lab,
-  person,
-  narrowing,
-  orders,
-}: Omit<IssueFacts, 'grant'> & { grant: Grant }): { models: string[]; stopped: Refusal | null } {
+export function modelsInForce(
+  facts: Omit<IssueFacts, 'grant'> & { grant: Grant },
+  now: number,
+): { models: string[]; stopped: Refusal | null } {
   let stopped: Refusal | null = null;
-  const subject = { grantId: grant.id, labId: lab.id, personId: person.id };
+  const { grant, narrowing, orders } = facts;
+  const subject = subjectOf(facts, grant.id);
   const models = scopeOf(grant.spec, narrowing)
     .endpoints.flatMap(({ endpoint, models: names }) => names.map((model) => ({ endpoint, model })))
     .filter((one) => {
-      const why = refusalByOrders(orders, { ...subject, ...one });
+      const why = refusalByOrders(orders, { ...subject, ...one }, now);
       stopped ??= why;
       return why === null;
     })
@@ -221,14 +251,25 @@ export function decideAccess(facts: AccessFacts, now: number): Decision {
       const why = covers(spec) ? 'The token does not cover this model.' : undefined;
       return denied(refusal('model_not_granted', why));
     }
-    const stopped = refusalByOrders(facts.orders, {
-      grantId: (facts.grant as Grant).id,
-      labId: facts.lab.id,
-      personId: facts.person.id,
-      endpoint,
-      model,
-    });
-    if (stopped) return denied(stopped);
   }
-  return held;
+  const stopped = refusalOfRequest(facts, now);
+  return stopped ? denied(stopped) : held;
+}
+
+/** What orders say of a request as a whole. */
+function refusalOfRequest(facts: AccessFacts, now: number): Refusal | null {
+  if (facts.orders.length === 0) return null;
+  const { endpoint, model, features, address } = facts;
+  const subject = {
+    ...subjectOf(facts, (facts.grant as Grant).id),
+    endpoint,
+    model,
+    features,
+    address,
+  };
+  const effect = effectOf(facts.orders, subject, now);
+  return (
+    refusalByEffect(effect, subject) ??
+    (model === undefined ? null : refusalOfLifted(effect, facts.restored ?? []))
+  );
 }

@@ -45,7 +45,6 @@ const levelRuleSchema = z.strictObject({
   ratify: z.array(authoritySchema).describe('Who else, another person, makes it stand'),
   anyOrder: z
     .boolean()
-    .default(false)
     .describe('Whether those of "ratify" may issue, too; then those of "issue" ratify'),
   lift: z
     .array(authoritySchema)
@@ -54,7 +53,6 @@ const levelRuleSchema = z.strictObject({
   review: durationSchema.nullable().describe('When it has to be reviewed, once ratified'),
   lapsesUnreviewed: z
     .boolean()
-    .default(false)
     .describe('Whether a review that is missed ends it; else it is reported as overdue'),
 });
 
@@ -62,7 +60,22 @@ export type LevelRule = z.infer<typeof levelRuleSchema>;
 
 const NOT_ALONE: Authority[] = ['host.safety', 'host.admin', 'host.executive'];
 
-const LEVEL_DEFAULTS = {
+/** The names of the levels, least first: a level is its place here. */
+export const LEVEL_NAMES = [
+  'notice',
+  'watch',
+  'constrain',
+  'suspend_narrowly',
+  'suspend',
+  'recall',
+] as const;
+
+export type LevelName = (typeof LEVEL_NAMES)[number];
+
+const LEVEL_DEFAULTS: Record<
+  LevelName,
+  Omit<LevelRule, 'anyOrder' | 'lapsesUnreviewed'> & Partial<LevelRule>
+> = {
   notice: {
     issue: ['anyone'],
     ratify: [],
@@ -107,36 +120,20 @@ const LEVEL_DEFAULTS = {
     review: '15wd',
     lapsesUnreviewed: true,
   },
-} as const;
-
-/** The names of the levels, least first: a level is its place here. */
-export const LEVEL_NAMES = [
-  'notice',
-  'watch',
-  'constrain',
-  'suspend_narrowly',
-  'suspend',
-  'recall',
-] as const;
-
-export type LevelName = (typeof LEVEL_NAMES)[number];
+};
 
 const level = (name: LevelName) => {
   const { shape } = levelRuleSchema;
-  const defaults: z.input<typeof levelRuleSchema> = {
-    anyOrder: false,
-    lapsesUnreviewed: false,
-    ...(LEVEL_DEFAULTS[name] as unknown as z.input<typeof levelRuleSchema>),
-  };
+  const defaults: LevelRule = { anyOrder: false, lapsesUnreviewed: false, ...LEVEL_DEFAULTS[name] };
   return z
     .strictObject({
       issue: shape.issue.default(defaults.issue),
       ratify: shape.ratify.default(defaults.ratify),
-      anyOrder: z.boolean().default(defaults.anyOrder ?? false),
+      anyOrder: shape.anyOrder.default(defaults.anyOrder),
       lift: shape.lift.default(defaults.lift),
       lapse: shape.lapse.default(defaults.lapse),
       review: shape.review.default(defaults.review),
-      lapsesUnreviewed: z.boolean().default(defaults.lapsesUnreviewed ?? false),
+      lapsesUnreviewed: shape.lapsesUnreviewed.default(defaults.lapsesUnreviewed),
     })
     .prefault({});
 };

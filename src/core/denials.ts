@@ -182,6 +182,20 @@ export const DENIALS = {
   endpoint_suspended: no(403, 'permission_error', 'The endpoint is suspended by an order.'),
   model_suspended: no(403, 'permission_error', 'The model is suspended by an order.'),
   person_suspended: no(403, 'permission_error', 'Access of this person is suspended by an order.'),
+  run_suspended: no(403, 'permission_error', 'The run is suspended by an order.'),
+  token_suspended: no(403, 'permission_error', 'The token is suspended by an order.'),
+  purpose_suspended: no(403, 'permission_error', 'The purpose is suspended by an order.'),
+  feature_suspended: no(403, 'permission_error', 'The feature is suspended by an order.'),
+  network_suspended: no(
+    403,
+    'permission_error',
+    'Access from this network is suspended by an order.',
+  ),
+  safeguard_put_back: no(
+    403,
+    'permission_error',
+    'A safeguard that was lifted here has been put back by an order.',
+  ),
 
   // Limits and budgets
   request_rate_limited: later(
@@ -252,6 +266,11 @@ export const DENIALS = {
     409,
     'invalid_request_error',
     'The approval that your role can give has been given. Another role is needed.',
+  ),
+  confirmation_needed: no(
+    409,
+    'invalid_request_error',
+    'That would stop everything. Confirm that it is meant.',
   ),
   order_not_in_force: no(409, 'invalid_request_error', 'The order is not in force.'),
   second_person_needed: no(

@@ -58,6 +58,18 @@ export const endpointSchema = z
       .describe(
         'Each safeguard that is lifted at this endpoint, with the reason and who answers for it',
       ),
+    alternatives: z
+      .array(
+        z.strictObject({
+          restores: z.array(z.string().min(1).max(120)).min(1),
+          models: z.record(modelSchema, modelSchema).default({}),
+        }),
+      )
+      .max(16)
+      .default([])
+      .describe(
+        'What puts safeguards back: the models that are called in place of the pinned ones while an order says so',
+      ),
     features: featuresSchema
       .default(() => featuresSchema.parse({ streaming: true, systemPrompt: true }))
       .describe('What the endpoint offers at most'),

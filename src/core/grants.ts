@@ -1,7 +1,9 @@
 /** Grants: what they say, the states they pass through, and who may move them. */
 import { z } from 'zod';
+import { levelOverrideSchema } from './authority-rules.ts';
 import { refusal, type Refusal } from './denials.ts';
 import { idSchema } from './ids.ts';
+import { instantSchema } from './instants.ts';
 import { budgetsSchema, limitsSchema } from './limits.ts';
 import { networkSchema } from './networks.ts';
 import type { Member, Role } from './people.ts';
@@ -12,11 +14,6 @@ import {
   purposeSchema,
   slugSchema,
 } from './vocabulary.ts';
-
-const instantSchema = z.iso
-  .datetime({ offset: true })
-  .transform((text) => new Date(text).toISOString())
-  .describe('A moment, RFC 3339');
 
 const NO_LIMITS = limitsSchema.parse({});
 const NO_BUDGETS = budgetsSchema.parse({});
@@ -85,6 +82,25 @@ export const grantSpecSchema = z
       .default('refuse')
       .describe(
         'What happens to body fields, and values of them, that the gateway does not know. pass: they reach the upstream at any depth, and can use features that are not granted and cost what is not reserved. Parts, blocks, items and tools of unknown types are refused all the same',
+      ),
+    recordNetwork: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether a watch (an order of level 1) may record the address that requests come from',
+      ),
+    orderRules: z
+      .strictObject({
+        notice: levelOverrideSchema.optional(),
+        watch: levelOverrideSchema.optional(),
+        constrain: levelOverrideSchema.optional(),
+        suspend_narrowly: levelOverrideSchema.optional(),
+        suspend: levelOverrideSchema.optional(),
+        recall: levelOverrideSchema.optional(),
+      })
+      .default({})
+      .describe(
+        'Rules of authority that orders naming this grant follow instead of those of the broker',
       ),
     window: z.strictObject({ from: instantSchema, until: instantSchema }),
     tokenLifetimeSeconds: z.int().min(60).max(3600).default(900),

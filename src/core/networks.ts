@@ -31,9 +31,24 @@ export function isInNetworks(address: string, networks: readonly string[]): bool
   if (!isPlainAddress(address)) return false;
   const parsed = ipaddr.process(address);
   return networks.some((network) => {
-    const [base, bits] = ipaddr.parseCIDR(network);
+    const [base, bits] = rangeOf(network);
     return base.kind() === parsed.kind() && parsed.match(base, bits);
   });
+}
+
+type Range = ReturnType<typeof ipaddr.parseCIDR>;
+
+/** There are as many as grants and orders name; to read one takes longer than to compare with it. */
+const ranges = new Map<string, Range>();
+const MOST_RANGES = 10_000;
+
+function rangeOf(network: string): Range {
+  const known = ranges.get(network);
+  if (known) return known;
+  if (ranges.size >= MOST_RANGES) ranges.clear();
+  const range = ipaddr.parseCIDR(network);
+  ranges.set(network, range);
+  return range;
 }
 
 /**

@@ -18,6 +18,10 @@ export interface RequestFacts {
   endpoint: string;
   model: string;
   stream: boolean;
+  /** Features that it uses. */
+  features: readonly string[];
+  /** Safeguards that what it is dispatched to puts back. */
+  restored: readonly string[];
 }
 
 /** The ids by which the ledger and the log keep a request. */
@@ -150,6 +154,8 @@ export function factsOfIntent(entry: IntentEntry): RequestFacts {
     endpoint: entry.endpoint,
     model: entry.model,
     stream: entry.data.stream,
+    features: entry.data.features ?? [],
+    restored: entry.data.restored ?? [],
   };
 }
 
@@ -167,7 +173,7 @@ export interface IntentEntry {
   operation: Operation;
   endpoint: string;
   model: string;
-  data: { stream: boolean };
+  data: { stream: boolean; features?: string[]; restored?: string[] };
 }
 
 /** What a settled request is charged. */

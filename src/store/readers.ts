@@ -4,7 +4,7 @@ import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
-import type { Order } from '../core/orders.ts';
+import type { Order } from '../core/orders/order.ts';
 import type { Lab, Person } from '../core/people.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import type { LiveToken } from './context.ts';
@@ -77,7 +77,7 @@ export class Readers {
       ordersInForce: db
         .select()
         .from(orders)
-        .where(isNull(orders.liftedAt))
+        .where(isNull(orders.endedAt))
         .orderBy(asc(orders.id))
         .all()
         .map(toOrder),
@@ -167,7 +167,7 @@ export class Readers {
       .where(
         and(
           maybe(after, (id) => lt(orders.id, id)),
-          filter.inForce ? isNull(orders.liftedAt) : undefined,
+          filter.inForce ? isNull(orders.endedAt) : undefined,
         ),
       )
       .orderBy(desc(orders.id))

@@ -2,7 +2,7 @@
 import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
 import type { Grant } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
-import type { Order } from '../core/orders.ts';
+import type { Order } from '../core/orders/order.ts';
 import type { Lab, Member, Person } from '../core/people.ts';
 import type { Db } from './database.ts';
 import { prepared } from './prepared.ts';
@@ -169,7 +169,8 @@ export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
 
 export function toOrder(row: OrderRow): Order {
   const { spec, ...rest } = row;
-  return { ...spec, ...rest };
+  // Where its safeguard is lifted is the configuration's to say: the policy fills it in.
+  return { ...spec, ...rest, safeguardAt: spec.selector.hasOwnProperty('safeguard') ? [] : null };
 }
 
 export function readOrder(db: Db, id: string): Order | undefined {

@@ -4,7 +4,8 @@ import type { Json } from '../core/audit/entry.ts';
 import type { Approval, GrantSpec, GrantState } from '../core/grants.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
-import type { OrderSpec } from '../core/orders.ts';
+import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
+import type { EndedBecause, OrderSpec } from '../core/orders/order.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { LabIdentity, LabKind, Role } from '../core/people.ts';
 import type { SigningKeyState } from '../core/signing-keys.ts';
@@ -194,14 +195,52 @@ export const orders = sqliteTable('orders', {
   id: text().primaryKey(),
   spec: text({ mode: 'json' }).$type<OrderSpec>().notNull(),
   issuedBy: text('issued_by').notNull(),
+  issuedByLab: text('issued_by_lab').notNull(),
   issuedAt: integer('issued_at').notNull(),
-  liftedBy: text('lifted_by'),
-  liftedAt: integer('lifted_at'),
-  liftGrounds: text('lift_grounds'),
+  ratifiedBy: text('ratified_by'),
+  ratifiedAt: integer('ratified_at'),
+  lapsesAt: integer('lapses_at'),
+  reviewDueAt: integer('review_due_at'),
+  lapsesUnreviewed: integer('lapses_unreviewed', { mode: 'boolean' }).notNull(),
+  replaces: text(),
+  loweredBy: text('lowered_by'),
+  endedAt: integer('ended_at'),
+  endedBy: text('ended_by'),
+  endedBecause: text('ended_because').$type<EndedBecause>(),
+  endGrounds: text('end_grounds'),
+});
+
+export const orderAcknowledgements = sqliteTable(
+  'order_acknowledgements',
+  {
+    orderId: text('order_id').notNull(),
+    personId: text('person_id').notNull(),
+    labId: text('lab_id').notNull(),
+    at: integer().notNull(),
+    underObjection: integer('under_objection', { mode: 'boolean' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.orderId, table.personId] })],
+);
+
+export const disputes = sqliteTable('disputes', {
+  id: text().primaryKey(),
+  orderId: text('order_id').notNull(),
+  labId: text('lab_id').notNull(),
+  personId: text('person_id').notNull(),
+  at: integer().notNull(),
+  grounds: text().notNull(),
+  alternative: text({ mode: 'json' }).$type<Alternative>(),
+  dueAt: integer('due_at').notNull(),
+  escalatedAt: integer('escalated_at'),
+  outcome: text().$type<DisputeOutcome>(),
+  decidedBy: text('decided_by'),
+  decidedAt: integer('decided_at'),
+  reasons: text(),
+  newOrderId: text('new_order_id'),
 });
 
 /** What is done by itself at a moment. */
-export type AgendaKind = 'order';
+export type AgendaKind = 'order' | 'dispute';
 
 export const agenda = sqliteTable(
   'agenda',

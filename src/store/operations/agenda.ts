@@ -1,8 +1,11 @@
 /** Does what has fallen due. */
 import { and, asc, eq, lte } from 'drizzle-orm';
+import { mintId } from '../../lib/ids.ts';
 import type { AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { agenda, type AgendaKind } from '../schema.ts';
+import { escalateDispute } from './disputes.ts';
+import { lookAtOrder } from './due-orders.ts';
 import type { Operation } from './operation.ts';
 
 /** Items of one transaction. */
@@ -12,7 +15,8 @@ type Handler = (context: WriterContext, item: AgendaItem, now: number) => void;
 
 /** What is done for each kind. */
 const HANDLERS: Record<AgendaKind, Handler> = {
-  order: () => undefined,
+  order: (context, { ref }, now) => lookAtOrder(context, ref, now),
+  dispute: (context, { ref }, now) => escalateDispute(context, ref, mintId('ent', now), now),
 };
 
 /** Does what fell due until now, oldest first; `more`: there is more of it. */

@@ -20,7 +20,15 @@ import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import type { Operation } from './operation.ts';
-import { issueOrder, liftOrder } from './orders.ts';
+import {
+  issueOrder,
+  liftOrder,
+  lowerOrder,
+  ratifyOrder,
+  reviewOrder,
+  supplementOrder,
+} from './orders.ts';
+import { acknowledgeOrder, decideDispute, objectToOrder } from './disputes.ts';
 import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
 import { recoverUnfinished, reserve, settle } from './requests.ts';
 import { revokeTokens } from './revoke-tokens.ts';
@@ -57,7 +65,14 @@ export const OPERATIONS = {
   revokeGrant,
   closeGrant,
   issueOrder,
+  ratifyOrder,
+  reviewOrder,
+  supplementOrder,
+  lowerOrder,
   liftOrder,
+  acknowledgeOrder,
+  objectToOrder,
+  decideDispute,
   issueToken,
   denyToken,
   consume,

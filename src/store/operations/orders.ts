@@ -1,85 +1,312 @@
-/** Orders. */
-import { eq } from 'drizzle-orm';
-import type { EntryDraft } from '../../core/audit/entry.ts';
-import { RefusedError, refuse } from '../../core/denials.ts';
-import { decideLift, type Order, type OrderSpec } from '../../core/orders.ts';
+/** Orders: issued, ratified, reviewed, completed, lowered, lifted. */
+import type { EntryKind, Json } from '../../core/audit/entry.ts';
+import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
+import type { NoticeKind } from '../../core/notices.ts';
+import {
+  isRatified,
+  levelInWords,
+  type Measures,
+  type Order,
+  type OrderSpec,
+  type Supplement,
+} from '../../core/orders/order.ts';
+import { partsOf, selectorInWords, type Selector } from '../../core/orders/selector.ts';
+import {
+  decideLift,
+  decideOrder,
+  decideRatification,
+  decideReview,
+  refusalOfLowering,
+  ruleOf,
+  timesOf,
+  type Acting,
+} from '../../core/orders/steps.ts';
 import type { WriterContext } from '../context.ts';
-import { readGrant, readOrder, readPerson } from '../records.ts';
-import { orders } from '../schema.ts';
-import { controlOperation, type By } from './operation.ts';
+import { notify } from '../notify.ts';
+import { concernedBy, endOrder, insertOrder, updateOrder } from '../order-rows.ts';
+import { readGrant, readMember, readOrder, readPerson } from '../records.ts';
+import { controlOperation, type Authorised, type By } from './operation.ts';
+
+/** Whom an order concerns beside the host, as the broker found when it asked for the operation. */
+export type Concerned = { labId: string; personId?: string | undefined }[];
+
+interface OrderArgs {
+  by: By;
+  orderId: string;
+  concerned: Concerned;
+}
 
 export const issueOrder = controlOperation(
   'order.issue',
-  (context, args: { by: By; id: string; spec: OrderSpec }, who): Order => {
-    const order: Order = {
-      ...args.spec,
-      id: args.id,
+  (context, args: { by: By; id: string; spec: OrderSpec; concerned: Concerned }, who): Order => {
+    const { by, id, spec } = args;
+    const acting = actingOn(context, spec, who);
+    const { person } = partsOf(spec.selector);
+    mustBeAllowed(
+      decideOrder(spec, acting, {
+        person: person === undefined ? undefined : readPerson(context.db, person),
+      }),
+    );
+    const order = insertOrder(context, {
+      id,
+      spec,
       issuedBy: who.member.person.id,
-      issuedAt: args.by.at,
-      liftedBy: null,
-      liftedAt: null,
-      liftGrounds: null,
-    };
-    const { id, issuedBy, issuedAt, liftedBy, liftedAt, liftGrounds } = order;
-    context.db
-      .insert(orders)
-      .values({ id, spec: args.spec, issuedBy, issuedAt, liftedBy, liftedAt, liftGrounds })
-      .run();
-    context.changed({ kind: 'order', value: order });
-    context.append({
-      id: args.by.entryId,
-      kind: 'order.issued',
-      at: args.by.at,
-      actor: who.actor,
-      ref: order.id,
-      orders: [order.id],
-      ...concerned(context, order),
-      data: args.spec,
+      issuedByLab: who.member.lab.id,
+      issuedAt: by.at,
+      ...timesOf(spec, acting.rule, false, by.at),
     });
+    record(context, order, { by, who, kind: 'order.issued' }, issuedData(order));
+    tell(context, order, args.concerned, by.at, 'order.issued', `issued: ${spec.grounds}`);
     return order;
   },
 );
 
+/** What an entry says of an order that begins: enough to know from the log alone until when it is in force. */
+function issuedData(order: Order): Record<string, Json | undefined> {
+  return { ...specOf(order), ...timesData(order), replaces: order.replaces ?? undefined };
+}
+
+function timesData(order: Order): Record<string, Json | undefined> {
+  const { lapsesAt, reviewDueAt, lapsesUnreviewed } = order;
+  return {
+    lapsesAt: lapsesAt === null ? null : new Date(lapsesAt).toISOString(),
+    reviewDueAt: reviewDueAt === null ? null : new Date(reviewDueAt).toISOString(),
+    lapsesUnreviewed,
+  };
+}
+
+/** The text of an order. */
+export function specOf(order: Order): OrderSpec {
+  const { level, selector, measures, grounds, authority } = order;
+  const { evidence, severity, whyNotLower, expiresAt, reviewAt } = order;
+  return {
+    ...{ level, selector, measures, grounds, authority },
+    ...(evidence && { evidence }),
+    ...(severity && { severity }),
+    ...(whyNotLower !== undefined && { whyNotLower }),
+    ...(expiresAt !== undefined && { expiresAt }),
+    ...(reviewAt !== undefined && { reviewAt }),
+  };
+}
+
+export const ratifyOrder = controlOperation(
+  'order.ratify',
+  (context, args: OrderArgs & { grounds?: string | undefined }, who): Order => {
+    const { by } = args;
+    const order = mustFindOrder(context, args.orderId);
+    const acting = actingOn(context, order, who);
+    const issuer = readMember(context.db, order.issuedBy);
+    mustBeAllowed(decideRatification(order, issuer, acting, by.at));
+    const ratified = updateOrder(context, order.id, {
+      ratifiedBy: who.member.person.id,
+      ratifiedAt: by.at,
+      ...timesOf(order, acting.rule, true, by.at),
+    });
+    record(
+      context,
+      ratified,
+      { by, who, kind: 'order.ratified' },
+      {
+        grounds: args.grounds,
+        ...timesData(ratified),
+      },
+    );
+    tell(context, ratified, args.concerned, by.at, 'order.ratified', 'ratified');
+    return ratified;
+  },
+  (args) => args.orderId,
+);
+
+export const reviewOrder = controlOperation(
+  'order.review',
+  (context, args: OrderArgs & { grounds: string }, who): Order => {
+    const { by } = args;
+    const order = mustFindOrder(context, args.orderId);
+    const acting = actingOn(context, order, who);
+    mustBeAllowed(decideReview(order, acting, by.at));
+    // A date that was asked for holds for the first review.
+    const { reviewAt: _, ...spec } = specOf(order);
+    const times = timesOf(spec, acting.rule, isRatified(order), by.at);
+    const reviewed = updateOrder(context, order.id, { spec, ...times });
+    record(
+      context,
+      reviewed,
+      { by, who, kind: 'order.reviewed' },
+      {
+        grounds: args.grounds,
+        ...timesData(reviewed),
+      },
+    );
+    tell(context, reviewed, args.concerned, by.at, 'order.ratified', 'reviewed; it goes on');
+    return reviewed;
+  },
+  (args) => args.orderId,
+);
+
+export const supplementOrder = controlOperation(
+  'order.supplement',
+  (context, args: OrderArgs & { supplement: Supplement }, who): Order => {
+    const { by, supplement } = args;
+    const order = mustFindOrder(context, args.orderId);
+    const acting = actingOn(context, order, who);
+    const { instrument, ...reasons } = supplement;
+    const said = Object.fromEntries(Object.entries(reasons).filter(([, v]) => v !== undefined));
+    const spec: OrderSpec = {
+      ...specOf(order),
+      ...said,
+      authority: { ...order.authority, ...(instrument !== undefined && { instrument }) },
+    };
+    mustBeAllowed(decideOrder(spec, acting, { person: personOf(context, order) }));
+    const completed = updateOrder(context, order.id, { spec });
+    record(context, completed, { by, who, kind: 'order.supplemented' }, supplement);
+    tell(context, completed, [], by.at, 'order.supplemented', 'completed');
+    return completed;
+  },
+  (args) => args.orderId,
+);
+
+const personOf = (context: WriterContext, { selector }: Order) => {
+  const { person } = partsOf(selector);
+  return person === undefined ? undefined : readPerson(context.db, person);
+};
+
 export const liftOrder = controlOperation(
   'order.lift',
-  (context, args: { by: By; orderId: string; grounds: string }, who): Order => {
-    const order =
-      readOrder(context.db, args.orderId) ?? refuse('not_found', 'There is no such order.');
-    const why = decideLift(order, who.member);
-    if (why) throw new RefusedError(why);
-    context.db
-      .update(orders)
-      .set({ liftedBy: who.member.person.id, liftedAt: args.by.at, liftGrounds: args.grounds })
-      .where(eq(orders.id, order.id))
-      .run();
-    const lifted = readOrder(context.db, order.id) as Order;
-    context.changed({ kind: 'order', value: lifted });
-    context.append({
-      id: args.by.entryId,
-      kind: 'order.lifted',
-      at: args.by.at,
-      actor: who.actor,
-      ref: order.id,
-      orders: [order.id],
-      ...concerned(context, order),
-      data: { grounds: args.grounds },
+  (context, args: OrderArgs & { grounds: string }, who): Order => {
+    const { by, grounds } = args;
+    const order = mustFindOrder(context, args.orderId);
+    mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at));
+    const because = 'lifted';
+    const lifted = endOrder(context, order.id, {
+      ...{ at: by.at, by: who.member.person.id, because, grounds },
     });
+    record(context, lifted, { by, who, kind: 'order.lifted' }, { grounds });
+    tell(context, lifted, args.concerned, by.at, 'order.lifted', `lifted: ${grounds}`);
     return lifted;
   },
   (args) => args.orderId,
 );
 
-/** The lab, person and grant that an order is about, where it is about one: they may read its entries. */
-function concerned(
-  { db }: WriterContext,
-  { selector }: Order,
-): Pick<EntryDraft, 'lab' | 'person' | 'grant'> {
-  if ('lab' in selector) return { lab: selector.lab };
-  if ('grant' in selector) {
-    return { lab: readGrant(db, selector.grant)?.spec.lab, grant: selector.grant };
-  }
-  if ('person' in selector) {
-    return { lab: readPerson(db, selector.person)?.labId, person: selector.person };
-  }
-  return {};
+export interface LowerArgs extends OrderArgs {
+  /** Of the order that takes the place of the other. */
+  newId: string;
+  level: number;
+  selector: Selector;
+  measures: Measures;
+  expiresAt?: string | undefined;
+  grounds: string;
+}
+
+/** Puts less in the place of an order: in one commit, so that there is no moment without either. */
+export const lowerOrder = controlOperation(
+  'order.lower',
+  (context, args: LowerArgs, who): Order => {
+    const order = mustFindOrder(context, args.orderId);
+    mustBeAllowed(decideLift(order, actingOn(context, order, who), args.by.at, 'lower'));
+    return replaceOrder(context, order, args, who, 'lowered');
+  },
+  (args) => args.orderId,
+);
+
+/** Ends an order and begins the lesser one. It stands on the authority of the first, and on the person who lowered it. */
+export function replaceOrder(
+  context: WriterContext,
+  order: Order,
+  args: Omit<LowerArgs, 'orderId'>,
+  who: Authorised,
+  because: 'lowered' | 'modified',
+): Order {
+  const { by, newId, level, selector, measures, expiresAt, grounds } = args;
+  mustBeAllowed(refusalOfLowering(order, { level, selector }));
+  const personId = who.member.person.id;
+  const ended = endOrder(context, order.id, { at: by.at, by: personId, because, grounds });
+  const { measures: _, ...before } = specOf(order);
+  const spec: OrderSpec = {
+    ...before,
+    ...{ level, selector, measures, grounds },
+    ...(expiresAt !== undefined && { expiresAt }),
+  };
+  const acting = actingOn(context, spec, who);
+  const lowered = insertOrder(context, {
+    id: newId,
+    spec,
+    issuedBy: order.issuedBy,
+    issuedByLab: order.issuedByLab,
+    issuedAt: by.at,
+    ratifiedBy: personId,
+    ratifiedAt: by.at,
+    ...timesOf(spec, acting.rule, true, by.at),
+    replaces: order.id,
+    loweredBy: personId,
+  });
+  record(
+    context,
+    ended,
+    { by, who, kind: 'order.lowered' },
+    {
+      because,
+      by: lowered.id,
+      order: issuedData(lowered) as Json,
+    },
+  );
+  const words = `replaced by ${lowered.id}, ${levelInWords(level)}, about ${selectorInWords(selector)}`;
+  tell(context, ended, args.concerned, by.at, 'order.lowered', words);
+  return lowered;
+}
+
+/** What an action on an order is decided on: the rule of its level, or of the grant that it names. */
+export function actingOn(
+  { db, rules }: WriterContext,
+  spec: Pick<OrderSpec, 'level' | 'selector'>,
+  who: Authorised,
+): Acting {
+  const { grant } = partsOf(spec.selector);
+  const named = grant === undefined ? undefined : readGrant(db, grant)?.spec;
+  return { actor: who.member, rules, rule: ruleOf(rules, spec, named) };
+}
+
+export function mustFindOrder({ db }: WriterContext, id: string): Order {
+  return readOrder(db, id) ?? refuse('not_found', 'There is no such order.');
+}
+
+export function mustBeAllowed(why: Refusal | null): void {
+  if (why) throw new RefusedError(why);
+}
+
+/** Records what was done with an order. */
+export function record(
+  context: WriterContext,
+  order: Order,
+  { by, who, kind }: { by: By; who: Authorised; kind: EntryKind },
+  data: Record<string, Json | undefined>,
+): void {
+  context.append({
+    id: by.entryId,
+    kind,
+    at: by.at,
+    actor: who.actor,
+    ref: order.id,
+    orders: [order.id],
+    ...concernedBy(context, order),
+    data,
+  });
+}
+
+/** Tells the host and those concerned what happened to an order. What it rests on is told to nobody. */
+export function tell(
+  context: WriterContext,
+  order: Order,
+  concerned: Concerned,
+  at: number,
+  kind: NoticeKind,
+  what: string,
+): void {
+  notify(context, {
+    kind,
+    ref: order.id,
+    at,
+    to: [{ labId: context.host }, ...concerned],
+    title: `Order ${order.id} (${levelInWords(order.level)}, about ${selectorInWords(order.selector)}) ${what}`,
+    data: { level: order.level, selector: order.selector as Json },
+  });
 }

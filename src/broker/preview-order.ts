@@ -1,0 +1,235 @@
+/**
+ * What an order would do before it is issued: the decisions that are made on every request, made once more with the order
+ * among those in force. So what is previewed is what is stopped.
+ */
+import { decideIssue, grantStanding, modelsInForce, type IssueFacts } from '../core/access.ts';
+import type { Grant } from '../core/grants.ts';
+import { rosterOf } from '../core/grants.ts';
+import { selects } from '../core/orders/selector.ts';
+import { LEVEL, missingOf, type Order, type OrderSpec } from '../core/orders/order.ts';
+import { narrowerOrders, type Finding, type NarrowerOrder } from '../core/orders/narrower.ts';
+import { bandOf, suggestedLevel, type Band } from '../core/orders/severity.ts';
+import type { Person } from '../core/people.ts';
+import type { LiveToken } from '../store/context.ts';
+import type { Broker } from './broker.ts';
+import { mayRead } from './reach.ts';
+import { warningFor } from './order-warning.ts';
+
+/** What an order touches, of what has access without it. */
+export interface Touched {
+  /** Grants under which nothing passes any more. */
+  grants: string[];
+  labs: string[];
+  /** People who have no access left under a grant, and those who keep a part. */
+  people: { personId: string; grantId: string; labId: string; keepsPart: boolean }[];
+  tokens: { tokenId: string; personId: string; grantId: string; runId: string | null }[];
+  runs: string[];
+  /** Requests in flight. */
+  live: { requestId: string; personId: string; grantId: string; stream: boolean }[];
+}
+
+/** How much of what has access now keeps it whole. */
+export interface Staying {
+  grants: number;
+  people: number;
+  tokens: number;
+  live: number;
+}
+
+export interface OrderPreview {
+  stops: Touched;
+  stays: Staying;
+  /** Whether nothing at all would be left. */
+  stopsEverything: boolean;
+  warning: string | undefined;
+  missing: ReturnType<typeof missingOf>;
+  /** What the severity speaks for; null where it was not said. */
+  suggested: { band: Band; level: number } | null;
+  narrower: (NarrowerOrder & Staying)[];
+}
+
+/** @throws RefusedError */
+export function previewOrder(
+  broker: Broker,
+  actorId: string,
+  spec: OrderSpec,
+  finding: Finding | undefined,
+): OrderPreview {
+  mayRead(broker, actorId, 'order.preview');
+  const { stops, stays } = touchedBy(broker, spec);
+  const { severity } = spec;
+  return {
+    stops,
+    stays,
+    stopsEverything: stays.grants === 0 && stops.grants.length > 0,
+    warning: warningFor(broker, spec),
+    missing: missingOf(spec),
+    suggested: severity ? { band: bandOf(severity), level: suggestedLevel(severity) } : null,
+    narrower: narrowerOrders(spec, finding, [...broker.endpoints.values()]).map((one) => ({
+      ...one,
+      ...touchedBy(broker, { ...spec, ...one }).stays,
+    })),
+  };
+}
+
+/** What an order would touch, and how much would stay as it is. */
+export function touchedBy(broker: Broker, spec: OrderSpec): { stops: Touched; stays: Staying } {
+  const { policy, clock } = broker;
+  const now = clock();
+  const without = policy.orders;
+  const order = hypothetical(broker, spec, now);
+  const orders = [...without, order];
+  const stops: Touched = { grants: [], labs: [], people: [], tokens: [], runs: [], live: [] };
+  const stays: Staying = { grants: 0, people: 0, tokens: 0, live: 0 };
+  const labs = new Set<string>();
+  const runs = new Set<string>();
+  for (const grant of policy.grants()) {
+    if (grantStanding(grant, without, now).refusal) continue;
+    const whole = grantStanding(grant, orders, now).refusal !== null;
+    if (whole) stops.grants.push(grant.id);
+    else stays.grants += 1;
+    for (const { personId } of rosterOf(grant)) {
+      const left = accessLeft(broker, grant, personId, { without, orders, order, whole }, now);
+      if (left === 'none before') continue;
+      if (left === 'all') {
+        stays.people += 1;
+        continue;
+      }
+      labs.add(grant.spec.lab);
+      const labId = grant.spec.lab;
+      stops.people.push({ personId, grantId: grant.id, labId, keepsPart: left === 'part' });
+    }
+    if (whole) labs.add(grant.spec.lab);
+  }
+  for (const token of policy.tokens()) {
+    const facts = factsOfToken(broker, token, now);
+    if (!facts || !passes({ ...facts, orders: without }, now)) continue;
+    if (passes({ ...facts, orders }, now)) {
+      stays.tokens += 1;
+      continue;
+    }
+    const { id, personId, grantId, runId } = token;
+    stops.tokens.push({ tokenId: id, personId, grantId: grantId ?? '', runId });
+    if (runId !== null) runs.add(runId);
+    labs.add(facts.lab.id);
+  }
+  for (const request of broker.live.all()) {
+    const { requestId, personId, grantId, stream } = request;
+    if (request.decide(now, orders).allowed) stays.live += 1;
+    else stops.live.push({ requestId, personId, grantId, stream });
+  }
+  return { stops: { ...stops, labs: [...labs], runs: [...runs] }, stays };
+}
+
+/** The order as it would stand among the others. */
+function hypothetical({ policy }: Broker, spec: OrderSpec, now: number): Order {
+  return {
+    ...spec,
+    id: 'ord_preview',
+    safeguardAt: policy.safeguardAt(spec.selector),
+    issuedBy: '',
+    issuedByLab: '',
+    issuedAt: now,
+    ratifiedBy: null,
+    ratifiedAt: null,
+    lapsesAt: null,
+    reviewDueAt: null,
+    lapsesUnreviewed: false,
+    replaces: null,
+    loweredBy: null,
+    endedAt: null,
+    endedBy: null,
+    endedBecause: null,
+    endGrounds: null,
+  };
+}
+
+interface Compared {
+  without: readonly Order[];
+  orders: readonly Order[];
+  order: Order;
+  whole: boolean;
+}
+
+/** How much of their access somebody would keep under a grant. */
+function accessLeft(
+  { policy }: Broker,
+  grant: Grant,
+  personId: string,
+  { without, orders, order, whole }: Compared,
+  now: number,
+): 'none before' | 'none' | 'part' | 'all' {
+  const member = policy.member(personId);
+  if (!member) return 'none before';
+  const { spec } = grant;
+  const facts = (purpose: IssueFacts['purpose'], some: readonly Order[]): IssueFacts => ({
+    ...member,
+    grant,
+    purpose,
+    // What they could have, whatever token they hold.
+    bound: true,
+    narrowing: null,
+    orders: some,
+  });
+  const before = spec.purposes.allowed.filter(
+    (purpose) => decideIssue(facts(purpose, without), now).allowed,
+  );
+  if (before.length === 0) return 'none before';
+  if (whole) return 'none';
+  if (order.level < LEVEL.constrain) return 'all';
+  const after = before.filter((purpose) => decideIssue(facts(purpose, orders), now).allowed);
+  if (after.length === 0) return 'none';
+  const models = (some: readonly Order[]): number =>
+    modelsInForce({ ...facts(after[0] as IssueFacts['purpose'], some), grant }, now).models.length;
+  const left = models(orders);
+  if (left === 0) return 'none';
+  if (after.length < before.length || left < models(without)) return 'part';
+  return mayConstrain(order, grant, member.person, now) ? 'part' : 'all';
+}
+
+/** Whether an order takes something from requests of a person that is neither a purpose nor a model as a whole. */
+function mayConstrain(order: Order, grant: Grant, person: Person, now: number): boolean {
+  const subject = { grantId: grant.id, labId: grant.spec.lab, person };
+  if ('all' in order.selector) return order.level === LEVEL.constrain;
+  const { feature, network, ...rest } = order.selector;
+  if (feature === undefined && network === undefined && order.level !== LEVEL.constrain)
+    return false;
+  const { model, endpoint, purpose, run, token, safeguard: _, ...who } = rest;
+  const covered = grant.spec.endpoints.some(
+    (entry) =>
+      (endpoint === undefined || entry.endpoint === endpoint) &&
+      (model === undefined || entry.models.includes(model)) &&
+      (order.safeguardAt === null || order.safeguardAt.includes(entry.endpoint)),
+  );
+  if (!covered || run !== undefined || token !== undefined) return false;
+  if (purpose !== undefined && !grant.spec.purposes.allowed.includes(purpose)) return false;
+  if (feature !== undefined && !grant.spec.features[feature]) return false;
+  return Object.values(who).every((part) => part === undefined)
+    ? true
+    : selects({ selector: who, safeguardAt: null }, subject, now);
+}
+
+/** The facts of a token of the gateway that is live. */
+function factsOfToken({ policy }: Broker, token: LiveToken, now: number): IssueFacts | undefined {
+  const { grantId, purpose, revokedAt, expiresAt, personId, runId, id, jkt, narrowing } = token;
+  if (grantId === null || purpose === null || revokedAt !== null || expiresAt <= now)
+    return undefined;
+  const member = policy.member(personId);
+  if (!member) return undefined;
+  return {
+    ...member,
+    grant: policy.grant(grantId),
+    purpose,
+    runId: runId ?? undefined,
+    tokenId: id,
+    bound: jkt !== null,
+    narrowing,
+    orders: policy.orders,
+  };
+}
+
+/** Whether a token opens anything. */
+function passes(facts: IssueFacts, now: number): boolean {
+  if (!decideIssue(facts, now).allowed || !facts.grant) return false;
+  return modelsInForce({ ...facts, grant: facts.grant }, now).models.length > 0;
+}

@@ -1,0 +1,68 @@
+/** Objections to an order. Its effect goes on until they are decided. */
+import { z } from 'zod';
+import { refusal, type Refusal } from '../denials.ts';
+import { instantSchema } from '../instants.ts';
+import { proseSchema } from '../people.ts';
+import { isInForce, levelSchema, measuresSchema, type Order } from './order.ts';
+import { selectorSchema } from './selector.ts';
+
+/** A measure that is proposed, or put, in the place of an order: less of the same. */
+export const alternativeSchema = z.strictObject({
+  level: levelSchema.optional().describe('As the order has it, where left out'),
+  selector: selectorSchema.optional(),
+  measures: measuresSchema.optional(),
+  expiresAt: instantSchema.optional(),
+});
+
+export type Alternative = z.infer<typeof alternativeSchema>;
+
+export const disputeSpecSchema = z.strictObject({
+  grounds: proseSchema.describe('What is objected to, and why'),
+  alternative: alternativeSchema
+    .optional()
+    .describe('A measure that would do: what it leaves out stays as the order has it'),
+});
+
+export const outcomeSchema = z
+  .enum(['affirmed', 'modified', 'vacated'])
+  .describe(
+    'affirmed: the order stands; modified: an alternative takes its place; vacated: it ends',
+  );
+
+export type DisputeOutcome = z.infer<typeof outcomeSchema>;
+
+export interface Dispute {
+  id: string;
+  orderId: string;
+  /** The lab that objects, and who of it. */
+  labId: string;
+  personId: string;
+  at: number;
+  grounds: string;
+  alternative: Alternative | null;
+  /** When it is to be decided. */
+  dueAt: number;
+  /** When it was found overdue. */
+  escalatedAt: number | null;
+  outcome: DisputeOutcome | null;
+  decidedBy: string | null;
+  decidedAt: number | null;
+  reasons: string | null;
+  newOrderId: string | null;
+}
+
+/** Decides whether an objection can be filed: once by a lab at a time, while the order is in force. */
+export function decideObjection(
+  order: Order,
+  open: readonly Dispute[],
+  labId: string,
+  now: number,
+): Refusal | null {
+  if (!isInForce(order, now)) return refusal('order_not_in_force', 'The order is over.');
+  if (open.some((dispute) => dispute.labId === labId))
+    return refusal(
+      'already_exists',
+      'Your lab has objected to this order already; it is to be decided.',
+    );
+  return null;
+}

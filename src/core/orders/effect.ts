@@ -1,0 +1,156 @@
+/**
+ * What orders come to. One function computes the most restrictive combination of everything that is in force, and can say
+ * of each part whose it is. Decisions, what is shown, and previews all ask it.
+ */
+import { refusal, type DenialCode, type Refusal } from '../denials.ts';
+import { scopedOrders } from './index-of-orders.ts';
+import { LEVEL, isInForce, levelInWords, type Order } from './order.ts';
+import { selectorInWords, selects, type OrderSubject, type Selector } from './selector.ts';
+
+/** What is in force for one subject. */
+export interface Effect {
+  /** Orders that stop it, the oldest first. */
+  stops: Order[];
+  /** Features that may not be used, each with the order that says so. */
+  features: ReadonlyMap<string, Order>;
+  purposes: ReadonlyMap<string, Order>;
+  /** Safeguards that must not be lifted. */
+  putBack: ReadonlyMap<string, Order>;
+  /** What limits are scaled to, each by an order: the least of them holds for what it is about. */
+  scales: { percent: number; order: Order }[];
+  /** Longest life of a new token, seconds; Infinity: as the grant says. */
+  tokenSeconds: number;
+  /** Orders that watch or constrain it: its entries name them. */
+  noted: Order[];
+}
+
+const NONE: Effect = {
+  stops: [],
+  features: new Map(),
+  purposes: new Map(),
+  putBack: new Map(),
+  scales: [],
+  tokenSeconds: Infinity,
+  noted: [],
+};
+
+/**
+ * The most restrictive combination of the orders in force, for one subject.
+ *
+ * @param orders as the policy holds them: what is over by now is passed over
+ * @param watchTokenSeconds longest life of a token under a watch that says nothing else
+ * @param now epoch milliseconds
+ */
+export function effectOf(
+  orders: readonly Order[],
+  subject: OrderSubject,
+  now: number,
+  watchTokenSeconds = 300,
+): Effect {
+  if (orders.length === 0) return NONE;
+  const features = new Map<string, Order>();
+  const purposes = new Map<string, Order>();
+  const putBack = new Map<string, Order>();
+  const effect = {
+    ...NONE,
+    stops: [] as Order[],
+    scales: [] as Effect['scales'],
+    noted: [] as Order[],
+  };
+  const note = <T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void => {
+    for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
+  };
+  for (const order of scopedOrders(orders, subject)) {
+    const { level, measures, selector } = order;
+    if (level === LEVEL.notice || !isInForce(order, now)) continue;
+    if (level >= LEVEL.suspend_narrowly) {
+      if (selects(order, subject, now)) effect.stops.push(order);
+      // What it would stop if it were used: so that scopes that are shown leave it out.
+      if ('all' in selector) continue;
+      if (selector.feature !== undefined && selects(order, subject, now, 'feature'))
+        note(features, [selector.feature], order);
+      if (selector.purpose !== undefined && selects(order, subject, now, 'purpose'))
+        note(purposes, [selector.purpose], order);
+      continue;
+    }
+    if (!selects(order, subject, now)) continue;
+    effect.noted.push(order);
+    note(features, measures.features, order);
+    note(purposes, measures.purposes, order);
+    note(putBack, measures.putBack, order);
+    if (measures.limitsPercent !== undefined)
+      effect.scales.push({ percent: measures.limitsPercent, order });
+    const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
+    effect.tokenSeconds = Math.min(effect.tokenSeconds, seconds);
+  }
+  return { ...effect, features, purposes, putBack };
+}
+
+/** Codes by the narrowest part that an order names, narrowest first. */
+const CODES: [keyof Exclude<Selector, { all: true }>, DenialCode][] = [
+  ['token', 'token_suspended'],
+  ['run', 'run_suspended'],
+  ['person', 'person_suspended'],
+  ['attributes', 'person_suspended'],
+  ['network', 'network_suspended'],
+  ['feature', 'feature_suspended'],
+  ['purpose', 'purpose_suspended'],
+  ['model', 'model_suspended'],
+  ['safeguard', 'endpoint_suspended'],
+  ['endpoint', 'endpoint_suspended'],
+  ['grant', 'grant_suspended'],
+  ['lab', 'lab_suspended'],
+];
+
+function codeOf({ selector }: Order): DenialCode {
+  if ('all' in selector) return 'access_suspended';
+  return CODES.find(([part]) => selector[part] !== undefined)?.[1] ?? 'access_suspended';
+}
+
+/** Refuses, and explains: by which orders, of which level, about what. */
+function refusedBy(code: DenialCode, orders: readonly Order[], param?: string): Refusal {
+  const what = refusal(code).message.replace(/\.$/, '');
+  const [first] = orders as [Order, ...Order[]];
+  const others =
+    orders.length > 1
+      ? `; also ${orders
+          .slice(1)
+          .map(({ id }) => id)
+          .join(', ')}`
+      : '';
+  const why = `${first.id}; ${levelInWords(first.level)}; ${selectorInWords(first.selector)}${others}`;
+  return refusal(code, `${what} (${why}). Ask the host lab.`, {
+    orders: orders.map(({ id }) => id),
+    ...(param === undefined ? {} : { param }),
+  });
+}
+
+/** The refusal that orders in force cause for a subject, naming every order that applies; null if none does. */
+export function refusalByEffect(effect: Effect, subject: OrderSubject): Refusal | null {
+  const [first] = effect.stops;
+  if (first) return refusedBy(codeOf(first), effect.stops);
+  const paused = subject.purpose === undefined ? undefined : effect.purposes.get(subject.purpose);
+  if (paused) return refusedBy('purpose_suspended', [paused]);
+  for (const feature of subject.features ?? []) {
+    const order = effect.features.get(feature);
+    if (order) return refusedBy('feature_suspended', [order], feature);
+  }
+  return null;
+}
+
+/** {@link refusalByEffect} of what is in force for the subject. */
+export function refusalByOrders(
+  orders: readonly Order[],
+  subject: OrderSubject,
+  now: number,
+): Refusal | null {
+  if (orders.length === 0) return null;
+  return refusalByEffect(effectOf(orders, subject, now), subject);
+}
+
+/** Refuses what was dispatched, or would be, with a safeguard lifted that has been put back. */
+export function refusalOfLifted({ putBack }: Effect, restored: readonly string[]): Refusal | null {
+  for (const [safeguard, order] of putBack)
+    if (!restored.includes(safeguard)) return refusedBy('safeguard_put_back', [order], safeguard);
+  return null;
+}

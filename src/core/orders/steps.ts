@@ -1,0 +1,181 @@
+/** Who may issue an order and what may be done with it. Tightening is fast and by one; loosening takes another person. */
+import { holds, type Authority, type AuthorityRules, type LevelRule } from '../authority-rules.ts';
+import { after } from '../durations.ts';
+import { refusal, type Refusal } from '../denials.ts';
+import type { GrantSpec } from '../grants.ts';
+import type { Member, Person } from '../people.ts';
+import { LEVEL, isInForce, levelInWords, levelName, type Order, type OrderSpec } from './order.ts';
+import { isWithinSelector, partsOf, type Selector } from './selector.ts';
+
+/** The rule of a level: as configured, or as the grant that an order names says. */
+export function ruleOf(
+  rules: AuthorityRules,
+  { level }: Pick<OrderSpec, 'level'>,
+  grant: Pick<GrantSpec, 'orderRules'> | undefined,
+): LevelRule {
+  const name = levelName(level);
+  const said = Object.entries(grant?.orderRules[name] ?? {}).filter(([, v]) => v !== undefined);
+  return { ...rules.orders.levels[name], ...Object.fromEntries(said) };
+}
+
+/** Somebody who acts on an order, and what they act under. */
+export interface Acting {
+  actor: Member;
+  rules: AuthorityRules;
+  rule: LevelRule;
+}
+
+/** Whose order is about nobody but people of the partner who issues it. */
+interface PartnersOwn {
+  /** The person whom the selector names, if any. */
+  person: Person | undefined;
+}
+
+/** Decides whether a person may issue an order. Nothing is prevented for want of evidence: see missingOf. */
+export function decideOrder(
+  spec: OrderSpec,
+  { actor, rules, rule }: Acting,
+  { person }: PartnersOwn,
+): Refusal | null {
+  const isLegal = spec.authority.kind === 'legal';
+  const may: readonly Authority[] = isLegal
+    ? rules.orders.legal.issue
+    : rule.anyOrder
+      ? [...rule.issue, ...rule.ratify]
+      : rule.issue;
+  if (!holds(actor, may)) {
+    const what = isLegal
+      ? 'The order of an authority is recorded'
+      : `An order of ${levelInWords(spec.level)}, is issued`;
+    return refusal('role_required', `${what} by: ${may.join(', ') || 'nobody'}.`);
+  }
+  if (actor.lab.kind !== 'partner' || spec.level === LEVEL.notice) return null;
+  const { lab } = partsOf(spec.selector);
+  if (lab === actor.lab.id || (person !== undefined && person.labId === actor.lab.id)) return null;
+  return refusal(
+    'role_required',
+    `People of a partner lab issue orders about their own people alone: name one of them, or add "lab": "${actor.lab.id}" to the selector.`,
+    { param: 'selector' },
+  );
+}
+
+/** Times of an order that begins, or that begins to stand. */
+export interface Times {
+  lapsesAt: number | null;
+  reviewDueAt: number | null;
+  lapsesUnreviewed: boolean;
+}
+
+/**
+ * When an order lapses and is reviewed.
+ *
+ * @param ratified whether everybody has acted who must
+ * @param now epoch milliseconds
+ */
+export function timesOf(spec: OrderSpec, rule: LevelRule, ratified: boolean, now: number): Times {
+  const isLegal = spec.authority.kind === 'legal';
+  const asked = spec.reviewAt === undefined ? Infinity : Date.parse(spec.reviewAt);
+  const due = rule.review === null ? Infinity : after(now, rule.review);
+  const review = ratified || isLegal ? Math.min(asked, due) : asked;
+  return {
+    lapsesAt: ratified || isLegal || rule.lapse === null ? null : after(now, rule.lapse),
+    reviewDueAt: review === Infinity ? null : review,
+    lapsesUnreviewed: rule.lapsesUnreviewed && ratified && !isLegal,
+  };
+}
+
+function refusalOfOver(order: Order, now: number): Refusal | null {
+  if (isInForce(order, now)) return null;
+  const because = order.endedBecause ?? 'lapsed';
+  return refusal('order_not_in_force', `The order is over: ${because.replaceAll('_', ' ')}.`);
+}
+
+/** Nobody ratifies, lifts or lowers what they issued themselves. */
+function refusalOfOwn(order: Order, actor: Member, what: string): Refusal | null {
+  if (order.issuedBy !== actor.person.id) return null;
+  return refusal(
+    'second_person_needed',
+    `Whoever issued an order may not ${what} it. Another person must.`,
+  );
+}
+
+/** The host's orders are the host's; a partner acts on its own. */
+function refusalOfTheirs(order: Order, actor: Member): Refusal | null {
+  if (actor.lab.kind !== 'partner' || order.issuedByLab === actor.lab.id) return null;
+  return refusal(
+    'role_required',
+    'The order is the host lab\'s. Object to it: "sallyport order object".',
+  );
+}
+
+/** Decides whether a person may make an order stand. */
+export function decideRatification(
+  order: Order,
+  issuer: Member | undefined,
+  { actor, rule }: Acting,
+  now: number,
+): Refusal | null {
+  const why =
+    refusalOfOver(order, now) ??
+    refusalOfOwn(order, actor, 'ratify') ??
+    refusalOfTheirs(order, actor);
+  if (why) return why;
+  if (order.lapsesAt === null) return refusal('already_decided', 'The order stands already.');
+  // Where executive and auditor act in any order, each fills the part that the other did not.
+  const may = rule.anyOrder && issuer && !holds(issuer, rule.issue) ? rule.issue : rule.ratify;
+  if (holds(actor, may)) return null;
+  return refusal('role_required', `It is ratified by: ${may.join(', ') || 'nobody'}.`);
+}
+
+/** Decides whether a person may record that an order was reviewed and goes on. */
+export function decideReview(order: Order, { actor, rule }: Acting, now: number): Refusal | null {
+  const why =
+    refusalOfOver(order, now) ??
+    refusalOfOwn(order, actor, 'review') ??
+    refusalOfTheirs(order, actor);
+  if (why) return why;
+  if (order.lapsesAt !== null)
+    return refusal('illegal_transition', 'The order has not been ratified yet. Ratify it first.');
+  if (holds(actor, [...rule.ratify, ...rule.lift])) return null;
+  return refusal(
+    'role_required',
+    `It is reviewed by: ${[...rule.ratify, ...rule.lift].join(', ')}.`,
+  );
+}
+
+/** Decides whether a person may end an order, lower it, or decide on an objection to it. */
+export function decideLift(
+  order: Order,
+  { actor, rules, rule }: Acting,
+  now: number,
+  what = 'lift',
+): Refusal | null {
+  const why =
+    refusalOfOver(order, now) ?? refusalOfOwn(order, actor, what) ?? refusalOfTheirs(order, actor);
+  if (why) return why;
+  const may = order.authority.kind === 'legal' ? rules.orders.legal.lift : rule.lift;
+  if (holds(actor, may)) return null;
+  return refusal('role_required', `To ${what} it takes: ${may.join(', ') || 'nobody'}.`);
+}
+
+/** What an order is lowered to: less of the same. */
+export interface Lowered {
+  level: number;
+  selector: Selector;
+}
+
+/** Decides whether one order is less than another: of a lower level, or narrower, and about nothing else. */
+export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
+  const within = isWithinSelector(to.selector, order.selector);
+  const isLess =
+    to.level < order.level ||
+    (to.level === order.level && within && !isWithinSelector(order.selector, to.selector));
+  if (within && isLess) return null;
+  return refusal(
+    'invalid_request',
+    within
+      ? `It must be of a lower level than ${order.level}, or narrower. To tighten, issue another order.`
+      : 'It must be about what the order is about, or part of it: keep every part of its selector. To tighten, issue another order.',
+    { param: within ? 'level' : 'selector' },
+  );
+}

@@ -1,0 +1,205 @@
+/** Notice taken of an order, objections to it, and what they come to. */
+import { and, eq, isNull } from 'drizzle-orm';
+import { after } from '../../core/durations.ts';
+import { refuse } from '../../core/denials.ts';
+import {
+  decideObjection,
+  type Alternative,
+  type Dispute,
+  type DisputeOutcome,
+} from '../../core/orders/disputes.ts';
+import { LEVEL, type Order } from '../../core/orders/order.ts';
+import { decideLift } from '../../core/orders/steps.ts';
+import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
+import type { WriterContext } from '../context.ts';
+import { notify } from '../notify.ts';
+import { concernedBy, endOrder } from '../order-rows.ts';
+import { disputes, orderAcknowledgements } from '../schema.ts';
+import { controlOperation, type Authorised, type By } from './operation.ts';
+import {
+  actingOn,
+  mustBeAllowed,
+  mustFindOrder,
+  record,
+  replaceOrder,
+  tell,
+  type Concerned,
+} from './orders.ts';
+
+/** Takes notice of an order. Whoever's lab has objected complies under objection, and the record says so. */
+export const acknowledgeOrder = controlOperation(
+  'order.acknowledge',
+  (context, args: { by: By; orderId: string }, who): { underObjection: boolean } => {
+    const { by } = args;
+    const order = mustFindOrder(context, args.orderId);
+    const { person, lab } = who.member;
+    const underObjection = openDisputes(context, order.id).some((one) => one.labId === lab.id);
+    context.db
+      .insert(orderAcknowledgements)
+      .values({ orderId: order.id, personId: person.id, labId: lab.id, at: by.at, underObjection })
+      .onConflictDoUpdate({
+        target: [orderAcknowledgements.orderId, orderAcknowledgements.personId],
+        set: { at: by.at, underObjection },
+      })
+      .run();
+    record(context, order, { by, who, kind: 'order.acknowledged' }, { underObjection });
+    return { underObjection };
+  },
+  (args) => args.orderId,
+);
+
+/** Files an objection. The order goes on until it is decided. */
+export const objectToOrder = controlOperation(
+  'order.object',
+  (
+    context,
+    args: { by: By; id: string; orderId: string; grounds: string; alternative: Alternative | null },
+    who,
+  ): Dispute => {
+    const { by, id, grounds, alternative } = args;
+    const order = mustFindOrder(context, args.orderId);
+    const { person, lab } = who.member;
+    const open = openDisputes(context, order.id);
+    mustBeAllowed(decideObjection(order, open, lab.id, by.at));
+    const dueAt = after(by.at, context.rules.disputes.decideWithin);
+    const row = { id, orderId: order.id, labId: lab.id, personId: person.id, at: by.at };
+    context.db
+      .insert(disputes)
+      .values({ ...row, grounds, alternative, dueAt })
+      .run();
+    putOnAgenda(context, { kind: 'dispute', ref: id, at: dueAt });
+    const data = { dispute: id, grounds, alternative, dueAt: new Date(dueAt).toISOString() };
+    record(context, order, { by, who, kind: 'order.objected' }, data);
+    tell(context, order, [{ labId: lab.id }], by.at, 'dispute.filed', `is objected to: ${grounds}`);
+    return readDispute(context, id);
+  },
+  (args) => args.orderId,
+);
+
+interface DecideArgs {
+  by: By;
+  disputeId: string;
+  outcome: DisputeOutcome;
+  reasons: string;
+  /** For `modified`: what takes the order's place; without it, what was proposed. */
+  alternative: Alternative | null;
+  newId: string;
+  concerned: Concerned;
+}
+
+/** Decides an objection: by another person than the one who issued the order. */
+export const decideDispute = controlOperation(
+  'dispute.decide',
+  (context, args: DecideArgs, who): Dispute => {
+    const { by, outcome, reasons } = args;
+    const dispute = readDispute(context, args.disputeId);
+    if (dispute.decidedAt !== null)
+      refuse('already_decided', `The objection was decided: ${dispute.outcome}.`);
+    const order = mustFindOrder(context, dispute.orderId);
+    mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at, 'decide on'));
+    const newOrderId = carryOut(context, order, dispute, args, who);
+    context.db
+      .update(disputes)
+      .set({ outcome, reasons, decidedBy: who.member.person.id, decidedAt: by.at, newOrderId })
+      .where(eq(disputes.id, dispute.id))
+      .run();
+    takeOffAgenda(context, 'dispute', dispute.id);
+    // The entry of what replaced the order, where something did, has the other id.
+    context.append({
+      id: args.newId.replace(/^ord_/, 'ent_'),
+      kind: 'dispute.decided',
+      at: by.at,
+      actor: who.actor,
+      ref: order.id,
+      orders: [order.id],
+      ...concernedBy(context, order),
+      data: { dispute: dispute.id, outcome, reasons, newOrder: newOrderId ?? undefined },
+    });
+    const to = [{ labId: dispute.labId }, ...args.concerned];
+    tell(context, order, to, by.at, 'dispute.decided', `objection ${outcome}: ${reasons}`);
+    return readDispute(context, dispute.id);
+  },
+  (args) => args.disputeId,
+);
+
+/** @returns the order that takes the place of the one that was objected to */
+function carryOut(
+  context: WriterContext,
+  order: Order,
+  dispute: Dispute,
+  args: DecideArgs,
+  who: Authorised,
+): string | null {
+  const { by, outcome, reasons, concerned, newId } = args;
+  if (outcome === 'affirmed') return null;
+  if (outcome === 'vacated') {
+    const ended = endOrder(context, order.id, {
+      ...{ at: by.at, by: who.member.person.id, because: 'vacated', grounds: reasons },
+    });
+    record(context, ended, { by, who, kind: 'order.lifted' }, { because: 'vacated', reasons });
+    return null;
+  }
+  const instead =
+    args.alternative ??
+    dispute.alternative ??
+    refuse('invalid_request', 'Say what takes its place: nothing was proposed.', {
+      param: 'alternative',
+    });
+  const { level = order.level, selector = order.selector, expiresAt } = instead;
+  const measures = instead.measures ?? (level === LEVEL.constrain ? order.measures : {});
+  const lowered = replaceOrder(
+    context,
+    order,
+    { by, newId, level, selector, measures, expiresAt, grounds: reasons, concerned },
+    who,
+    'modified',
+  );
+  return lowered.id;
+}
+
+/** Objections to an order that nobody has decided. */
+function openDisputes({ db }: WriterContext, orderId: string): Dispute[] {
+  return db
+    .select()
+    .from(disputes)
+    .where(and(eq(disputes.orderId, orderId), isNull(disputes.decidedAt)))
+    .all();
+}
+
+export function readDispute({ db }: WriterContext, id: string): Dispute {
+  return (
+    db.select().from(disputes).where(eq(disputes.id, id)).get() ??
+    refuse('not_found', 'There is no such objection.')
+  );
+}
+
+/** Finds an objection overdue: it goes to those who answer for that, and stays open. */
+export function escalateDispute(
+  context: WriterContext,
+  id: string,
+  entryId: string,
+  now: number,
+): void {
+  const dispute = context.db.select().from(disputes).where(eq(disputes.id, id)).get();
+  if (!dispute || dispute.decidedAt !== null || dispute.escalatedAt !== null) return;
+  context.db.update(disputes).set({ escalatedAt: now }).where(eq(disputes.id, id)).run();
+  const { orderId, labId } = dispute;
+  const { escalateTo } = context.rules.disputes;
+  context.append({
+    id: entryId,
+    kind: 'dispute.overdue',
+    at: now,
+    actor: { system: 'broker' },
+    ref: orderId,
+    lab: labId,
+    orders: [orderId],
+    data: { dispute: id, escalatedTo: escalateTo },
+  });
+  notify(context, {
+    kind: 'dispute.overdue',
+    ref: orderId,
+    at: now,
+    to: [{ labId: context.host }, { labId }],
+    title: `The objection ${id} to order ${orderId} is overdue. It is for ${escalateTo.join(', ')} to decide`,
+  });
+}

@@ -1,0 +1,65 @@
+/** What happens to orders by itself: they lapse, expire, or fall due for review. */
+import { mintId } from '../../lib/ids.ts';
+import { ownEnd, type Order } from '../../core/orders/order.ts';
+import type { WriterContext } from '../context.ts';
+import { concernedBy, endOrder } from '../order-rows.ts';
+import { readOrder } from '../records.ts';
+import { tell } from './orders.ts';
+
+/** Looks at an order whose moment has come. It has been without effect since its end; here that is put on record. */
+export function lookAtOrder(context: WriterContext, id: string, now: number): void {
+  const order = readOrder(context.db, id);
+  if (!order || order.endedAt !== null) return;
+  const end = ownEnd(order);
+  if (end && end.at <= now) {
+    const ended = endOrder(context, id, {
+      at: end.at,
+      by: null,
+      because: end.because,
+      grounds: null,
+    });
+    append(context, ended, 'order.lapsed', now, { because: end.because });
+    const why = end.because === 'lapsed' ? 'nobody ratified it' : end.because.replaceAll('_', ' ');
+    tell(context, ended, toldOf(context, ended), now, 'order.lapsed', `is over: ${why}`);
+    return;
+  }
+  if (order.reviewDueAt !== null && order.reviewDueAt <= now) {
+    append(context, order, 'order.review_overdue', now, {});
+    tell(context, order, [], now, 'order.review_overdue', 'goes on, and its review is overdue');
+    return;
+  }
+  if (end) {
+    const at = new Date(end.at).toISOString();
+    const way = end.because === 'lapsed' ? ' unless another person ratifies it' : '';
+    tell(context, order, [], now, 'order.lapsing', `ends by itself at ${at}${way}`);
+  }
+  if (order.reviewDueAt !== null && order.reviewDueAt !== end?.at) {
+    const at = new Date(order.reviewDueAt).toISOString();
+    tell(context, order, [], now, 'order.review_due', `is to be reviewed until ${at}`);
+  }
+}
+
+/** The one lab that an order is about, where it is about one. */
+function toldOf(context: WriterContext, order: Order): { labId: string }[] {
+  const { lab } = concernedBy(context, order);
+  return lab === undefined ? [] : [{ labId: lab }];
+}
+
+function append(
+  context: WriterContext,
+  order: Order,
+  kind: 'order.lapsed' | 'order.review_overdue',
+  now: number,
+  data: Record<string, string>,
+): void {
+  context.append({
+    id: mintId('ent', now),
+    kind,
+    at: now,
+    actor: { system: 'broker' },
+    ref: order.id,
+    orders: [order.id],
+    ...concernedBy(context, order),
+    data,
+  });
+}
