@@ -2,7 +2,9 @@
 import { decideAccess, type Decision } from '../core/access.ts';
 import type { EntryDraft, Json } from '../core/audit/entry.ts';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
+import type { Effect } from '../core/orders/effect.ts';
 import type { Order } from '../core/orders/order.ts';
+import { scaledCaps } from '../core/orders/scaled-caps.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Amount, ScopeCaps } from '../core/limits.ts';
 import { requestEntryParts, requestSubject, type RequestFacts } from '../core/requests.ts';
@@ -18,6 +20,8 @@ export interface AdmitInput {
   facts: RequestFacts;
   /** Address that the request came from. */
   address: string;
+  /** What orders come to for it. */
+  effect: Pick<Effect, 'scales'>;
   amount: Amount;
   /** Salt of the commitments to the bodies, 16 bytes in base64. */
   salt: string;
@@ -74,7 +78,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
           entryId: mintId('ent', at),
           facts: ids,
           subject: requestSubject(facts),
-          ...capsOf(policy.grant(grantId) as Grant),
+          ...capsOf(policy.grant(grantId) as Grant, input.effect.scales),
           amount: input.amount,
           salt: input.salt,
           data: input.data,
@@ -225,16 +229,16 @@ const written = new WeakMap<Grant, Caps>();
 let lastNumber = 0;
 
 /** The caps of a grant and of each person under it, as the store takes them: written once for each state of a grant. */
-function capsOf(grant: Grant): Caps {
-  let known = written.get(grant);
+function capsOf(grant: Grant, scales: Effect['scales']): Caps {
+  let known = scales.length > 0 ? undefined : written.get(grant);
   if (known === undefined) {
     const { limits, budgets, perPerson } = grant.spec;
     const caps: [ScopeCaps, ScopeCaps] = [
       { scope: 'grant', limits, budgets },
       { scope: 'person', ...perPerson },
     ];
-    known = { caps: JSON.stringify(caps), capsNumber: (lastNumber += 1) };
-    written.set(grant, known);
+    known = { caps: JSON.stringify(scaledCaps(caps, scales)), capsNumber: (lastNumber += 1) };
+    if (scales.length === 0) written.set(grant, known);
   }
   return known;
 }

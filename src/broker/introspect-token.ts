@@ -45,13 +45,15 @@ export async function introspectToken(
     grant,
     ...holder,
     purpose: access.purpose,
+    runId: access.run,
+    tokenId: known.id,
     bound: known.jkt !== null,
     narrowing: known.narrowing,
     orders: policy.orders,
   };
   if (!decideIssue(facts, clock()).allowed) return undefined;
   const run = { id: access.run, name: readers.runName(access.run) ?? '' };
-  return { token, access: grantedAccess(facts, run) };
+  return { token, access: grantedAccess(facts, run, broker.clock()) };
 }
 
 function maySee(caller: Member, holder: Member): boolean {

@@ -55,7 +55,7 @@ async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec):
   if (!all) return;
   const why = refusal(
     'confirmation_needed',
-    `That stops everything: ${stops.grants.length} grants, ${stops.people.length} people, ${stops.live.length} requests in flight. If it is meant, send it again with "confirmed": true.`,
+    `That stops everything: ${stops.grants.length} grants, ${stops.people.length} people, ${stops.live.length} requests in flight. If it is meant, send it again with ?confirmed=true.`,
     { param: 'confirmed' },
   );
   await recordDenial(broker, actorId, 'order.issue', why);

@@ -1,7 +1,14 @@
 /** Issuing access tokens, for the gateway and for the control API. */
-import { decideIssue, modelsInForce, type Decision, type IssueFacts } from '../core/access.ts';
+import {
+  decideIssue,
+  featuresInForce,
+  modelsInForce,
+  type Decision,
+  type IssueFacts,
+} from '../core/access.ts';
 import { RefusedError, refusal, refuse, type Refusal } from '../core/denials.ts';
-import type { Grant } from '../core/grants.ts';
+import { grantedModels, type Grant } from '../core/grants.ts';
+import { effectOf } from '../core/orders/effect.ts';
 import { refusalOfNarrowing, scopeOf, type Narrowing } from '../core/narrowing.ts';
 import type { Member } from '../core/people.ts';
 import type { Features } from '../core/vocabulary.ts';
@@ -115,7 +122,9 @@ async function tryToIssue(
   if (!decision.allowed) return deny(broker, asker, member, decision.refusal, grant);
   // Of whole seconds, as a JWT tells time: what is stored and what is signed end at the same moment.
   const issuedAt = wholeSeconds(clock());
-  const lifetime = grant ? grant.spec.tokenLifetimeSeconds * 1000 : broker.controlTokenLifetimeMs;
+  const lifetime = facts?.grant
+    ? longestLife(broker, { ...facts, grant: facts.grant }) * 1000
+    : broker.controlTokenLifetimeMs;
   const expiresAt = wholeSeconds(Math.min(issuedAt + lifetime, decision.until, claimant.endsAt));
   if (expiresAt <= issuedAt) {
     const code = claimant.endsAt < decision.until ? 'token_expired' : 'grant_expired';
@@ -157,7 +166,7 @@ async function tryToIssue(
   if (result.kind === 'run_ended') return deny(broker, asker, member, refusal('run_ended'), grant);
   const granted =
     access && facts && grant
-      ? grantedAccess({ ...facts, grant }, { id: result.runId ?? runId, name: access.run })
+      ? grantedAccess({ ...facts, grant }, { id: result.runId ?? runId, name: access.run }, clock())
       : undefined;
   const signed = await signAccessToken(signingKey, broker.issuer, {
     ...token,
@@ -200,15 +209,38 @@ function narrowingOf({ models, operations, features }: ModelAccess): Narrowing |
   return { models, operations, features };
 }
 
+/** How long a token may live, in seconds: as the grant says, or less where a watch is on. */
+function longestLife(
+  { clock, rules }: Broker,
+  { grant, lab, person, purpose, orders }: IssueFacts & { grant: Grant },
+): number {
+  const subject = { grantId: grant.id, labId: lab.id, person, purpose };
+  const { watchTokenSeconds } = rules.orders;
+  // A watch on one model watches the token that could call it.
+  const seconds = [{}, ...grantedModels(grant.spec)].map(
+    (model) => effectOf(orders, { ...subject, ...model }, clock(), watchTokenSeconds).tokenSeconds,
+  );
+  return Math.min(grant.spec.tokenLifetimeSeconds, ...seconds);
+}
+
 /** What a token gives access to at this moment. */
 export function grantedAccess(
   facts: IssueFacts & { grant: Grant },
   run: { id: string; name: string },
+  now: number,
 ): GrantedAccess {
   const { grant, purpose, narrowing } = facts;
   const { operations, features } = scopeOf(grant.spec, narrowing);
-  const { models } = modelsInForce(facts, broker.clock());
-  return { grant: grant.id, purpose, run: run.name, runId: run.id, models, operations, features };
+  const { models } = modelsInForce(facts, now);
+  return {
+    grant: grant.id,
+    purpose,
+    run: run.name,
+    runId: run.id,
+    models,
+    operations,
+    features: featuresInForce(facts, features, now),
+  };
 }
 
 const wholeSeconds = (ms: number): number => Math.floor(ms / 1000) * 1000;

@@ -1,5 +1,6 @@
 /** Reading orders. A partner's people see those that touch their lab, and not what these rest on. */
 import { refuse } from '../core/denials.ts';
+import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
@@ -30,16 +31,11 @@ export function listOrders(
 const BATCH = 200;
 
 /** The order as it stands. @throws RefusedError `not_found` */
-export function showOrder(broker: Broker, actorId: string, orderId: string): Order {
+export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): Order {
   const { reach, member } = mayRead(broker, actorId, 'order.read');
   const order = broker.readers.readOrder(orderId) ?? refuse('not_found');
   if (reach === 'all') return order;
   return touchesLab(broker, order, member.lab.id) ? withoutEvidence(order) : refuse('not_found');
-}
-
-/** The order, for whoever may see it. @throws RefusedError `not_found` */
-export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): Order {
-  return showOrder(broker, actorId, orderId);
 }
 
 /** Whether an order touches anything that a lab has or was granted. */
@@ -48,6 +44,27 @@ function touchesLab(broker: Broker, { selector, issuedByLab }: Order, labId: str
   return concernedBy(broker, selector).some((one) => one.labId === labId);
 }
 
+/** An order with what came of it. */
+export interface ShownOrder {
+  order: Order;
+  disputes: Dispute[];
+  acknowledgements: { personId: string; labId: string; at: number; underObjection: boolean }[];
+}
+
+/** The order, who took notice of it, and the objections; a partner's people see those of their own lab. */
+export function showOrderWhole(broker: Broker, actorId: string, orderId: string): ShownOrder {
+  const order = mustSeeOrder(broker, actorId, orderId);
+  const { reach, member } = mayRead(broker, actorId, 'dispute.read');
+  const isTheirs = ({ labId }: { labId: string }): boolean =>
+    reach === 'all' || labId === member.lab.id;
+  return {
+    order,
+    disputes: broker.readers.listDisputes(orderId).filter(isTheirs),
+    acknowledgements: broker.readers.listAcknowledgements(orderId).filter(isTheirs),
+  };
+}
+
 function withoutEvidence(order: Order): Order {
-  return { ...order, evidence: undefined };
+  const { evidence: _, ...shown } = order;
+  return shown;
 }

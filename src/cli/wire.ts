@@ -2,6 +2,8 @@
  * What the API answers, as far as commands read it. Members that are not named here pass through to
  * `--json` as they came; nothing here changes a value.
  */
+import { authorityClaimSchema, evidenceSchema, measuresSchema } from '../core/orders/order.ts';
+import { selectorSchema } from '../core/orders/selector.ts';
 import { z } from 'zod';
 
 /** A moment, RFC 3339. */
@@ -138,16 +140,32 @@ export type ScopeLeft = z.infer<typeof scopeSchema>;
 export const orderSchema = z.looseObject({
   id: z.string(),
   level: z.number(),
-  selector: z.record(z.string(), z.union([z.string(), z.boolean()])),
+  levelName: z.string(),
+  selector: selectorSchema,
+  measures: measuresSchema,
   grounds: z.string(),
-  authority: z.string(),
-  evidence: z.string().nullish(),
+  authority: authorityClaimSchema,
+  evidence: evidenceSchema.optional(),
+  band: z.string().nullable(),
+  whyNotLower: z.string().optional(),
+  missing: z.array(z.string()),
   inForce: z.boolean(),
+  ratified: z.boolean(),
+  endsAt: maybeTime,
+  reviewDueAt: maybeTime,
   issuedBy: z.string(),
   issuedAt: time,
-  liftedBy: z.string().nullish(),
-  liftedAt: maybeTime,
-  liftGrounds: z.string().nullish(),
+  ratifiedBy: z.string().nullable(),
+  ratifiedAt: maybeTime,
+  replaces: z.string().nullable(),
+  ended: z
+    .looseObject({
+      at: time,
+      by: z.string().nullable(),
+      because: z.string(),
+      grounds: z.string().nullable(),
+    })
+    .nullable(),
 });
 export type Order = z.infer<typeof orderSchema>;
 
@@ -156,6 +174,61 @@ export const issuedOrderSchema = orderSchema.extend({
   cut: z.array(z.looseObject({ requestId: z.string() })),
   /** Set when nothing matches the selector at present. */
   warning: z.string().nullable(),
+});
+
+export const disputeSchema = z.looseObject({
+  id: z.string(),
+  orderId: z.string(),
+  labId: z.string(),
+  grounds: z.string(),
+  at: time,
+  dueAt: time,
+  escalatedAt: maybeTime,
+  outcome: z.string().nullable(),
+  reasons: z.string().nullable(),
+  newOrderId: z.string().nullable(),
+});
+export type Dispute = z.infer<typeof disputeSchema>;
+
+/** An order with what came of it. */
+export const wholeOrderSchema = orderSchema.extend({
+  disputes: z.array(disputeSchema),
+  acknowledgements: z.array(
+    z.looseObject({ personId: z.string(), at: time, underObjection: z.boolean() }),
+  ),
+});
+
+const staying = {
+  grants: z.number(),
+  people: z.number(),
+  tokens: z.number(),
+  live: z.number(),
+};
+
+export const previewSchema = z.looseObject({
+  stops: z.looseObject({
+    grants: z.array(z.string()),
+    labs: z.array(z.string()),
+    people: z.array(
+      z.looseObject({ personId: z.string(), grantId: z.string(), keepsPart: z.boolean() }),
+    ),
+    tokens: z.array(z.looseObject({ tokenId: z.string() })),
+    runs: z.array(z.string()),
+    live: z.array(z.looseObject({ requestId: z.string(), stream: z.boolean() })),
+  }),
+  stays: z.looseObject(staying),
+  stopsEverything: z.boolean(),
+  warning: z.string().nullable(),
+  missing: z.array(z.string()),
+  suggested: z.looseObject({ band: z.string(), level: z.number() }).nullable(),
+  narrower: z.array(
+    z.looseObject({
+      level: z.number(),
+      selector: selectorSchema,
+      because: z.string(),
+      ...staying,
+    }),
+  ),
 });
 
 export const tokenSchema = z.looseObject({

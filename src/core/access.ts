@@ -10,7 +10,7 @@ import { effectOf, refusalByEffect, refusalByOrders, refusalOfLifted } from './o
 import type { Order } from './orders/order.ts';
 import type { OrderSubject } from './orders/selector.ts';
 import type { Lab, Person } from './people.ts';
-import type { Operation, Purpose } from './vocabulary.ts';
+import type { Features, Operation, Purpose } from './vocabulary.ts';
 
 export type GrantStatus = Grant['state'] | 'scheduled' | 'expired' | 'suspended';
 
@@ -218,6 +218,18 @@ export function modelsInForce(
     })
     .map(({ model }) => model);
   return { models, stopped };
+}
+
+/** The features that a token gives at this moment: those that its scope has, less what orders pause. */
+export function featuresInForce(
+  facts: Omit<IssueFacts, 'grant'> & { grant: Grant },
+  features: Features,
+  now: number,
+): Features {
+  const paused = effectOf(facts.orders, subjectOf(facts, facts.grant.id), now).features;
+  if (paused.size === 0) return features;
+  const off = Object.fromEntries([...paused.keys()].map((name) => [name, false]));
+  return { ...features, ...off };
 }
 
 /**

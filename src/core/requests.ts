@@ -89,15 +89,28 @@ export function requestSubject(facts: RequestFacts): string {
 interface Asked {
   safeguardsLifted: readonly string[];
   features: readonly string[];
+  /** Safeguards that are put back for it, and the model that it goes to for that. */
+  restored: readonly string[];
+  dispatchedModel: string | undefined;
+  /** Orders that watch or constrain it. */
+  notedBy: readonly string[];
+  /** Where it came from, where a watch records that. */
+  address: string | undefined;
   /** Bytes of the body as dispatched, and the commitment to them, in base64. */
   bytes: number;
   commitment: string;
 }
 
 /** What an intent says of what is asked for, as JSON members of its data. */
-export function askedMembers({ safeguardsLifted, features, bytes, commitment }: Asked): string {
-  const lists = `"safeguardsLifted":${JSON.stringify(safeguardsLifted)},"features":${JSON.stringify(features)}`;
-  return `${lists},"requestBytes":${bytes},"requestCommitment":"${commitment}"`;
+export function askedMembers(asked: Asked): string {
+  const { safeguardsLifted, features, restored, dispatchedModel, notedBy, address } = asked;
+  let members = `"safeguardsLifted":${JSON.stringify(safeguardsLifted)},"features":${JSON.stringify(features)}`;
+  if (restored.length > 0) members += `,"restored":${JSON.stringify(restored)}`;
+  if (dispatchedModel !== undefined)
+    members += `,"dispatchedModel":${JSON.stringify(dispatchedModel)}`;
+  if (notedBy.length > 0) members += `,"notedBy":${JSON.stringify(notedBy)}`;
+  if (address !== undefined) members += `,"address":${JSON.stringify(address)}`;
+  return `${members},"requestBytes":${asked.bytes},"requestCommitment":"${asked.commitment}"`;
 }
 
 /** What an outcome says of the answer, as far as there was one. */

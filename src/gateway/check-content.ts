@@ -1,9 +1,11 @@
 /** Holds what a request asks for, by its body and headers, against its grant and its endpoint. */
 import type { IncomingMessage } from 'node:http';
+import { alternativeFor, ordersOnRequest } from '../broker/orders-on-request.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
 import { mostInputTokens } from '../core/estimate.ts';
 import type { Grant } from '../core/grants.ts';
+import type { Effect } from '../core/orders/effect.ts';
 import { scopeOf, type Scope } from '../core/narrowing.ts';
 import {
   MalformedBody,
@@ -25,11 +27,31 @@ export interface Checked {
   endpoint: Endpoint;
   inspection: Inspection;
   grant: Grant;
+  /** Features that it uses. */
+  features: string[];
+  /** What orders in force come to for it. */
+  effect: Effect;
+  /** Safeguards that are put back for it, and the model that it goes to for that: as a rule the one it names. */
+  restored: readonly string[];
+  dispatchedModel: string;
   /** The object that was checked, serialised: what is recorded and what is dispatched. */
   body: Buffer;
   headers: HeaderList;
   amount: { tokens: number; spendNanoUsd: number };
 }
+
+function featuresOf({ uses }: Inspection): string[] {
+  return uses.length === 0 ? [] : [...new Set(uses.map(({ feature }) => feature))];
+}
+
+const subjectOf = ({ member, token, access }: Caller, grant: Grant) => ({
+  personId: member.person.id,
+  labId: member.lab.id,
+  grantId: grant.id,
+  tokenId: token.id,
+  purpose: access.purpose,
+  runId: access.run,
+});
 
 /** Everything that the content of a request can be refused for. Nothing in here waits. */
 export function checkContent(
@@ -56,7 +78,17 @@ export function checkContent(
   const { features, unknownFields } = grant.spec;
   const why = checkScope(inspection, scope.features, endpoint.features, unknownFields, features);
   if (why) throw new RefusedError(why);
-  const body = serialise(prepared, gateway.settings.body.maxBytes);
+  // An order can put a safeguard back: by another model, which is what is dispatched and recorded then.
+  const used = featuresOf(inspection);
+  const effect = ordersOnRequest(
+    gateway.broker,
+    { ...subjectOf(caller, grant), endpoint: endpoint.id, model, features: used },
+    gateway.addressOf(req),
+  );
+  const alternative = alternativeFor(endpoint, effect);
+  const dispatchedModel = alternative?.models[model] ?? model;
+  const dispatched = dispatchedModel === model ? prepared : { ...prepared, model: dispatchedModel };
+  const body = serialise(dispatched, gateway.settings.body.maxBytes);
   const { charges, dialect } = operation;
   const inputTokens = charges === 'nothing' ? 0 : mostInputTokens(inspection, body.length);
   const outputTokens =
@@ -65,6 +97,10 @@ export function checkContent(
     endpoint,
     inspection,
     grant,
+    features: used,
+    effect,
+    restored: alternative?.restores ?? [],
+    dispatchedModel,
     body,
     headers: [
       ...dialect.headers(req.headers),

@@ -37,6 +37,8 @@ export interface ExchangeParts {
   /** Where the end is recorded and reported. */
   broker: Pick<Broker, 'clock' | 'log' | 'metrics' | 'requestLog' | 'settler'>;
   endpoint: Endpoint;
+  /** The model that it goes to: another than it names where an order puts a safeguard back. */
+  dispatchedModel: string;
   operation: ProxiedOperation;
   res: ServerResponse;
   /** Headers of a successful answer. */
@@ -103,10 +105,10 @@ export class Exchange {
 
   /** The commit of the outcome is part of the time that a request takes. */
   async #settleAndReport(outcome: Outcome): Promise<void> {
-    const { facts, timing, broker, operation } = this.parts;
+    const { facts, timing, broker, operation, dispatchedModel } = this.parts;
     const { end, why, upstreamStatus, modelAnswered } = outcome;
     const usage = chargedUsage(outcome.usage, operation.charges);
-    const modelMismatch = modelAnswered !== undefined && modelAnswered !== facts.model;
+    const modelMismatch = modelAnswered !== undefined && modelAnswered !== dispatchedModel;
     timing.upstreamEnded();
     let recorded = false;
     try {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { admitRequest, type Admitted } from '../broker/admit-request.ts';
 import { refuse } from '../core/denials.ts';
 import { askedMembers, type RequestFacts } from '../core/requests.ts';
-import type { Inspection, JsonObject } from '../core/scope/inspection.ts';
+import type { JsonObject } from '../core/scope/inspection.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import type { Caller } from './caller.ts';
 import { checkContent, type Checked } from './check-content.ts';
@@ -74,10 +74,12 @@ async function admit(
   req: IncomingMessage,
   res: ServerResponse,
   { requestId, timing, caller, operation }: Passage,
-  { endpoint, inspection, grant, body, amount }: Checked,
+  checked: Checked,
   cancellation: Cancellation,
 ): Promise<Exchange> {
   const { broker, settings } = gateway;
+  const { endpoint, inspection, grant, body, amount } = checked;
+  const { features, effect, restored, dispatchedModel } = checked;
   const { member, token, access } = caller;
   const facts: RequestFacts = {
     requestId,
@@ -93,11 +95,21 @@ async function admit(
     endpoint: endpoint.id,
     model: inspection.model,
     stream: inspection.stream,
+    features,
+    restored,
   };
+  const address = gateway.addressOf(req);
+  const records = effect.noted.length > 0 && grant.spec.recordNetwork;
   const salt = newSalt();
   const data = askedMembers({
-    safeguardsLifted: endpoint.safeguardsLifted.map(({ safeguard }) => safeguard),
-    features: featuresOf(inspection),
+    safeguardsLifted: endpoint.safeguardsLifted
+      .map(({ safeguard }) => safeguard)
+      .filter((safeguard) => !restored.includes(safeguard)),
+    features,
+    restored,
+    dispatchedModel: dispatchedModel === inspection.model ? undefined : dispatchedModel,
+    notedBy: effect.noted.map(({ id }) => id),
+    address: records ? address : undefined,
     bytes: body.length,
     commitment: commitmentTo(body, salt),
   });
@@ -105,7 +117,8 @@ async function admit(
   try {
     admitted = await admitRequest(broker, {
       facts,
-      address: gateway.addressOf(req),
+      address,
+      effect,
       amount,
       salt: salt.toString('base64'),
       data,
@@ -123,6 +136,7 @@ async function admit(
       timing,
       broker,
       endpoint,
+      dispatchedModel,
       operation,
       res,
       headers: operation.dialect.rateLimitHeaders(limits, broker.clock()),
@@ -137,10 +151,6 @@ async function admit(
     broker.settler.giveBack(requestId, 'The request could not be begun.');
     throw error;
   }
-}
-
-function featuresOf({ uses }: Inspection): string[] {
-  return uses.length === 0 ? [] : [...new Set(uses.map(({ feature }) => feature))];
 }
 
 async function dispatch(

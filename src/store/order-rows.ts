@@ -2,15 +2,12 @@
 import { eq } from 'drizzle-orm';
 import type { EntryDraft } from '../core/audit/entry.ts';
 import { before } from '../core/durations.ts';
-import { isInForce, ownEnd, type EndedBecause, type Order } from '../core/orders/order.ts';
+import { ownEnd, type EndedBecause, type Order } from '../core/orders/order.ts';
 import { partsOf } from '../core/orders/selector.ts';
 import { putOnAgenda, takeOffAgenda } from './agenda.ts';
 import type { WriterContext } from './context.ts';
 import { readGrant, readOrder, readPerson } from './records.ts';
 import { orders } from './schema.ts';
-
-/** What of an order is not its text. */
-export type OrderRow = Omit<typeof orders.$inferInsert, 'id' | 'spec'>;
 
 /** Adds an order. It has effect with the commit. */
 export function insertOrder(context: WriterContext, row: typeof orders.$inferInsert): Order {
@@ -71,10 +68,4 @@ export function concernedBy(
   const ofPerson = person === undefined ? undefined : readPerson(db, person)?.labId;
   const ofGrant = grant === undefined ? undefined : readGrant(db, grant)?.spec.lab;
   return { lab: lab ?? ofPerson ?? ofGrant, person, grant };
-}
-
-/** The order as this transaction sees it, if it is in force at a moment. */
-export function orderInForce(context: WriterContext, id: string, now: number): Order | undefined {
-  const order = readOrder(context.db, id);
-  return order && isInForce(order, now) ? order : undefined;
 }

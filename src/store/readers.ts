@@ -4,6 +4,7 @@ import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
+import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Lab, Person } from '../core/people.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
@@ -18,6 +19,8 @@ import { maybe, type PageRequest, type Searched } from './page.ts';
 import { readMeta, readGrant, readGrants, readInvitation, readPeople, toOrder } from './records.ts';
 import {
   agenda,
+  disputes,
+  orderAcknowledgements,
   charges,
   checkpoints,
   entries,
@@ -174,6 +177,26 @@ export class Readers {
       .limit(limit)
       .all()
       .map(toOrder);
+  }
+
+  /** Who took notice of an order. */
+  listAcknowledgements(orderId: string): (typeof orderAcknowledgements.$inferSelect)[] {
+    return this.#db
+      .select()
+      .from(orderAcknowledgements)
+      .where(eq(orderAcknowledgements.orderId, orderId))
+      .orderBy(asc(orderAcknowledgements.at))
+      .all();
+  }
+
+  /** Objections to an order, oldest first. */
+  listDisputes(orderId: string): Dispute[] {
+    return this.#db
+      .select()
+      .from(disputes)
+      .where(eq(disputes.orderId, orderId))
+      .orderBy(asc(disputes.id))
+      .all();
   }
 
   /** Newest first. */

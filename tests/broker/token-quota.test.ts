@@ -13,7 +13,11 @@ let quota: TokenQuota;
 
 beforeEach(() => {
   now = NOW;
-  policy = new Policy({ labs: [], people: [], grants: [], ordersInForce: [], liveTokens: [] }, 0);
+  policy = new Policy(
+    { labs: [], people: [], grants: [], ordersInForce: [], liveTokens: [] },
+    0,
+    new Map(),
+  );
   quota = new TokenQuota({ policy, clock: () => now, most: MOST });
 });
 
@@ -24,6 +28,7 @@ const token = (name: string, changes: Partial<LiveToken> = {}): LiveToken => ({
   kid: 'kid',
   grantId: null,
   runId: null,
+  purpose: null,
   expiresAt: NOW + 60_000,
   revokedAt: null,
   jkt: null,
@@ -74,6 +79,7 @@ test('tokens that the broker finds at its start are counted', () => {
   policy = new Policy(
     { labs: [], people: [], grants: [], ordersInForce: [], liveTokens: [token('a')] },
     0,
+    new Map(),
   );
   quota = new TokenQuota({ policy, clock: () => now, most: MOST });
   expect(room()).toBe(MOST - 1);

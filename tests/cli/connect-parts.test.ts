@@ -1,4 +1,5 @@
 /** The parts of `sallyport connect` by themselves: when tokens are renewed, what is said, and how often. */
+import type { Selector } from '../../src/core/orders/selector.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { TokenAnswer } from '../../src/cli/broker-client.ts';
 import { Display } from '../../src/cli/connect/display.ts';
@@ -267,7 +268,7 @@ describe('limits', () => {
 
 describe('an order', () => {
   const spec = { lab: 'lab_1', endpoints: [{ endpoint: 'chat', models: ['m-1'] }] };
-  it.each([
+  it.each<[Selector, boolean]>([
     [{ all: true }, true],
     [{ grant: 'grt_1' }, true],
     [{ grant: 'grt_2' }, false],

@@ -10,7 +10,8 @@ import {
 } from '../../src/core/access.ts';
 import type { DenialCode } from '../../src/core/denials.ts';
 import type { Grant, GrantState } from '../../src/core/grants.ts';
-import type { Order, Selector } from '../../src/core/orders.ts';
+import type { Order } from '../../src/core/orders/order.ts';
+import type { Selector } from '../../src/core/orders/selector.ts';
 import {
   HOST,
   HOUR,
@@ -323,13 +324,13 @@ describe('a token that gave up models', () => {
 
   test('lists the models that no order stops, and says why the first of the others is', () => {
     const all = ['model-a-1', 'model-b-1', 'model-c-1'];
-    expect(modelsInForce(held(all))).toEqual({ models: all, stopped: null });
-    const one = modelsInForce(held(all, { endpoint: 'other' }, A));
+    expect(modelsInForce(held(all), NOW)).toEqual({ models: all, stopped: null });
+    const one = modelsInForce(held(all, { endpoint: 'other' }, A), NOW);
     expect(one).toMatchObject({ models: ['model-b-1'], stopped: { code: 'model_suspended' } });
     expect(one.stopped?.orders).toEqual([idOf('ord', 'o1')]);
     const wide = { ...held([], DEMO), narrowing: null };
-    expect(modelsInForce(wide).models).toEqual(['model-c-1']);
-    const stopped = modelsInForce(held(all, { person: RESEARCHER.person.id }));
+    expect(modelsInForce(wide, NOW).models).toEqual(['model-c-1']);
+    const stopped = modelsInForce(held(all, { person: RESEARCHER.person.id }), NOW);
     expect(stopped).toMatchObject({ models: [], stopped: { code: 'person_suspended' } });
   });
 
@@ -345,7 +346,7 @@ describe('a token that gave up models', () => {
     fc.assert(
       fc.property(models, selectors, (some, inForce) => {
         const input = held(some, ...inForce);
-        const listed = modelsInForce(input).models;
+        const listed = modelsInForce(input, NOW).models;
         const passing = grant.spec.endpoints.flatMap(({ endpoint, models: names }) =>
           names.filter((model) => decideAccess({ ...input, endpoint, model }, NOW).allowed),
         );

@@ -1,51 +1,141 @@
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { DEFAULT_RULES, LEVEL_NAMES } from '../../src/core/authority-rules.ts';
+import { effectOf, refusalByOrders, refusalOfLifted } from '../../src/core/orders/effect.ts';
+import {
+  isInForce,
+  missingOf,
+  orderSpecSchema,
+  ownEnd,
+  type Order,
+} from '../../src/core/orders/order.ts';
+import { scaledCaps } from '../../src/core/orders/scaled-caps.ts';
+import {
+  isWithinSelector,
+  selectorSchema,
+  selects,
+  type OrderSubject,
+  type Selector,
+} from '../../src/core/orders/selector.ts';
+import { bandOf, suggestedLevel, type Severity } from '../../src/core/orders/severity.ts';
 import {
   decideLift,
-  orderSpecSchema,
-  refusalByOrders,
-  selectorSchema,
-} from '../../src/core/orders.ts';
-import { HOST, LEAD, PARTNER, aMember, anOrder, idOf } from '../support/facts.ts';
+  decideOrder,
+  decideRatification,
+  refusalOfLowering,
+  ruleOf,
+  timesOf,
+  type Acting,
+} from '../../src/core/orders/steps.ts';
+import { budgetsSchema, limitsSchema } from '../../src/core/limits.ts';
+import type { Member } from '../../src/core/people.ts';
+import {
+  HOST,
+  LEAD,
+  NOW,
+  HOUR,
+  PARTNER,
+  OTHER_PARTNER,
+  RESEARCHER,
+  aMember,
+  anOrder,
+  at,
+  idOf,
+} from '../support/facts.ts';
 
-const ISSUER = aMember(HOST, 'safety', 'safety');
-const OTHER = aMember(HOST, 'other', 'safety');
+const SAFETY = aMember(HOST, 'safety', 'safety');
+const SECOND = aMember(HOST, 'second', 'safety');
+const ADMIN = aMember(HOST, 'admin', 'admin');
+const EXECUTIVE = aMember(HOST, 'executive', 'executive');
+const AUDITOR = aMember(HOST, 'auditor', 'auditor');
+const THEIRS = aMember(PARTNER, 'theirs', 'safety');
 
-describe('an order is lifted', () => {
-  const order = anOrder('o', { all: true }, { issuedBy: ISSUER.person.id });
-
-  test('by another person than the one who issued it', () => {
-    expect(decideLift(order, OTHER)).toBeNull();
-    expect(decideLift(order, ISSUER)).toMatchObject({ code: 'second_person_needed' });
-  });
-
-  test('once', () => {
-    for (const who of [ISSUER, OTHER])
-      expect(decideLift({ ...order, liftedAt: 1, liftedBy: OTHER.person.id }, who)).toMatchObject({
-        code: 'order_not_in_force',
-      });
-  });
+const acting = (actor: Member, level: number): Acting => ({
+  actor,
+  rules: DEFAULT_RULES,
+  rule: ruleOf(DEFAULT_RULES, { level }, undefined),
 });
 
-test('a refusal names the orders, and who to ask', () => {
-  const order = anOrder('o', { lab: PARTNER.id });
-  const subject = { grantId: idOf('grt', 'one'), labId: PARTNER.id };
-  expect(refusalByOrders([order], subject)).toMatchObject({
-    code: 'lab_suspended',
-    message: `Access of this lab is suspended by an order (${order.id}; level 4, suspend). Ask the host lab.`,
-    orders: [order.id],
-  });
+const GRANT = idOf('grt', 'one');
+const SUBJECT: OrderSubject = {
+  grantId: GRANT,
+  labId: PARTNER.id,
+  person: { ...RESEARCHER.person, attributes: { export_status: 'X', employer: 'Acme' } },
+  endpoint: 'demo',
+  model: 'model-a-1',
+  purpose: 'hallucination',
+  runId: idOf('run', 'one'),
+  features: ['tools', 'streaming'],
+  address: '192.0.2.7',
+  tokenId: idOf('tok', 'one'),
+};
+
+/** A part of each kind: one that the subject has, one that it has not. */
+const PARTS: [Selector, Selector][] = [
+  [{ grant: GRANT }, { grant: idOf('grt', 'two') }],
+  [{ lab: PARTNER.id }, { lab: OTHER_PARTNER.id }],
+  [{ endpoint: 'demo' }, { endpoint: 'other' }],
+  [{ model: 'model-a-1' }, { model: 'model-b-1' }],
+  [{ person: RESEARCHER.person.id }, { person: LEAD.person.id }],
+  [{ purpose: 'hallucination' }, { purpose: 'scheming' }],
+  [{ run: idOf('run', 'one') }, { run: idOf('run', 'two') }],
+  [{ token: idOf('tok', 'one') }, { token: idOf('tok', 'two') }],
+  [{ feature: 'tools' }, { feature: 'images' }],
+  [{ network: '192.0.2.0/24' }, { network: '198.51.100.0/24' }],
+  [
+    { attributes: [{ name: 'export_status', is: ['X', 'Y'], unknown: 'matches' }] },
+    { attributes: [{ name: 'export_status', is: ['Z'], unknown: 'matches' }] },
+  ],
+];
+
+const about = (selector: Selector): { selector: Selector; safeguardAt: null } => ({
+  selector,
+  safeguardAt: null,
 });
 
 describe('a selector', () => {
-  test.each([
-    { all: true },
-    { grant: idOf('grt', 'one') },
-    { lab: PARTNER.id },
-    { endpoint: 'demo' },
-    { model: 'model-a-1' },
-    { person: LEAD.person.id },
-  ])('%j names one thing', (selector) => {
-    expect(selectorSchema.parse(selector)).toEqual(selector);
+  test.each(PARTS)('%j selects what has it, %j what has that', (has, hasNot) => {
+    expect(selectorSchema.parse(has)).toEqual(has);
+    expect(selects(about(has), SUBJECT, NOW)).toBe(true);
+    expect(selects(about(hasNot), SUBJECT, NOW)).toBe(false);
+    expect(selects(about({ all: true }), SUBJECT, NOW)).toBe(true);
+  });
+
+  test('of several parts selects what has all of them', () => {
+    const chosen = fc.array(fc.tuple(fc.nat(PARTS.length - 1), fc.boolean()), { minLength: 1 });
+    fc.assert(
+      fc.property(chosen, (choice) => {
+        const parts = new Map(choice.map(([i, has]) => [i, has]));
+        const selector = Object.assign(
+          {},
+          ...[...parts].map(([i, has]) => PARTS[i]?.[has ? 0 : 1]),
+        ) as Selector;
+        const all = [...parts.values()].every(Boolean);
+        expect(selects(about(selector), SUBJECT, NOW)).toBe(all);
+      }),
+    );
+  });
+
+  test('about a part that a subject lacks does not select it', () => {
+    const grant = { grantId: GRANT, labId: PARTNER.id };
+    for (const [has] of PARTS.slice(2)) expect(selects(about(has), grant, NOW)).toBe(false);
+  });
+
+  test('takes an attribute that is not known for a match, unless told otherwise', () => {
+    const of = (unknown: 'matches' | 'spared'): Selector => ({
+      attributes: [{ name: 'training', is: ['done'], unknown }],
+    });
+    expect(selects(about(of('matches')), SUBJECT, NOW)).toBe(true);
+    expect(selects(about(of('spared')), SUBJECT, NOW)).toBe(false);
+    expect(selectorSchema.parse({ attributes: [{ name: 'a', is: ['b'] }] })).toEqual({
+      attributes: [{ name: 'a', is: ['b'], unknown: 'matches' }],
+    });
+  });
+
+  test('by safeguard is about the endpoints that lift it', () => {
+    const selector: Selector = { safeguard: 'filter' };
+    expect(selects({ selector, safeguardAt: ['demo'] }, SUBJECT, NOW)).toBe(true);
+    expect(selects({ selector, safeguardAt: [] }, SUBJECT, NOW)).toBe(false);
   });
 
   test.each([
@@ -56,18 +146,334 @@ describe('a selector', () => {
     { lab: 'Partner Lab' },
     { endpoint: '' },
     { everything: true },
+    { attributes: [] },
+    { network: '192.0.2.7' },
     null,
     'all',
-  ])('%j does not', (selector) => {
-    expect(selectorSchema.safeParse(selector).success).toBe(false);
+  ])('%j is none', (value) => {
+    expect(selectorSchema.safeParse(value).success).toBe(false);
+  });
+
+  test('lies within another where it has every part of it', () => {
+    expect(isWithinSelector({ lab: PARTNER.id, model: 'm' }, { lab: PARTNER.id })).toBe(true);
+    expect(isWithinSelector({ lab: PARTNER.id }, { lab: PARTNER.id, model: 'm' })).toBe(false);
+    expect(isWithinSelector({ lab: PARTNER.id }, { all: true })).toBe(true);
+    expect(isWithinSelector({ all: true }, { lab: PARTNER.id })).toBe(false);
+    const some = (is: string[]): Selector => ({
+      attributes: [{ name: 'a', is, unknown: 'spared' }],
+    });
+    expect(isWithinSelector(some(['x']), some(['x', 'y']))).toBe(true);
+    expect(isWithinSelector(some(['x', 'y']), some(['x']))).toBe(false);
   });
 });
 
-test('an order needs grounds, and other levels are refused by name', () => {
-  const spec = { selector: { all: true }, grounds: 'A reason' };
-  expect(orderSpecSchema.parse(spec)).toMatchObject({ level: 4 });
-  for (const grounds of [undefined, '', '   '])
-    expect(orderSpecSchema.safeParse({ ...spec, grounds }).success).toBe(false);
-  const refused = orderSpecSchema.safeParse({ ...spec, level: 5 });
-  expect(refused.error?.issues[0]?.message).toContain('only level 4');
+describe('what orders come to', () => {
+  const refused = (...orders: Order[]): string | undefined =>
+    refusalByOrders(orders, SUBJECT, NOW)?.code;
+
+  test('a refusal names the orders, explains itself, and says whom to ask', () => {
+    const order = anOrder(
+      'o',
+      { attributes: [{ name: 'export_status', is: ['X'], unknown: 'spared' }] },
+      { level: 3 },
+    );
+    expect(refusalByOrders([order], SUBJECT, NOW)).toMatchObject({
+      code: 'person_suspended',
+      message: `Access of this person is suspended by an order (${order.id}; level 3, suspend narrowly; person attribute export_status=X). Ask the host lab.`,
+      orders: [order.id],
+    });
+  });
+
+  test.each(PARTS.map(([has, hasNot]) => [has, hasNot] as const))(
+    'an order about %j stops it, one about %j does not',
+    (has, hasNot) => {
+      expect(refused(anOrder('o', has))).toBeDefined();
+      expect(refused(anOrder('o', hasNot))).toBeUndefined();
+    },
+  );
+
+  test('is the same in whatever order they stand, and with whatever else', () => {
+    const all = PARTS.flatMap(([has, hasNot], i) => [
+      anOrder(`a${i}`, has),
+      anOrder(`b${i}`, hasNot),
+    ]);
+    const some = fc.shuffledSubarray(all);
+    fc.assert(
+      fc.property(some, (orders) => {
+        const stopping = orders.filter(({ selector }) => selects(about(selector), SUBJECT, NOW));
+        const found = effectOf(orders, SUBJECT, NOW).stops;
+        expect(new Set(found)).toEqual(new Set(stopping));
+      }),
+    );
+  });
+
+  test('a notice and a watch stop nothing; a watch shortens tokens', () => {
+    const notice = anOrder('n', { all: true }, { level: 0 });
+    const watch = anOrder('w', { all: true }, { level: 1 });
+    expect(refused(notice, watch)).toBeUndefined();
+    expect(effectOf([notice, watch], SUBJECT, NOW, 300)).toMatchObject({
+      tokenSeconds: 300,
+      noted: [watch],
+    });
+  });
+
+  test('a constraint pauses features and purposes, scales limits, puts safeguards back', () => {
+    const order = anOrder(
+      'c',
+      { lab: PARTNER.id },
+      {
+        level: 2,
+        measures: {
+          features: ['images'],
+          purposes: ['scheming'],
+          limitsPercent: 50,
+          putBack: ['f'],
+        },
+      },
+    );
+    const effect = effectOf([order], SUBJECT, NOW);
+    expect(refused(order)).toBeUndefined();
+    expect(refusalByOrders([order], { ...SUBJECT, features: ['images'] }, NOW)).toMatchObject({
+      code: 'feature_suspended',
+      param: 'images',
+    });
+    expect(refusalByOrders([order], { ...SUBJECT, purpose: 'scheming' }, NOW)?.code).toBe(
+      'purpose_suspended',
+    );
+    expect(refusalOfLifted(effect, [])?.code).toBe('safeguard_put_back');
+    expect(refusalOfLifted(effect, ['f'])).toBeNull();
+  });
+
+  test('limits are scaled for all, or for each person that an order is about', () => {
+    const caps = (requestsPerMinute: number | null) => ({
+      limits: limitsSchema.parse({ requestsPerMinute }),
+      budgets: budgetsSchema.parse({}),
+    });
+    const scale = (selector: Selector) => [
+      { percent: 50, order: anOrder('s', selector, { level: 2 }) },
+    ];
+    const given = (selector: Selector) =>
+      scaledCaps(
+        [
+          { scope: 'grant', ...caps(60) },
+          { scope: 'person', ...caps(null) },
+        ],
+        scale(selector),
+      ).map(({ limits }) => limits.requestsPerMinute);
+    expect(given({ grant: GRANT })).toEqual([30, 30]);
+    expect(given({ person: RESEARCHER.person.id })).toEqual([60, 30]);
+  });
+
+  test('what is over has none', () => {
+    const order = anOrder('o', { all: true }, { lapsesAt: NOW + HOUR });
+    expect(refusalByOrders([order], SUBJECT, NOW + HOUR - 1)).not.toBeNull();
+    expect(refusalByOrders([order], SUBJECT, NOW + HOUR)).toBeNull();
+    expect(isInForce({ ...order, endedAt: NOW }, NOW)).toBe(false);
+  });
+});
+
+describe('an order', () => {
+  const spec = (changes: object): boolean =>
+    orderSpecSchema.safeParse({ selector: { lab: PARTNER.id }, grounds: 'x', ...changes }).success;
+
+  test.each([
+    [{ level: 4 }, true],
+    [{ level: 6 }, false],
+    [{ level: 2 }, false],
+    [{ level: 2, measures: { limitsPercent: 50 } }, true],
+    [{ level: 4, measures: { limitsPercent: 50 } }, false],
+    [{ level: 3 }, false],
+    [{ level: 3, selector: { lab: PARTNER.id, purpose: 'scheming' } }, true],
+    [{ level: 5 }, false],
+    [{ level: 5, selector: { model: 'm' } }, true],
+    [{ authority: { kind: 'legal' } }, false],
+    [{ authority: { kind: 'legal', instrument: 'File 12/26' } }, true],
+    [{ grounds: '' }, false],
+  ])('%j is well formed: %s', (changes, sound) => {
+    expect(spec(changes)).toBe(sound);
+  });
+
+  test('two levels above its severity asks why lower ones fail; nothing is prevented', () => {
+    const severity: Severity = {
+      exploitation: 'theoretical',
+      breadth: 'low',
+      capability: 'low',
+      ease: 'low',
+      discoverability: 'high',
+    };
+    expect([bandOf(severity), suggestedLevel(severity)]).toEqual(['low', 1]);
+    const order = orderSpecSchema.parse({
+      level: 3,
+      selector: { purpose: 'scheming' },
+      grounds: 'x',
+      severity,
+    });
+    expect(missingOf(order)).toEqual(['evidence', 'whyNotLower']);
+    expect(missingOf({ ...order, level: 2 })).toEqual(['evidence']);
+    expect(missingOf({ ...order, severity: undefined })).toEqual(['evidence', 'severity']);
+  });
+
+  test('what is worse never speaks for less', () => {
+    const grades = ['low', 'medium', 'high'] as const;
+    const vector = fc.record({
+      exploitation: fc.constantFrom('theoretical' as const, 'exploited' as const),
+      breadth: fc.constantFrom(...grades),
+      capability: fc.constantFrom(...grades),
+      ease: fc.constantFrom(...grades),
+      discoverability: fc.constantFrom(...grades),
+    });
+    fc.assert(
+      fc.property(vector, (severity) => {
+        const worse = { ...severity, exploitation: 'exploited' as const };
+        expect(suggestedLevel(worse)).toBeGreaterThanOrEqual(suggestedLevel(severity));
+        for (const part of ['breadth', 'capability', 'ease', 'discoverability'] as const)
+          expect(suggestedLevel({ ...severity, [part]: 'high' })).toBeGreaterThanOrEqual(
+            suggestedLevel(severity),
+          );
+      }),
+    );
+  });
+});
+
+describe('who issues an order', () => {
+  const issued = (actor: Member, changes: object, person = RESEARCHER.person): string => {
+    const spec = orderSpecSchema.parse({ selector: { model: 'm' }, grounds: 'x', ...changes });
+    return decideOrder(spec, acting(actor, spec.level), { person })?.code ?? 'issued';
+  };
+  const narrow = { level: 3, selector: { person: RESEARCHER.person.id } };
+
+  test.each([
+    ['a researcher a notice', RESEARCHER, { level: 0 }, 'issued'],
+    ['an auditor a watch', AUDITOR, { level: 1 }, 'issued'],
+    ['an admin a watch', ADMIN, { level: 1 }, 'role_required'],
+    ['a safety officer a suspension', SAFETY, { level: 4 }, 'issued'],
+    ['an admin a suspension', ADMIN, { level: 4 }, 'role_required'],
+    ['an executive a recall', EXECUTIVE, { level: 5 }, 'issued'],
+    ['an auditor a recall', AUDITOR, { level: 5 }, 'issued'],
+    ['a safety officer a recall', SAFETY, { level: 5 }, 'role_required'],
+    [
+      'a safety officer a legal recall',
+      SAFETY,
+      { level: 5, authority: { kind: 'legal', instrument: 'File 1' } },
+      'issued',
+    ],
+    ['a safety officer of the partner, about their own', THEIRS, narrow, 'issued'],
+    ['the lead', LEAD, narrow, 'role_required'],
+    [
+      'a safety officer of the partner, about everybody',
+      THEIRS,
+      { level: 3, selector: { purpose: 'scheming' } },
+      'role_required',
+    ],
+  ])('%s: %j', (_, actor, changes, expected) => {
+    const named = 'selector' in changes && 'person' in (changes.selector as object);
+    const foreign = { ...RESEARCHER.person, labId: HOST.id };
+    expect(issued(actor, changes, named ? RESEARCHER.person : foreign)).toBe(expected);
+  });
+
+  test('a grant can say otherwise for the orders that name it', () => {
+    const rule = ruleOf(
+      DEFAULT_RULES,
+      { level: 3 },
+      {
+        orderRules: { suspend_narrowly: { lapse: '48h' } },
+      },
+    );
+    const lapse = timesOf(
+      orderSpecSchema.parse({ ...narrow, grounds: 'x' }),
+      rule,
+      false,
+      NOW,
+    ).lapsesAt;
+    expect(lapse).toBe(NOW + 48 * HOUR);
+  });
+});
+
+describe('an order is loosened', () => {
+  const order = anOrder('o', { all: true }, { issuedBy: SAFETY.person.id, lapsesAt: NOW + HOUR });
+  const lift = (one: Order, who: Member): string =>
+    decideLift(one, acting(who, one.level), NOW)?.code ?? 'lifted';
+
+  test('by another person than the one who issued it', () => {
+    expect(lift(order, SECOND)).toBe('lifted');
+    expect(lift(order, SAFETY)).toBe('second_person_needed');
+    expect(lift(order, AUDITOR)).toBe('role_required');
+  });
+
+  test('once', () => {
+    for (const who of [SAFETY, SECOND])
+      expect(lift({ ...order, endedAt: 1, endedBecause: 'lifted' }, who)).toBe(
+        'order_not_in_force',
+      );
+  });
+
+  test("by a partner never where it is the host's", () => {
+    const narrow = anOrder('n', { person: RESEARCHER.person.id }, { level: 3 });
+    expect(lift(narrow, LEAD)).toBe('role_required');
+    const own = { ...narrow, issuedBy: THEIRS.person.id, issuedByLab: PARTNER.id };
+    expect(lift(own, LEAD)).toBe('lifted');
+    expect(lift(own, THEIRS)).toBe('second_person_needed');
+  });
+
+  test('to what is less, and about nothing else', () => {
+    const wide = anOrder('w', { lab: PARTNER.id }, { level: 4 });
+    const to = (level: number, selector: Selector): string =>
+      refusalOfLowering(wide, { level, selector })?.param ?? 'less';
+    expect(to(3, { lab: PARTNER.id, purpose: 'scheming' })).toBe('less');
+    expect(to(4, { lab: PARTNER.id, purpose: 'scheming' })).toBe('less');
+    expect(to(2, { lab: PARTNER.id })).toBe('less');
+    expect(to(4, { lab: PARTNER.id })).toBe('level');
+    expect(to(5, { lab: PARTNER.id, model: 'm' })).toBe('level');
+    expect(to(2, { model: 'm' })).toBe('selector');
+  });
+});
+
+describe('an order is ratified', () => {
+  const ratify = (one: Order, issuer: Member, who: Member): string =>
+    decideRatification(one, issuer, acting(who, one.level), NOW)?.code ?? 'ratified';
+  const by = (issuer: Member, level: number): Order =>
+    anOrder('o', { model: 'm' }, { level, issuedBy: issuer.person.id, lapsesAt: NOW + HOUR });
+
+  test.each([
+    [4, SAFETY, SAFETY, 'second_person_needed'],
+    [4, SAFETY, ADMIN, 'role_required'],
+    [4, SAFETY, SECOND, 'ratified'],
+    [5, EXECUTIVE, AUDITOR, 'ratified'],
+    [5, AUDITOR, EXECUTIVE, 'ratified'],
+    [5, AUDITOR, aMember(HOST, 'a2', 'auditor'), 'role_required'],
+    [5, EXECUTIVE, aMember(HOST, 'e2', 'executive'), 'role_required'],
+  ])('of level %i, issued by %o, by %o: %s', (level, issuer, who, expected) => {
+    expect(ratify(by(issuer, level), issuer, who)).toBe(expected);
+  });
+
+  test('and then no longer lapses; a legal one never does', () => {
+    const rule = ruleOf(DEFAULT_RULES, { level: 5 }, undefined);
+    const spec = orderSpecSchema.parse({ level: 5, selector: { model: 'm' }, grounds: 'x' });
+    expect(timesOf(spec, rule, false, NOW)).toMatchObject({ lapsesAt: NOW + 24 * HOUR });
+    const ratified = timesOf(spec, rule, true, NOW);
+    expect(ratified).toMatchObject({ lapsesAt: null, lapsesUnreviewed: true });
+    expect(ownEnd(anOrder('o', { model: 'm' }, ratified))).toMatchObject({
+      because: 'review_missed',
+    });
+    const legal = { ...spec, authority: { kind: 'legal' as const, instrument: 'File 1' } };
+    expect(timesOf(legal, rule, false, NOW)).toMatchObject({
+      lapsesAt: null,
+      lapsesUnreviewed: false,
+    });
+  });
+
+  test('its own end stands, whatever else is said', () => {
+    const order = anOrder(
+      'o',
+      { all: true },
+      { expiresAt: at(NOW + HOUR), lapsesAt: NOW + 2 * HOUR },
+    );
+    expect(ownEnd(order)).toEqual({ at: NOW + HOUR, because: 'expired' });
+  });
+});
+
+test('every level has a rule', () => {
+  LEVEL_NAMES.forEach((name, level) =>
+    expect(ruleOf(DEFAULT_RULES, { level }, undefined)).toEqual(DEFAULT_RULES.orders.levels[name]),
+  );
 });

@@ -25,6 +25,8 @@ const FACTS: RequestFacts = {
   endpoint: 'frontier',
   model: 'frontier-2026-06-01',
   stream: false,
+  features: [],
+  restored: [],
 };
 
 test('the subject of both entries', () => {
@@ -33,7 +35,15 @@ test('the subject of both entries', () => {
 });
 
 test('what an intent says of what is asked for', () => {
-  const asked = { safeguardsLifted: ['filter', 'a "word"'], features: [], bytes: 12 };
+  const asked = {
+    safeguardsLifted: ['filter', 'a "word"'],
+    features: [],
+    restored: [],
+    dispatchedModel: undefined,
+    notedBy: [],
+    address: undefined,
+    bytes: 12,
+  };
   expect(askedMembers({ ...asked, commitment: 'abc+/=' })).toBe(
     '"safeguardsLifted":["filter","a \\"word\\""],"features":[],"requestBytes":12,"requestCommitment":"abc+/="',
   );

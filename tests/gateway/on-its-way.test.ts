@@ -23,12 +23,18 @@ afterEach(() => running.checkUpstream());
 afterAll(() => running.close());
 
 const suspend = ({ grant }: Access): ReturnType<typeof issueOrder> =>
-  issueOrder(running.test.broker, running.people.safety.id, {
-    level: 4,
-    selector: { grant: grant.id },
-    grounds: 'A test',
-    authority: 'safety officer of the host lab',
-  });
+  issueOrder(
+    running.test.broker,
+    running.people.safety.id,
+    {
+      level: 4,
+      selector: { grant: grant.id },
+      grounds: 'A test',
+      measures: {},
+      authority: { kind: 'officer' },
+    },
+    true,
+  );
 
 /** A client that writes by hand and reads only when told. */
 async function rawClient(): Promise<Socket> {

@@ -14,7 +14,7 @@ import { retireSigningKey } from '../../src/broker/manage-signing-keys.ts';
 import { revokeToken } from '../../src/broker/revoke-token.ts';
 import { RefusedError } from '../../src/core/denials.ts';
 import type { Grant } from '../../src/core/grants.ts';
-import { orderSpecSchema } from '../../src/core/orders.ts';
+import { orderSpecSchema } from '../../src/core/orders/order.ts';
 import type { TokenRequest } from '../../src/oauth/token-request.ts';
 import { makeActiveGrant } from '../support/grants.ts';
 import { holdVerification } from '../support/held-verification.ts';
@@ -215,7 +215,7 @@ const ENDS: [string, (scene: Scene) => Promise<(() => Promise<unknown>) | void>]
     'an order stops them',
     async ({ person }) => {
       const spec = orderSpecSchema.parse({ selector: { person: person.id }, grounds: 'Look' });
-      const { order } = await issueOrder(test.broker, people.safety.id, spec);
+      const { order } = await issueOrder(test.broker, people.safety.id, spec, true);
       return () => liftOrder(test.broker, people.admin.id, order.id, 'Seen');
     },
   ],

@@ -7,7 +7,8 @@ import { stepGrant } from '../../src/broker/manage-grants.ts';
 import { removePerson, removePersonKey } from '../../src/broker/manage-people.ts';
 import { revokeToken } from '../../src/broker/revoke-token.ts';
 import type { Grant } from '../../src/core/grants.ts';
-import { orderSpecSchema, type Selector } from '../../src/core/orders.ts';
+import { orderSpecSchema } from '../../src/core/orders/order.ts';
+import type { Selector } from '../../src/core/orders/selector.ts';
 import { decodeJwt } from 'jose';
 import { ASSERTION_TYPE } from '../../src/oauth/client-assertion.ts';
 import { makeActiveGrant } from '../support/grants.ts';
@@ -171,7 +172,7 @@ describe('a token that an order stops', () => {
     ['every model of the grant', () => ({ endpoint: 'demo' })],
   ])('%s: is inactive until the order is lifted', async (_name, selector) => {
     const spec = orderSpecSchema.parse({ selector: selector(), grounds: 'Look' });
-    const { order } = await issueOrder(test.broker, people.safety.id, spec);
+    const { order } = await issueOrder(test.broker, people.safety.id, spec, true);
     for (const who of [holder, people.admin]) expect(await isActive(who)).toBe(false);
     await liftOrder(test.broker, people.admin.id, order.id, 'Seen');
     expect(await isActive(holder)).toBe(true);

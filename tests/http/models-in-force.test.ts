@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { issueOrder, liftOrder } from '../../src/broker/issue-order.ts';
 import type { Grant } from '../../src/core/grants.ts';
-import { orderSpecSchema, type Selector } from '../../src/core/orders.ts';
+import { orderSpecSchema } from '../../src/core/orders/order.ts';
+import type { Selector } from '../../src/core/orders/selector.ts';
 import { ASSERTION_TYPE } from '../../src/oauth/client-assertion.ts';
 import { makeActiveGrant } from '../support/grants.ts';
 import { makePeople, signAssertion, tokenForm, type People } from '../support/people.ts';
@@ -72,7 +73,7 @@ async function offered(token: string): Promise<unknown> {
 
 async function order(selector: Selector): Promise<{ id: string; lift: () => Promise<unknown> }> {
   const spec = orderSpecSchema.parse({ selector, grounds: 'Look' });
-  const { order: issued } = await issueOrder(test.broker, people.safety.id, spec);
+  const { order: issued } = await issueOrder(test.broker, people.safety.id, spec, true);
   const { id } = issued;
   return { id, lift: () => liftOrder(test.broker, people.admin.id, id, 'Seen') };
 }

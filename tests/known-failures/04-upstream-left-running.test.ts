@@ -45,12 +45,18 @@ const ENDS: [string, (access: Access) => Promise<unknown>][] = [
   [
     'an order',
     ({ grant }) =>
-      issueOrder(running.test.broker, running.people.safety.id, {
-        level: 4,
-        selector: { grant: grant.id },
-        grounds: 'A test',
-        authority: 'safety officer of the host lab',
-      }),
+      issueOrder(
+        running.test.broker,
+        running.people.safety.id,
+        {
+          level: 4,
+          selector: { grant: grant.id },
+          grounds: 'A test',
+          measures: {},
+          authority: { kind: 'officer' },
+        },
+        true,
+      ),
   ],
   [
     'the revocation of its token',

@@ -264,7 +264,14 @@ describe('known failure 8: a disk that hangs', () => {
       it.write('issueOrder', {
         by: { actorId: safety, at, entryId: `ent_${'0'.repeat(26)}` },
         id,
-        spec: { level: 4, selector: { grant: grant.id }, grounds: 'x', authority: 'y' },
+        spec: {
+          level: 4,
+          selector: { grant: grant.id },
+          grounds: 'x',
+          measures: {},
+          authority: { kind: 'officer' },
+        },
+        concerned: [],
       });
     await untilRefused(disk, suspend, 10_000);
     expect(it.changes).toEqual([]);
@@ -312,7 +319,7 @@ describe('known failure 8: a disk that hangs', () => {
       live,
       clock,
       log,
-      policy: new Policy(readers.readPolicy(clock()), it.epoch()),
+      policy: new Policy(readers.readPolicy(clock()), it.epoch(), new Map()),
       settler: new Settler({ store, clock, log }),
       repeatedDenials: new RepeatedDenials({ store, clock, log }),
     } as unknown as Broker;
@@ -327,6 +334,7 @@ describe('known failure 8: a disk that hangs', () => {
       expiresAt: clock() + 60_000,
       revokedAt: null,
       runId: null,
+      purpose: null,
       jkt: null,
       narrowing: null,
     };
@@ -338,6 +346,7 @@ describe('known failure 8: a disk that hangs', () => {
         amount,
         salt,
         address: '192.0.2.7',
+        effect: { scales: [] },
         data: '',
         cancellation: new Cancellation(),
       }),

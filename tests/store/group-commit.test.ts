@@ -29,8 +29,10 @@ const order = (actor = world.safety): Parameters<typeof writer.call<'issueOrder'
     level: 4,
     selector: { grant: world.grant.id },
     grounds: 'A test',
-    authority: 'safety officer of the host lab',
+    measures: {},
+    authority: { kind: 'officer' },
   },
+  concerned: [],
 });
 
 const reserveAt = (epoch: number): ReturnType<typeof reserveArgs> =>

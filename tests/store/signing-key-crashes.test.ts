@@ -63,7 +63,7 @@ class Process {
       keyOverlapMs: OVERLAP,
       clock: () => writer.now,
       log: pino({ level: 'warn' }, { write }),
-      policy: new Policy(readers.readPolicy(writer.now), 0),
+      policy: new Policy(readers.readPolicy(writer.now), 0, new Map()),
     } as unknown as Broker;
   }
 

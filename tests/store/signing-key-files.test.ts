@@ -43,7 +43,7 @@ describe('a rotation that the disk delays', () => {
       keyOverlapMs: 0,
       clock: () => Date.now(),
       log: createLogger({ level: 'silent' }),
-      policy: new Policy(opened.readers.readPolicy(Date.now()), 0),
+      policy: new Policy(opened.readers.readPolicy(Date.now()), 0, new Map()),
     } as unknown as Broker;
     await openSigningKeys(broker);
     const first = ring.active.kid;

@@ -138,13 +138,14 @@ describe('invariant 6: two people, in one commit', () => {
       level: 4 as const,
       selector: { all: true as const },
       grounds: 'x',
-      authority: 'y',
+      measures: {},
+      authority: { kind: 'officer' as const },
     };
     const lift = (who: string): Call =>
-      writer.call('liftOrder', { by: by(who, NOW), orderId: id, grounds: 'done' });
+      writer.call('liftOrder', { by: by(who, NOW), orderId: id, concerned: [], grounds: 'done' });
     expect(
       outcomes(
-        writer.call('issueOrder', { by: by(world.safety, NOW), id, spec }),
+        writer.call('issueOrder', { by: by(world.safety, NOW), id, spec, concerned: [] }),
         lift(world.safety),
         lift(world.secondSafety),
         lift(world.admin),

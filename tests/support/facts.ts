@@ -1,7 +1,8 @@
 /** Facts for tests of the core: labs, people, grants and orders, as plain values. */
 import type { z } from 'zod';
 import { grantSpecSchema, type Grant, type GrantSpec } from '../../src/core/grants.ts';
-import type { Order, Selector } from '../../src/core/orders.ts';
+import type { Order } from '../../src/core/orders/order.ts';
+import type { Selector } from '../../src/core/orders/selector.ts';
 import type { Lab, LabKind, Member, Person, Role } from '../../src/core/people.ts';
 
 /** An id of the right form that a test can tell apart. */
@@ -90,12 +91,23 @@ export function anOrder(name: string, selector: Selector, changes: Partial<Order
     level: 4,
     selector,
     grounds: 'Because.',
-    authority: 'safety officer of the host lab',
+    measures: {},
+    authority: { kind: 'officer' },
+    safeguardAt: null,
     issuedBy: idOf('per', 'safety'),
+    issuedByLab: idOf('lab', 'host'),
     issuedAt: 0,
-    liftedBy: null,
-    liftedAt: null,
-    liftGrounds: null,
+    ratifiedBy: null,
+    ratifiedAt: null,
+    lapsesAt: null,
+    reviewDueAt: null,
+    lapsesUnreviewed: false,
+    replaces: null,
+    loweredBy: null,
+    endedAt: null,
+    endedBy: null,
+    endedBecause: null,
+    endGrounds: null,
     ...changes,
   };
 }

@@ -38,6 +38,7 @@ export async function admitForTest(
     expiresAt: now + 60_000,
     revokedAt: null,
     runId: null,
+    purpose: 'scheming' as const,
     jkt: null,
     narrowing: null,
   };
@@ -57,7 +58,10 @@ export async function admitForTest(
       endpoint: first?.endpoint ?? '',
       model: first?.models[0] ?? '',
       stream: true,
+      features: [],
+      restored: [],
     },
+    effect: { scales: [] },
     address: '192.0.2.7',
     amount,
     salt: randomBytes(16).toString('base64'),

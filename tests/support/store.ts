@@ -341,6 +341,8 @@ export function factsOf(
     endpoint: 'demo',
     model: 'model-a-1',
     stream: false,
+    features: [],
+    restored: [],
   };
 }
 

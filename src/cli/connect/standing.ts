@@ -72,21 +72,24 @@ function leastConcurrent({ limits, perPerson }: Grant['spec']): number | null {
   return set.length === 0 ? null : Math.min(...set);
 }
 
-/** Whether an order stops anything of what a person can do under a grant. */
+/** Whether an order can touch anything of what a person can do under a grant. */
 export function touches(
   { selector }: Pick<Order, 'selector'>,
   { id, spec }: { id: string; spec: Pick<Grant['spec'], 'lab' | 'endpoints'> },
   personId: string,
 ): boolean {
-  const { all, grant, lab, person, endpoint, model } = selector;
+  if ('all' in selector) return true;
+  const { grant, lab, person, endpoint, model } = selector;
+  const covered = spec.endpoints.some(
+    (entry) =>
+      (endpoint === undefined || entry.endpoint === endpoint) &&
+      (model === undefined || entry.models.includes(model)),
+  );
   return (
-    all === true ||
-    grant === id ||
-    lab === spec.lab ||
-    person === personId ||
-    spec.endpoints.some(
-      (entry) => entry.endpoint === endpoint || entry.models.some((name) => name === model),
-    )
+    covered &&
+    (grant === undefined || grant === id) &&
+    (lab === undefined || lab === spec.lab) &&
+    (person === undefined || person === personId)
   );
 }
 

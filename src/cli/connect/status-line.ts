@@ -1,6 +1,6 @@
 /** One line that says how the run goes. */
 import { counted } from '../output.ts';
-import { selectorInWords } from '../order/print.ts';
+import { selectorInWords } from '../../core/orders/selector.ts';
 import type { Order } from '../wire.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { Standing } from './standing.ts';

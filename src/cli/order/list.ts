@@ -1,11 +1,11 @@
 /** `sallyport order list` */
 import type { Command } from 'commander';
+import { selectorInWords } from '../../core/orders/selector.ts';
 import { connect } from '../connection.ts';
 import { defineListCommand, printList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { orderSchema } from '../wire.ts';
-import { selectorInWords } from './print.ts';
 
 interface OrderListOptions extends ListOptions {
   inForce?: boolean;
@@ -26,12 +26,13 @@ export function addOrderList(group: Command, around: Surroundings): void {
         around,
         options,
         orders,
-        ['id', 'stops', 'issued', 'lifted', 'grounds'],
+        ['id', 'level', 'about', 'issued', 'ended', 'grounds'],
         (order) => [
           order.id,
+          `${order.level} ${order.levelName.replaceAll('_', ' ')}`,
           selectorInWords(order.selector),
           moment(order.issuedAt),
-          moment(order.liftedAt),
+          moment(order.ended?.at),
           order.grounds,
         ],
       );

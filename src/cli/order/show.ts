@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { printJson } from '../output.ts';
+import { moment, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { orderSchema } from '../wire.ts';
-import { printOrder } from './print.ts';
+import { wholeOrderSchema } from '../wire.ts';
+import { gap, printDispute, printOrder } from './print.ts';
 
 export function addOrderShow(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'show', {
@@ -16,8 +16,19 @@ export function addOrderShow(group: Command, around: Surroundings): void {
     .argument('<id>', 'the order', id('ord'))
     .action(async (orderId: string, options: BrokerOptions) => {
       const broker = await connect(around, options);
-      const order = await broker.get(`/orders/${orderId}`, orderSchema);
+      const order = await broker.get(`/orders/${orderId}`, wholeOrderSchema);
       if (options.json) printJson(around, order);
-      else printOrder(around, order);
+      else {
+        printOrder(around, order);
+        for (const dispute of order.disputes) {
+          gap(around);
+          printDispute(around, dispute);
+        }
+        for (const { personId, at, underObjection } of order.acknowledgements)
+          say(
+            around,
+            `Noted by ${personId} at ${moment(at)}${underObjection ? ', complied under objection' : ''}.`,
+          );
+      }
     });
 }

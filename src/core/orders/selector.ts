@@ -15,9 +15,9 @@ const attributeSchema = z.strictObject({
     .describe('Whether it is about those, too, of whom the attribute is not known'),
 });
 
-export type AttributeCondition = z.infer<typeof attributeSchema>;
+type AttributeCondition = z.infer<typeof attributeSchema>;
 
-const partsSchema = z
+export const partsSchema = z
   .strictObject({
     lab: idSchema('lab').optional(),
     grant: idSchema('grt').optional(),

@@ -1,59 +1,48 @@
-/** Orders. */
+/** Orders: from preview to end. */
 import { z } from 'zod';
-import { issueOrder, liftOrder } from '../../broker/issue-order.ts';
-import { listOrders, showOrder } from '../../broker/show-orders.ts';
+import {
+  acknowledgeOrder,
+  decideDispute,
+  issueOrder,
+  liftOrder,
+  lowerOrder,
+  objectToOrder,
+  ratifyOrder,
+  reviewOrder,
+  supplementOrder,
+} from '../../broker/issue-order.ts';
+import { previewOrder } from '../../broker/preview-order.ts';
+import { listOrders, showOrderWhole } from '../../broker/show-orders.ts';
 import { idSchema } from '../../core/ids.ts';
-import { orderSpecSchema, selectorSchema, type Order } from '../../core/orders.ts';
+import { instantSchema } from '../../core/instants.ts';
+import { alternativeSchema, disputeSpecSchema, outcomeSchema } from '../../core/orders/disputes.ts';
+import {
+  levelSchema,
+  measuresSchema,
+  orderSpecSchema,
+  supplementSchema,
+} from '../../core/orders/order.ts';
+import { partsSchema, selectorSchema } from '../../core/orders/selector.ts';
 import { proseSchema } from '../../core/people.ts';
+import {
+  disputeAnswer,
+  issuedAnswer,
+  orderAnswer,
+  previewAnswer,
+  showDisputeAnswer,
+  showOrderAnswer,
+  showPreview,
+  showWholeOrder,
+  wholeOrderAnswer,
+} from '../order-answer.ts';
 import { pageOf, pageQuery, readPage } from '../paging.ts';
 import { route } from '../route.ts';
-import { instant, named, toInstant, toInstantOrNull } from '../schemas.ts';
+import { named, toInstant } from '../schemas.ts';
 
 const tag = 'Orders';
 const params = z.strictObject({ order: idSchema('ord') });
-
-const orderShape = z.object({
-  id: z.string(),
-  level: z.number(),
-  selector: selectorSchema,
-  grounds: z.string(),
-  authority: z.string(),
-  evidence: z.string().optional().describe("Not shown to a partner's people"),
-  inForce: z.boolean(),
-  issuedBy: z.string(),
-  issuedAt: instant,
-  liftedBy: z.string().nullable(),
-  liftedAt: instant.nullable(),
-  liftGrounds: z.string().nullable(),
-});
-const orderAnswer = named('Order', orderShape);
-
-const issuedAnswer = named(
-  'IssuedOrder',
-  orderShape.extend({
-    cut: z
-      .array(
-        z.object({
-          requestId: z.string(),
-          personId: z.string(),
-          grantId: z.string(),
-          at: instant,
-        }),
-      )
-      .describe('Requests in flight that it cut'),
-    warning: z
-      .string()
-      .nullable()
-      .describe('Set when the selector matches nothing that exists; the order is in force'),
-  }),
-);
-
-const show = (order: Order): z.input<typeof orderAnswer> => ({
-  ...order,
-  inForce: order.liftedAt === null,
-  issuedAt: toInstant(order.issuedAt),
-  liftedAt: toInstantOrNull(order.liftedAt),
-});
+const grounds = proseSchema.describe('Why; kept in the record');
+const spec = named('OrderSpec', orderSpecSchema);
 
 export const ORDER_ROUTES = [
   route({
@@ -72,7 +61,7 @@ export const ORDER_ROUTES = [
       readPage(
         query,
         (page) => listOrders(broker, actorId, page, { inForce: query.inForce === 'true' }),
-        show,
+        (order) => showOrderAnswer(order, broker.clock()),
       ),
   }),
   route({
@@ -82,18 +71,42 @@ export const ORDER_ROUTES = [
     tag,
     summary: 'Issue an order',
     description:
-      'When this returns, no request in its scope passes any more and those in flight have been cut.',
-    body: named('OrderSpec', orderSpecSchema),
+      'When this returns, no request in its scope passes any more and those in flight have been cut. What stops everything has to be confirmed.',
+    query: z.strictObject({
+      confirmed: z
+        .enum(['true', 'false'])
+        .optional()
+        .describe('true: it is meant, should it stop everything'),
+    }),
+    body: spec,
     status: 201,
     answer: issuedAnswer,
-    handle: async ({ broker, actorId, body }) => {
-      const { order, cut, warning = null } = await issueOrder(broker, actorId, body);
+    handle: async ({ broker, actorId, query, body }) => {
+      const issued = await issueOrder(broker, actorId, body, query.confirmed === 'true');
       return {
-        ...show(order),
-        cut: cut.map((one) => ({ ...one, at: toInstant(one.at) })),
-        warning,
+        ...showOrderAnswer(issued.order, broker.clock()),
+        cut: issued.cut.map((one) => ({ ...one, at: toInstant(one.at) })),
+        warning: issued.warning ?? null,
       };
     },
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/orders/preview',
+    action: 'order.preview',
+    tag,
+    summary: 'Preview an order',
+    description:
+      'Exactly who and what it would stop at this moment, what would stay, and lesser orders that would cover the same facts. Changes nothing.',
+    body: z.strictObject({
+      order: spec,
+      finding: partsSchema
+        .optional()
+        .describe('What is known of what happened, in the parts of a selector'),
+    }),
+    answer: previewAnswer,
+    handle: ({ broker, actorId, body }) =>
+      showPreview(previewOrder(broker, actorId, body.order, body.finding)),
   }),
   route({
     method: 'get',
@@ -101,10 +114,72 @@ export const ORDER_ROUTES = [
     action: 'order.read',
     tag,
     summary: 'Show an order',
-    description: 'In force until somebody other than its issuer lifts it.',
+    description: 'With who took notice of it, and the objections to it.',
     params,
+    answer: wholeOrderAnswer,
+    handle: ({ broker, actorId, params: { order } }) =>
+      showWholeOrder(showOrderWhole(broker, actorId, order), broker.clock()),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/orders/:order/ratify',
+    action: 'order.ratify',
+    tag,
+    summary: 'Ratify an order',
+    description:
+      'Makes it stand: until then it lapses by itself. Takes another person than its issuer, with the role that the rules of its level name.',
+    params,
+    body: z.strictObject({}),
     answer: orderAnswer,
-    handle: ({ broker, actorId, params: { order } }) => show(showOrder(broker, actorId, order)),
+    handle: async ({ broker, actorId, params: { order } }) =>
+      showOrderAnswer(await ratifyOrder(broker, actorId, order), broker.clock()),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/orders/:order/review',
+    action: 'order.review',
+    tag,
+    summary: 'Record that an order was reviewed and goes on',
+    description: 'Sets its next review. Takes another person than its issuer.',
+    params,
+    body: z.strictObject({ grounds }),
+    answer: orderAnswer,
+    handle: async ({ broker, actorId, params: { order }, body }) =>
+      showOrderAnswer(await reviewOrder(broker, actorId, order, body.grounds), broker.clock()),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/orders/:order/supplement',
+    action: 'order.supplement',
+    tag,
+    summary: 'Add what an order should have said',
+    description:
+      'Evidence, severity, why lower levels fail, the instrument: asked for afterwards where there was no time.',
+    params,
+    body: supplementSchema,
+    answer: orderAnswer,
+    handle: async ({ broker, actorId, params: { order }, body }) =>
+      showOrderAnswer(await supplementOrder(broker, actorId, order, body), broker.clock()),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/orders/:order/lower',
+    action: 'order.lower',
+    tag,
+    summary: 'Lower an order',
+    description:
+      'Puts a lesser order in its place, in one step: of a lower level, or narrower. Takes another person than its issuer. Answers the new order.',
+    params,
+    body: z.strictObject({
+      level: levelSchema,
+      selector: selectorSchema.optional().describe('Left out: as it is'),
+      measures: measuresSchema.default({}),
+      expiresAt: instantSchema.optional(),
+      grounds,
+    }),
+    answer: orderAnswer,
+    handle: async ({ broker, actorId, params: { order }, body }) =>
+      showOrderAnswer(await lowerOrder(broker, actorId, order, body), broker.clock()),
   }),
   route({
     method: 'post',
@@ -114,9 +189,64 @@ export const ORDER_ROUTES = [
     summary: 'Lift an order',
     description: 'Takes another person than the one who issued it.',
     params,
-    body: z.strictObject({ grounds: proseSchema.describe('Why; kept in the record') }),
+    body: z.strictObject({ grounds }),
     answer: orderAnswer,
     handle: async ({ broker, actorId, params: { order }, body }) =>
-      show(await liftOrder(broker, actorId, order, body.grounds)),
+      showOrderAnswer(await liftOrder(broker, actorId, order, body.grounds), broker.clock()),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/orders/:order/acknowledge',
+    action: 'order.acknowledge',
+    tag,
+    summary: 'Take notice of an order',
+    description: 'Under objection, where the lab has objected to it.',
+    params,
+    body: z.strictObject({}),
+    answer: z.object({ underObjection: z.boolean() }),
+    handle: ({ broker, actorId, params: { order } }) => acknowledgeOrder(broker, actorId, order),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/orders/:order/object',
+    action: 'order.object',
+    tag,
+    summary: 'Object to an order',
+    description:
+      'For those concerned, once by a lab at a time. The order goes on until it is decided; overdue, it goes to those who answer for that.',
+    params,
+    body: disputeSpecSchema,
+    status: 201,
+    answer: disputeAnswer,
+    handle: async ({ broker, actorId, params: { order }, body }) =>
+      showDisputeAnswer(
+        await objectToOrder(broker, actorId, order, {
+          grounds: body.grounds,
+          alternative: body.alternative ?? null,
+        }),
+      ),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/disputes/:dispute/decide',
+    action: 'dispute.decide',
+    tag,
+    summary: 'Decide an objection',
+    description:
+      'Takes another person than the issuer of the order. modified: what was proposed, or the alternative given here, takes its place.',
+    params: z.strictObject({ dispute: idSchema('dsp') }),
+    body: z.strictObject({
+      outcome: outcomeSchema,
+      reasons: proseSchema.describe('Why; told to those concerned'),
+      alternative: alternativeSchema.optional(),
+    }),
+    answer: disputeAnswer,
+    handle: async ({ broker, actorId, params: { dispute }, body }) =>
+      showDisputeAnswer(
+        await decideDispute(broker, actorId, dispute, {
+          ...body,
+          alternative: body.alternative ?? null,
+        }),
+      ),
   }),
 ];

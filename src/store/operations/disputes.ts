@@ -134,7 +134,10 @@ function carryOut(
   if (outcome === 'affirmed') return null;
   if (outcome === 'vacated') {
     const ended = endOrder(context, order.id, {
-      ...{ at: by.at, by: who.member.person.id, because: 'vacated', grounds: reasons },
+      at: by.at,
+      by: who.member.person.id,
+      because: 'vacated',
+      grounds: reasons,
     });
     record(context, ended, { by, who, kind: 'order.lifted' }, { because: 'vacated', reasons });
     return null;
@@ -166,7 +169,7 @@ function openDisputes({ db }: WriterContext, orderId: string): Dispute[] {
     .all();
 }
 
-export function readDispute({ db }: WriterContext, id: string): Dispute {
+function readDispute({ db }: WriterContext, id: string): Dispute {
   return (
     db.select().from(disputes).where(eq(disputes.id, id)).get() ??
     refuse('not_found', 'There is no such objection.')

@@ -76,11 +76,15 @@ function timesData(order: Order): Record<string, Json | undefined> {
 }
 
 /** The text of an order. */
-export function specOf(order: Order): OrderSpec {
+function specOf(order: Order): OrderSpec {
   const { level, selector, measures, grounds, authority } = order;
   const { evidence, severity, whyNotLower, expiresAt, reviewAt } = order;
   return {
-    ...{ level, selector, measures, grounds, authority },
+    level,
+    selector,
+    measures,
+    grounds,
+    authority,
     ...(evidence && { evidence }),
     ...(severity && { severity }),
     ...(whyNotLower !== undefined && { whyNotLower }),
@@ -176,9 +180,11 @@ export const liftOrder = controlOperation(
     const { by, grounds } = args;
     const order = mustFindOrder(context, args.orderId);
     mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at));
-    const because = 'lifted';
     const lifted = endOrder(context, order.id, {
-      ...{ at: by.at, by: who.member.person.id, because, grounds },
+      at: by.at,
+      by: who.member.person.id,
+      because: 'lifted',
+      grounds,
     });
     record(context, lifted, { by, who, kind: 'order.lifted' }, { grounds });
     tell(context, lifted, args.concerned, by.at, 'order.lifted', `lifted: ${grounds}`);
@@ -223,7 +229,10 @@ export function replaceOrder(
   const { measures: _, ...before } = specOf(order);
   const spec: OrderSpec = {
     ...before,
-    ...{ level, selector, measures, grounds },
+    level,
+    selector,
+    measures,
+    grounds,
     ...(expiresAt !== undefined && { expiresAt }),
   };
   const acting = actingOn(context, spec, who);

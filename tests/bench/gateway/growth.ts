@@ -85,6 +85,8 @@ async function seed({ facts }: Premises, entries: number): Promise<Seeded> {
         endpoint: 'demo',
         model: facts.model,
         stream: false,
+        features: [],
+        restored: [],
       },
     } satisfies SeedOrder);
   } finally {

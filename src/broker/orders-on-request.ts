@@ -1,0 +1,43 @@
+/** What the orders in force come to for one request. */
+import type { Endpoint } from '../core/endpoints.ts';
+import { effectOf, type Effect } from '../core/orders/effect.ts';
+import type { OrderSubject } from '../core/orders/selector.ts';
+import type { RequestFacts } from '../core/requests.ts';
+import type { Broker } from './broker.ts';
+
+type Asked = Pick<
+  RequestFacts,
+  | 'personId'
+  | 'labId'
+  | 'grantId'
+  | 'tokenId'
+  | 'purpose'
+  | 'runId'
+  | 'endpoint'
+  | 'model'
+  | 'features'
+>;
+
+/** The most restrictive combination of the orders in force, for a request. */
+export function ordersOnRequest(
+  { policy, rules, clock }: Broker,
+  asked: Asked,
+  address: string,
+): Effect {
+  const { orders } = policy;
+  const subject: OrderSubject = { ...asked, person: policy.person(asked.personId), address };
+  return effectOf(orders, subject, clock(), rules.orders.watchTokenSeconds);
+}
+
+type Alternative = Endpoint['alternatives'][number];
+
+/** What puts back every safeguard that orders want back; undefined: nothing has to be, or nothing does. */
+export function alternativeFor(
+  endpoint: Pick<Endpoint, 'alternatives'>,
+  { putBack }: Pick<Effect, 'putBack'>,
+): Alternative | undefined {
+  if (putBack.size === 0) return undefined;
+  return endpoint.alternatives.find(({ restores }) =>
+    [...putBack.keys()].every((safeguard) => restores.includes(safeguard)),
+  );
+}

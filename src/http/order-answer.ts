@@ -1,0 +1,220 @@
+/** What is shown of an order, of a preview, and of an objection. */
+import { z } from 'zod';
+import type { OrderPreview } from '../broker/preview-order.ts';
+import type { ShownOrder } from '../broker/show-orders.ts';
+import { alternativeSchema, outcomeSchema, type Dispute } from '../core/orders/disputes.ts';
+import {
+  authorityClaimSchema,
+  evidenceSchema,
+  isInForce,
+  levelName,
+  measuresSchema,
+  missingOf,
+  ownEnd,
+  type Order,
+} from '../core/orders/order.ts';
+import { selectorSchema } from '../core/orders/selector.ts';
+import { BANDS, bandOf, severitySchema } from '../core/orders/severity.ts';
+import { instant, named, toInstant, toInstantOrNull } from './schemas.ts';
+
+const orderShape = z.object({
+  id: z.string(),
+  level: z.int(),
+  levelName: z.string(),
+  selector: selectorSchema,
+  measures: measuresSchema,
+  grounds: z.string(),
+  authority: authorityClaimSchema,
+  evidence: evidenceSchema.optional().describe("Not shown to a partner's people"),
+  severity: severitySchema.optional(),
+  band: z.enum(BANDS).nullable().describe('What the severity computes to'),
+  whyNotLower: z.string().optional(),
+  missing: z.array(z.string()).describe('What should have been said and was not'),
+  inForce: z.boolean().describe('At this moment, by the function that decides requests'),
+  ratified: z.boolean().describe('Whether everybody has acted who must'),
+  endsAt: instant.nullable().describe('When it ends by itself if nothing else happens'),
+  reviewDueAt: instant.nullable(),
+  issuedBy: z.string(),
+  issuedAt: instant,
+  ratifiedBy: z.string().nullable(),
+  ratifiedAt: instant.nullable(),
+  replaces: z.string().nullable().describe('The order whose place it took'),
+  loweredBy: z.string().nullable(),
+  ended: z
+    .object({
+      at: instant,
+      by: z.string().nullable().describe('null: it ended by itself'),
+      because: z.string(),
+      grounds: z.string().nullable(),
+    })
+    .nullable(),
+});
+
+export const orderAnswer = named('Order', orderShape);
+
+/** An order as the API answers it. */
+export function showOrderAnswer(order: Order, now: number): z.input<typeof orderAnswer> {
+  const { endedAt, endedBecause, endedBy, endGrounds, severity } = order;
+  const own = ownEnd(order);
+  // What ended by itself is over from that moment, whether or not it has been put on record yet.
+  const over = own && own.at <= now && endedAt === null ? own : undefined;
+  const at = endedAt ?? over?.at ?? null;
+  return {
+    ...order,
+    levelName: levelName(order.level),
+    band: severity ? bandOf(severity) : null,
+    missing: missingOf(order),
+    inForce: isInForce(order, now),
+    ratified: order.lapsesAt === null,
+    endsAt: toInstantOrNull(endedAt === null ? (own?.at ?? null) : null),
+    reviewDueAt: toInstantOrNull(order.reviewDueAt),
+    issuedAt: toInstant(order.issuedAt),
+    ratifiedAt: toInstantOrNull(order.ratifiedAt),
+    ended:
+      at === null
+        ? null
+        : {
+            at: toInstant(at),
+            by: endedBy,
+            because: endedBecause ?? over?.because ?? 'lapsed',
+            grounds: endGrounds,
+          },
+  };
+}
+
+export const issuedAnswer = named(
+  'IssuedOrder',
+  orderShape.extend({
+    cut: z
+      .array(
+        z.object({
+          requestId: z.string(),
+          personId: z.string(),
+          grantId: z.string(),
+          at: instant,
+        }),
+      )
+      .describe('Requests in flight that it cut'),
+    warning: z
+      .string()
+      .nullable()
+      .describe('Set when the selector matches nothing that exists; the order is in force'),
+  }),
+);
+
+export const disputeAnswer = named(
+  'Dispute',
+  z.object({
+    id: z.string(),
+    orderId: z.string(),
+    labId: z.string(),
+    personId: z.string(),
+    at: instant,
+    grounds: z.string(),
+    alternative: alternativeSchema.nullable(),
+    dueAt: instant,
+    escalatedAt: instant.nullable().describe('When it was found overdue'),
+    outcome: outcomeSchema.nullable(),
+    decidedBy: z.string().nullable(),
+    decidedAt: instant.nullable(),
+    reasons: z.string().nullable(),
+    newOrderId: z.string().nullable(),
+  }),
+);
+
+/** An objection as the API answers it. */
+export const showDisputeAnswer = (dispute: Dispute): z.input<typeof disputeAnswer> => ({
+  ...dispute,
+  at: toInstant(dispute.at),
+  dueAt: toInstant(dispute.dueAt),
+  escalatedAt: toInstantOrNull(dispute.escalatedAt),
+  decidedAt: toInstantOrNull(dispute.decidedAt),
+});
+
+export const wholeOrderAnswer = named(
+  'WholeOrder',
+  orderShape.extend({
+    disputes: z.array(disputeAnswer),
+    acknowledgements: z.array(
+      z.object({
+        personId: z.string(),
+        labId: z.string(),
+        at: instant,
+        underObjection: z.boolean().describe('Complied under objection'),
+      }),
+    ),
+  }),
+);
+
+/** An order with what came of it, as the API answers it. */
+export const showWholeOrder = (
+  { order, disputes, acknowledgements }: ShownOrder,
+  now: number,
+): z.input<typeof wholeOrderAnswer> => ({
+  ...showOrderAnswer(order, now),
+  disputes: disputes.map(showDisputeAnswer),
+  acknowledgements: acknowledgements.map((one) => ({ ...one, at: toInstant(one.at) })),
+});
+
+const count = z.int();
+const staying = { grants: count, people: count, tokens: count, live: count };
+
+export const previewAnswer = named(
+  'OrderPreview',
+  z.object({
+    stops: z.object({
+      grants: z.array(z.string()).describe('Under which nothing would pass any more'),
+      labs: z.array(z.string()),
+      people: z.array(
+        z.object({
+          personId: z.string(),
+          grantId: z.string(),
+          labId: z.string(),
+          keepsPart: z.boolean().describe('Whether some of the access is left'),
+        }),
+      ),
+      tokens: z.array(
+        z.object({
+          tokenId: z.string(),
+          personId: z.string(),
+          grantId: z.string(),
+          runId: z.string().nullable(),
+        }),
+      ),
+      runs: z.array(z.string()),
+      live: z.array(
+        z.object({
+          requestId: z.string(),
+          personId: z.string(),
+          grantId: z.string(),
+          stream: z.boolean(),
+        }),
+      ),
+    }),
+    stays: z.object(staying).describe('What keeps the whole of its access'),
+    stopsEverything: z.boolean(),
+    warning: z.string().nullable(),
+    missing: z.array(z.string()),
+    suggested: z
+      .object({ band: z.enum(BANDS), level: z.int() })
+      .nullable()
+      .describe('What the severity speaks for'),
+    narrower: z
+      .array(
+        z.object({
+          level: z.int(),
+          selector: selectorSchema,
+          measures: measuresSchema,
+          because: z.string(),
+          ...staying,
+        }),
+      )
+      .describe('Lesser orders that would cover the same facts, and what would stay'),
+  }),
+);
+
+/** A preview as the API answers it. */
+export const showPreview = (preview: OrderPreview): z.input<typeof previewAnswer> => ({
+  ...preview,
+  warning: preview.warning ?? null,
+});
