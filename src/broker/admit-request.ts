@@ -207,6 +207,7 @@ function decideRequest(
       narrowing: token.narrowing,
       bound: token.jkt !== null,
       orders: policy.orders,
+      excluded: broker.grantSettings.excluded,
     },
     now,
   );
