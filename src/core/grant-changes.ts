@@ -8,7 +8,7 @@ import { isCovered } from './networks.ts';
 import type { Features } from './vocabulary.ts';
 
 /** `neutral`: it concerns no access. */
-export type Effect = 'narrower' | 'wider' | 'neutral';
+type Effect = 'narrower' | 'wider' | 'neutral';
 
 export interface Change {
   /** The field, as it is written in the text. */

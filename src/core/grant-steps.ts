@@ -54,7 +54,7 @@ export interface StepFacts {
 }
 
 /** Whether a text of the grant was approved in full: whatever changes it from then on leaves it standing. */
-export const isSettled = ({ state }: Pick<Grant, 'state'>): boolean =>
+const isSettled = ({ state }: Pick<Grant, 'state'>): boolean =>
   state === 'approved' || state === 'active';
 
 /**
@@ -143,8 +143,9 @@ function decideOfProposal(
       return isLead(grant, actor)
         ? { ...leadsTo('in_force'), forLab: true }
         : refusal('role_required', 'A lead of the partner lab accepts new terms first, for it.');
-    default:
-      throw new Error(`A proposed version does not take the step ${step}.`);
+    case 'revoke':
+    case 'close':
+      throw new Error(`The step ${step} is about the grant as a whole.`);
   }
 }
 

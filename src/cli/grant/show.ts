@@ -46,7 +46,7 @@ export function addGrantShow(group: Command, around: Surroundings): void {
 }
 
 /** Names of the labs and people that the caller may see. An ornament: without them, ids are shown. */
-async function namesOf(broker: BrokerClient): Promise<Map<string, string>> {
+export async function namesOf(broker: BrokerClient): Promise<Map<string, string>> {
   try {
     const [labs, people] = await Promise.all([
       broker.list('/labs', labSchema, 500),
