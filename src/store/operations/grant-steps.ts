@@ -1,6 +1,5 @@
 /** Grants: the steps between states, of a grant and of its proposed version. */
-import { and, eq } from 'drizzle-orm';
-import { approvalsFor, refusalOfApproval, type Approval } from '../../core/approvals.ts';
+import { approvalsFor, type Approval } from '../../core/approvals.ts';
 import type { Action } from '../../core/authority.ts';
 import type { EntryKind, Json } from '../../core/audit/entry.ts';
 import { RefusedError, refuse } from '../../core/denials.ts';
@@ -11,10 +10,10 @@ import {
   type StepOutcome,
 } from '../../core/grant-steps.ts';
 import type { Grant, GrantText } from '../../core/grants.ts';
-import { mintId } from '../../lib/ids.ts';
 import type { WriterContext } from '../context.ts';
 import { readMember } from '../records.ts';
 import { grantAcceptances, grantApprovals, grantVersions } from '../schema.ts';
+import { withCounting } from './grant-approvals.ts';
 import { tellOfStep } from './grant-notices.ts';
 import {
   forgetApprovals,
@@ -31,7 +30,7 @@ import {
   type GrantTarget,
 } from './grant-texts.ts';
 import { withdrawOntoEnded } from './open-invitations.ts';
-import { controlOperation, type Authorised, type By, type Operation } from './operation.ts';
+import { controlOperation, type Authorised, type Operation } from './operation.ts';
 import { mustHoldJoiners } from './roster.ts';
 
 interface StepArgs extends GrantTarget {
@@ -75,7 +74,7 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
     action,
     (context, args: StepArgs, who) => {
       const found = mustFind(context, args, who);
-      const grant = step === 'approve' ? withStanding(context, found, args, who) : found;
+      const grant = step === 'approve' ? withCounting(context, found, args, who) : found;
       const taken = mustTake(context, grant, step, args, who);
       const { outcome } = taken;
       const work = WORK[step]?.(taken) ?? {};
@@ -262,68 +261,4 @@ function narrow({ context, grant, text, args, who }: Taken, narrowed: Draft): nu
   const { approvalsNeeded } = text;
   const origin = { follows: text, narrows: true, approvalsNeeded };
   return insertVersion(context, grant.id, narrowed, origin, who, args.by.at);
-}
-
-/**
- * The grant with those approvals alone that count at this moment. A narrower text begins without any. Those of people
- * who were removed, or do not have the role any more, are dropped for good, with an entry.
- */
-function withStanding(
-  context: WriterContext,
-  grant: Grant,
-  { narrowed, by }: StepArgs,
-  who: Authorised,
-): Grant {
-  const text = grant.state === 'submitted' ? grant : grant.proposed;
-  if (!text) return grant;
-  const standing = narrowed ? [] : standingApprovals(context, grant, text, by, who);
-  return text === grant
-    ? { ...grant, approvals: standing }
-    : { ...grant, proposed: grant.proposed && { ...grant.proposed, approvals: standing } };
-}
-
-function standingApprovals(
-  context: WriterContext,
-  { id: grantId, spec: { lab } }: Grant,
-  { version, approvals }: GrantText,
-  { at }: By,
-  who: Authorised,
-): Approval[] {
-  const judged = approvals.map((approval) => ({
-    approval,
-    why: refusalOfApproval(approval, readMember(context.db, approval.personId)),
-  }));
-  const dropped = judged.flatMap(({ approval, why }) => (why ? [{ approval, why }] : []));
-  if (dropped.length > 0) {
-    for (const { approval } of dropped) {
-      context.db
-        .delete(grantApprovals)
-        .where(
-          and(
-            eq(grantApprovals.grantId, grantId),
-            eq(grantApprovals.version, version),
-            eq(grantApprovals.personId, approval.personId),
-          ),
-        )
-        .run();
-    }
-    context.append({
-      id: mintId('ent', at),
-      kind: 'grant.approvals_dropped',
-      at,
-      actor: who.actor,
-      ref: grantId,
-      lab,
-      grant: grantId,
-      grantVersion: version,
-      data: {
-        dropped: dropped.map(({ approval: { personId, as }, why }) => ({
-          person: personId,
-          as,
-          because: why.code,
-        })),
-      },
-    });
-  }
-  return judged.filter(({ why }) => why === null).map(({ approval }) => approval);
 }
