@@ -66,7 +66,8 @@ export function fillTemplate(template: Template, facts: TemplateFacts, now: numb
 }
 
 /** The document as a file, its lines as they were. */
-export const textOf = (document: Document): string => document.toString({ lineWidth: 0, flowCollectionPadding: false });
+export const textOf = (document: Document): string =>
+  document.toString({ lineWidth: 0, flowCollectionPadding: false });
 
 function addAfter(document: Document, before: string, name: string, value: unknown): void {
   const { contents } = document;
