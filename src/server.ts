@@ -36,7 +36,7 @@ import { DpopNonces } from './oauth/dpop-nonces.ts';
 import { KeyRing } from './oauth/key-ring.ts';
 import { LabKeys } from './oauth/lab-keys.ts';
 import { Store } from './store/client.ts';
-import { canNarrow } from './store/context.ts';
+import { canNarrow, type GrantSettings } from './store/context.ts';
 import { prepareDataDirectory, type DataDirectory } from './store/data-directory.ts';
 import { Readers } from './store/readers.ts';
 
@@ -92,6 +92,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     dataDir: directory.path,
     origin: config.log.origin,
     rules: config.authority,
+    grants: grantSettingsOf(config),
   };
   const store = await Store.open(writerThread, settings, clock);
   let listener: Listener | undefined;
@@ -126,6 +127,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
+function grantSettingsOf({ endpoints, neverGrant }: Config): GrantSettings {
+  const approvalsOf = Object.fromEntries(endpoints.map(({ id, approvals }) => [id, approvals]));
+  return { excluded: neverGrant, approvalsOf };
+}
+
 function assemble(
   { config, log, clock }: Required<Pick<ServerOptions, 'config' | 'log' | 'clock'>>,
   directory: DataDirectory,
@@ -148,6 +154,7 @@ function assemble(
     issuer: config.server.issuer ?? url,
     audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
     rules: config.authority,
+    grantSettings: grantSettingsOf(config),
     controlTokenLifetimeMs: config.tokens.controlLifetimeSeconds * 1000,
     federation: {
       allowInsecureLoopback: config.federation.allowInsecureLoopback,

@@ -100,3 +100,17 @@ CREATE INDEX disputes_open ON disputes (due_at) WHERE decided_at IS NULL;
 
 -- What grants of older versions say of orders: nothing.
 UPDATE grant_versions SET spec = json_set(spec, '$.orderRules', json('{}'), '$.recordNetwork', json('false'));
+-- Versions of grants. A text in force stands while the version that is to follow it is under way.
+-- `proposed_state`: draft, submitted, returned, or approved, where the lead has yet to accept new terms.
+ALTER TABLE grants ADD COLUMN proposed_version INTEGER;
+ALTER TABLE grants ADD COLUMN proposed_state TEXT;
+
+-- `chain`: the version with which the text began that this one is an amendment of; whoever wrote one of a chain is an
+-- author. `narrows`: it only narrows the one before it, so whoever made it is no author. `rests_on`: the version whose
+-- approvals it stands on, where that is another. `approvals_needed`: roles, frozen when it was submitted.
+ALTER TABLE grant_versions ADD COLUMN chain INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE grant_versions ADD COLUMN narrows INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE grant_versions ADD COLUMN rests_on INTEGER;
+ALTER TABLE grant_versions ADD COLUMN approvals_needed TEXT;
+UPDATE grant_versions SET approvals_needed = '["admin","safety"]'
+  WHERE grant_id NOT IN (SELECT id FROM grants WHERE state IN ('draft', 'returned'));

@@ -218,6 +218,7 @@ function decideRequest(
       narrowing: token.narrowing,
       bound: token.jkt !== null,
       orders,
+      excluded: broker.grantSettings.excluded,
     },
     now,
   );

@@ -7,6 +7,7 @@ import type { DpopNonces } from '../oauth/dpop-nonces.ts';
 import type { KeyRing } from '../oauth/key-ring.ts';
 import type { LabKeys } from '../oauth/lab-keys.ts';
 import type { Store } from '../store/client.ts';
+import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { Metrics } from './metrics.ts';
@@ -36,6 +37,8 @@ export interface Broker {
   audiences: { gateway: string; control: string };
   /** Who decides, and within what time. */
   rules: AuthorityRules;
+  /** What is never granted, and what endpoints ask for beyond the rules. */
+  grantSettings: GrantSettings;
   /** Lifetime of tokens of the control API, milliseconds. */
   controlTokenLifetimeMs: number;
   signingKeys: KeyRing;

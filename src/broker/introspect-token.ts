@@ -1,5 +1,5 @@
 /** What a token is worth at this moment (RFC 7662): by the decision that requests pass, not by its expiry alone. */
-import { decideIssue } from '../core/access.ts';
+import { decideHeld } from '../core/access.ts';
 import { isWithin, reachOf } from '../core/authority.ts';
 import type { Member } from '../core/people.ts';
 import type { AccessToken } from '../oauth/access-token.ts';
@@ -50,8 +50,9 @@ export async function introspectToken(
     bound: known.jkt !== null,
     narrowing: known.narrowing,
     orders: policy.orders,
+    excluded: broker.grantSettings.excluded,
   };
-  if (!decideIssue(facts, clock()).allowed) return undefined;
+  if (!decideHeld(facts, clock()).allowed) return undefined;
   const run = { id: access.run, name: readers.runName(access.run) ?? '' };
   return { token, access: grantedAccess(facts, run, broker.clock()) };
 }

@@ -117,6 +117,7 @@ async function tryToIssue(
     bound: proof !== undefined,
     narrowing,
     orders: policy.orders,
+    excluded: broker.grantSettings.excluded,
   };
   const decision = decide(broker, member, access, facts);
   if (!decision.allowed) return deny(broker, asker, member, decision.refusal, grant);

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { Action } from '../core/authority.ts';
 import { RefusedError, refusal } from '../core/denials.ts';
-import type { Grant, GrantSpec, GrantStep } from '../core/grants.ts';
+import type { GrantStep } from '../core/grant-steps.ts';
+import type { Grant, GrantSpec } from '../core/grants.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
@@ -28,16 +29,23 @@ export async function createGrant(
   });
 }
 
+/**
+ * Gives a grant a new text. When it returns, what only narrows is in force: also for streams that are running.
+ *
+ * @param ifMatch the revisions that may be changed; undefined: whichever there is
+ */
 export async function amendGrant(
   broker: Broker,
   actorId: string,
   grantId: string,
   spec: GrantSpec,
+  ifMatch?: readonly string[],
 ): Promise<Grant> {
   await mustBeOffered(broker, actorId, 'grant.amend', spec, grantId);
   return broker.store.write('amendGrant', {
     by: by(broker, actorId),
     grantId,
+    ifMatch,
     spec,
     termsDigest: digestOfTerms(spec),
   });
@@ -47,6 +55,8 @@ export interface StepInput {
   version?: number | undefined;
   comment?: string | undefined;
   termsDigest?: string | undefined;
+  /** For `approve`: the narrower text that is approved in place of the one under review. */
+  spec?: GrantSpec | undefined;
 }
 
 const OPERATION_OF = {
@@ -54,20 +64,25 @@ const OPERATION_OF = {
   return: 'returnGrant',
   approve: 'approveGrant',
   reject: 'rejectGrant',
+  withdraw: 'withdrawGrant',
   accept: 'acceptGrant',
   revoke: 'revokeGrant',
   close: 'closeGrant',
-} as const satisfies Record<Exclude<GrantStep, 'amend'>, string>;
+} as const satisfies Record<GrantStep, string>;
 
 /** Takes one step of a grant. When it returns, the step is in force: also for streams that are running. */
-export function stepGrant(
+export async function stepGrant(
   broker: Broker,
   actorId: string,
   grantId: string,
-  step: Exclude<GrantStep, 'amend'>,
-  input: StepInput,
+  step: GrantStep,
+  { spec, ...input }: StepInput,
+  ifMatch?: readonly string[],
 ): Promise<Grant> {
-  return broker.store.write(OPERATION_OF[step], { by: by(broker, actorId), grantId, ...input });
+  if (spec) await mustBeOffered(broker, actorId, `grant.${step}`, spec, grantId);
+  const narrowed = spec && { spec, termsDigest: digestOfTerms(spec) };
+  const target = { by: by(broker, actorId), grantId, ifMatch };
+  return broker.store.write(OPERATION_OF[step], { ...target, ...input, narrowed });
 }
 
 /** A grant can name only what the configuration offers. @throws RefusedError after the refusal was recorded */

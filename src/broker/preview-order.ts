@@ -75,6 +75,7 @@ export function previewOrder(
 /** What an order would touch, and how much would stay as it is. */
 export function touchedBy(broker: Broker, spec: OrderSpec): { stops: Touched; stays: Staying } {
   const { policy, clock } = broker;
+  const { excluded } = broker.grantSettings;
   const now = clock();
   const without = policy.orders;
   const order = hypothetical(broker, spec, now);
@@ -84,8 +85,8 @@ export function touchedBy(broker: Broker, spec: OrderSpec): { stops: Touched; st
   const labs = new Set<string>();
   const runs = new Set<string>();
   for (const grant of policy.grants()) {
-    if (grantStanding(grant, without, now).refusal) continue;
-    const whole = grantStanding(grant, orders, now).refusal !== null;
+    if (grantStanding(grant, without, now, excluded).refusal) continue;
+    const whole = grantStanding(grant, orders, now, excluded).refusal !== null;
     if (whole) stops.grants.push(grant.id);
     else stays.grants += 1;
     for (const { personId } of rosterOf(grant)) {
@@ -153,7 +154,7 @@ interface Compared {
 
 /** How much of their access somebody would keep under a grant. */
 function accessLeft(
-  { policy }: Broker,
+  { policy, grantSettings }: Broker,
   grant: Grant,
   personId: string,
   { without, orders, order, whole }: Compared,
@@ -170,6 +171,7 @@ function accessLeft(
     bound: true,
     narrowing: null,
     orders: some,
+    excluded: grantSettings.excluded,
   });
   const before = spec.purposes.allowed.filter(
     (purpose) => decideIssue(facts(purpose, without), now).allowed,
@@ -210,7 +212,11 @@ function mayConstrain(order: Order, grant: Grant, person: Person, now: number): 
 }
 
 /** The facts of a token of the gateway that is live. */
-function factsOfToken({ policy }: Broker, token: LiveToken, now: number): IssueFacts | undefined {
+function factsOfToken(
+  { policy, grantSettings }: Broker,
+  token: LiveToken,
+  now: number,
+): IssueFacts | undefined {
   const { grantId, purpose, revokedAt, expiresAt, personId, runId, id, jkt, narrowing } = token;
   if (grantId === null || purpose === null || revokedAt !== null || expiresAt <= now)
     return undefined;
@@ -225,6 +231,7 @@ function factsOfToken({ policy }: Broker, token: LiveToken, now: number): IssueF
     bound: jkt !== null,
     narrowing,
     orders: policy.orders,
+    excluded: grantSettings.excluded,
   };
 }
 

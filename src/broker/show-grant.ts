@@ -1,9 +1,19 @@
 /** What is shown of a grant: its status is the decision function's, not a column's. */
-import { grantStanding, type Standing } from '../core/access.ts';
+import { grantStanding, refusalOfEndedGrant, type Standing } from '../core/access.ts';
+import { approvalsFor } from '../core/approvals.ts';
+import type { ApprovalRole } from '../core/authority-rules.ts';
 import { budgetsLeft } from '../core/budgets-left.ts';
 import { refuse } from '../core/denials.ts';
-import { rosterOf, type Grant, type RosterPlace } from '../core/grants.ts';
+import { changesBetween, type Change } from '../core/grant-changes.ts';
+import {
+  rosterOf,
+  type Grant,
+  type GrantText,
+  type Proposal,
+  type RosterPlace,
+} from '../core/grants.ts';
 import { isWithin } from '../core/authority.ts';
+import { revisionOf } from '../core/revision.ts';
 import { NOTHING_CHARGED, type Budgets, type Charged } from '../core/limits.ts';
 import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
@@ -17,10 +27,21 @@ interface ShownPlace extends RosterPlace {
 
 export interface ShownGrant {
   grant: Grant;
+  /** Which state of the grant this is. */
+  revision: string;
   standing: Standing;
+  /** Frozen, or by the policy of this moment where it was not submitted yet. */
+  approvalsNeeded: ApprovalRole[];
+  /** The version that is to follow, with what it changes; null: there is none, or the grant is over. */
+  proposed: ShownProposal | null;
   roster: ShownPlace[];
   /** Of the roster's cap; null: there is none, and nobody is invited. */
   places: { taken: number; invited: number } | null;
+}
+
+interface ShownProposal extends Proposal {
+  approvalsNeeded: ApprovalRole[];
+  changes: Change[];
 }
 
 export function showGrant(broker: Broker, actorId: string, grantId: string): ShownGrant {
@@ -57,7 +78,28 @@ export function withStanding(broker: Broker, grant: Grant): ShownGrant {
           taken: roster.filter((place) => place.until > now && !place.removed).length,
           invited: countInvited(broker, grant.id),
         };
-  return { grant, standing: grantStanding(grant, policy.orders, now), roster, places };
+  return {
+    grant,
+    revision: revisionOf(grant),
+    standing: grantStanding(grant, policy.orders, now, broker.grantSettings.excluded),
+    approvalsNeeded: neededOf(broker, grant),
+    proposed: proposalOf(broker, grant, now),
+    roster,
+    places,
+  };
+}
+
+function neededOf({ rules, grantSettings }: Broker, text: GrantText): ApprovalRole[] {
+  const { approvalsNeeded, spec } = text;
+  return approvalsNeeded ?? approvalsFor(spec, rules.approvals, grantSettings.approvalsOf);
+}
+
+/** What a grant that is over proposed can never be. */
+function proposalOf(broker: Broker, grant: Grant, now: number): ShownProposal | null {
+  const { proposed } = grant;
+  if (!proposed || refusalOfEndedGrant(grant, now)) return null;
+  const changes = changesBetween(grant, proposed.spec);
+  return { ...proposed, approvalsNeeded: neededOf(broker, proposed), changes };
 }
 
 /** How many invitations onto a grant are open. */

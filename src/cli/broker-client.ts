@@ -96,9 +96,19 @@ export class BrokerClient {
     return { items, next };
   }
 
-  /** A call of the control API. The answer is a good one, its body unread. */
-  async request(method: string, path: string, body?: object): Promise<Response> {
+  /**
+   * A call of the control API. The answer is a good one, its body unread.
+   *
+   * @param more headers beside those of every call
+   */
+  async request(
+    method: string,
+    path: string,
+    body?: object,
+    more: Record<string, string> = {},
+  ): Promise<Response> {
     const headers: Record<string, string> = {
+      ...more,
       accept: 'application/json, */*;q=0.1',
       authorization: `Bearer ${await this.#tokenOfControlApi()}`,
     };

@@ -2,6 +2,33 @@
 import { text as textOf } from 'node:stream/consumers';
 import { systemClock, type Clock } from '../lib/clock.ts';
 
+/** One of several answers. */
+export interface Option {
+  value: string;
+  /** What is shown in place of the value. */
+  label?: string;
+  /** What choosing it means. */
+  hint?: string;
+}
+
+/** Asks somebody at the terminal. Undefined: they stopped answering. */
+interface Ask {
+  one(question: string, options: Option[]): Promise<string | undefined>;
+  /** @param chosen what is chosen at first @param none whether nothing is an answer, too */
+  several(
+    question: string,
+    options: Option[],
+    chosen: string[],
+    none?: boolean,
+  ): Promise<string[] | undefined>;
+  /** @param isWrong what is wrong with an answer, if anything */
+  text(
+    question: string,
+    usual: string,
+    isWrong: (text: string) => string | undefined,
+  ): Promise<string | undefined>;
+}
+
 export interface Surroundings {
   env: Readonly<Record<string, string | undefined>>;
   clock: Clock;
@@ -13,6 +40,8 @@ export interface Surroundings {
   interactive: boolean;
   /** Asks a question that is answered with yes or no. Only when `interactive`. */
   confirm: (question: string) => Promise<boolean>;
+  /** Questions with more answers than two. Only when `interactive`. */
+  ask: Ask;
   /** Asks for a text that does not show while it is typed; empty when interrupted. Only when `interactive`. */
   secret: (question: string) => Promise<string>;
   /** Standard input, to its end. */
@@ -37,6 +66,7 @@ export function processSurroundings(): Surroundings {
     err: (text) => void process.stderr.write(text),
     interactive: process.stdin.isTTY && process.stderr.isTTY,
     confirm: askOnTerminal,
+    ask: askInDetail,
     secret: secretFromTerminal,
     input: () => textOf(process.stdin),
     // Some terminals do not say, and give 0.
@@ -61,3 +91,33 @@ async function secretFromTerminal(question: string): Promise<string> {
   const answer = await password({ message: question, output: process.stderr });
   return typeof answer === 'string' ? answer : '';
 }
+
+const stderr = { output: process.stderr };
+
+const optionsOf = (options: Option[]) =>
+  options.map(({ value, label = value, hint }) => ({ value, label, ...(hint && { hint }) }));
+
+const askInDetail: Ask = {
+  async one(message, options) {
+    const { select } = await import('@clack/prompts');
+    const answer = await select({ message, options: optionsOf(options), ...stderr });
+    return typeof answer === 'string' ? answer : undefined;
+  },
+  async several(message, options, initialValues, none = false) {
+    const { multiselect } = await import('@clack/prompts');
+    const answer = await multiselect({
+      message,
+      options: optionsOf(options),
+      initialValues,
+      required: !none,
+      ...stderr,
+    });
+    return Array.isArray(answer) ? answer : undefined;
+  },
+  async text(message, initialValue, isWrong) {
+    const { text } = await import('@clack/prompts');
+    const validate = (answer: string | undefined): string | undefined => isWrong(answer ?? '');
+    const answer = await text({ message, initialValue, validate, ...stderr });
+    return typeof answer === 'string' ? answer : undefined;
+  },
+};

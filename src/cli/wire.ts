@@ -82,17 +82,36 @@ const grantSpecSchema = z.looseObject({
 });
 export type GrantSpec = z.infer<typeof grantSpecSchema>;
 
-export const grantSchema = z.looseObject({
-  id: z.string(),
-  /** What decides requests: the state, the window and the orders in force together. */
-  status: z.string(),
-  /** Why nothing passes under the grant. */
-  statusReason: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
+/** A text of a grant, and who stands behind it. */
+const textShape = {
   version: z.number(),
   spec: grantSpecSchema,
   termsDigest: z.string(),
   authorIds: names,
   approvals: z.array(z.looseObject({ personId: z.string(), as: z.string(), at: time })),
+  /** Roles, one person of the host for each. */
+  approvalsNeeded: names,
+};
+
+/** A version that is to follow the one in force. */
+const proposalSchema = z.looseObject({
+  state: z.string(),
+  ...textShape,
+  changes: z.array(z.looseObject({ path: z.string(), effect: z.string(), text: z.string() })),
+});
+export type Proposal = z.infer<typeof proposalSchema>;
+
+export const grantSchema = z.looseObject({
+  id: z.string(),
+  /** What "If-Match" takes. */
+  revision: z.string(),
+  state: z.string(),
+  /** What decides requests: the state, the window and the orders in force together. */
+  status: z.string(),
+  /** Why nothing passes under the grant. */
+  statusReason: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
+  ...textShape,
+  proposed: proposalSchema.nullable(),
   acceptedBy: names,
   acceptedForLabBy: z.string().nullish(),
   joiners: z.array(z.looseObject({ personId: z.string(), until: maybeTime })),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { endpointSchema } from '../core/endpoints.ts';
 import { isSameUrl, isTrustworthyUrl, issuerSchema } from '../core/lab-identity.ts';
 import { authorityRulesSchema } from '../core/authority-rules.ts';
+import { exclusionsSchema } from '../core/exclusions.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { networkSchema } from '../core/networks.ts';
 
@@ -95,6 +96,7 @@ export const configSchema = z
     log: logSchema.prefault({}),
     endpoints: z.array(endpointSchema).max(64).default([]),
     authority: authorityRulesSchema.prefault({}),
+    neverGrant: exclusionsSchema.prefault({}),
     gateway: gatewaySchema.prefault({}),
     tokens: tokensSchema.prefault({}),
     federation: federationSchema.prefault({}),

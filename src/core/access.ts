@@ -2,8 +2,16 @@
  * The access decision. One function decides whether a grant stands; what the API, the CLI and the console
  * show as a grant's status, what a token is issued on and what a request passes on are all that function.
  */
+import { openApprovals } from './approvals.ts';
 import { refusal, type Refusal } from './denials.ts';
-import { grantedModels, openApprovals, placeOf, type Grant } from './grants.ts';
+import {
+  NOTHING_EXCLUDED,
+  refusalOfModel,
+  refusalOfPurpose,
+  refusalOfWhole,
+  type Exclusions,
+} from './exclusions.ts';
+import { grantedModels, placeOf, type Grant } from './grants.ts';
 import { scopeOf, type Narrowing, type Scope } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
 import { effectOf, refusalByEffect, refusalByOrders, refusalOfLifted } from './orders/effect.ts';
@@ -25,8 +33,14 @@ export interface Standing {
  *
  * @param orders the orders in force
  * @param now epoch milliseconds
+ * @param excluded what is never granted
  */
-export function grantStanding(grant: Grant, orders: readonly Order[], now: number): Standing {
+export function grantStanding(
+  grant: Grant,
+  orders: readonly Order[],
+  now: number,
+  excluded: Exclusions,
+): Standing {
   switch (grant.state) {
     case 'revoked':
       return { status: 'revoked', refusal: refusal('grant_revoked') };
@@ -37,6 +51,7 @@ export function grantStanding(grant: Grant, orders: readonly Order[], now: numbe
     case 'returned':
     case 'approved':
     case 'rejected':
+    case 'withdrawn':
       return {
         status: grant.state,
         refusal: refusal('grant_not_active', whyNotActive(grant, grant.state)),
@@ -46,7 +61,7 @@ export function grantStanding(grant: Grant, orders: readonly Order[], now: numbe
   }
   if (now >= Date.parse(grant.spec.window.until))
     return { status: 'expired', refusal: refusal('grant_expired') };
-  const stopped = stoppedAsAWhole(grant, orders, now);
+  const stopped = refusalOfWhole(grant.spec, excluded) ?? stoppedAsAWhole(grant, orders, now);
   if (stopped) return { status: 'suspended', refusal: stopped };
   if (now < Date.parse(grant.spec.window.from))
     return { status: 'scheduled', refusal: refusal('grant_not_started') };
@@ -55,7 +70,7 @@ export function grantStanding(grant: Grant, orders: readonly Order[], now: numbe
 
 function whyNotActive(
   grant: Grant,
-  state: 'draft' | 'submitted' | 'returned' | 'approved' | 'rejected',
+  state: 'draft' | 'submitted' | 'returned' | 'approved' | 'rejected' | 'withdrawn',
 ): string {
   switch (state) {
     case 'draft':
@@ -68,16 +83,24 @@ function whyNotActive(
       return 'The grant is approved; the lead of the partner lab has not accepted its terms yet ("sallyport grant accept").';
     case 'rejected':
       return 'The grant was rejected.';
+    case 'withdrawn':
+      return 'The grant was withdrawn before it came into force.';
   }
 }
 
 /** Why nobody will ever do anything under a grant again, or null while somebody may. */
 export function refusalOfEndedGrant(grant: Grant, now: number): Refusal | null {
-  const { status, refusal: why } = grantStanding(grant, [], now);
+  const { status, refusal: why } = grantStanding(grant, [], now, NOTHING_EXCLUDED);
   return OVER.has(status) ? why : null;
 }
 
-const OVER: ReadonlySet<GrantStatus> = new Set(['rejected', 'revoked', 'closed', 'expired']);
+const OVER: ReadonlySet<GrantStatus> = new Set([
+  'rejected',
+  'withdrawn',
+  'revoked',
+  'closed',
+  'expired',
+]);
 
 /** An order on the grant stops it, and so do orders that between them stop every model or every purpose of it. */
 function stoppedAsAWhole(grant: Grant, orders: readonly Order[], now: number): Refusal | null {
@@ -124,6 +147,8 @@ export interface IssueFacts {
   narrowing: Narrowing | null;
   /** Those in force. A list, not an iterator: a decision looks through it more than once. */
   orders: readonly Order[];
+  /** What is never granted, whatever the grant says. */
+  excluded: Exclusions;
 }
 
 /** Facts about one request. `model` and `endpoint` are absent for operations that name none. */
@@ -153,12 +178,26 @@ export type Decision = { allowed: true; until: number } | { allowed: false; refu
 const denied = (why: Refusal): Decision => ({ allowed: false, refusal: why });
 
 /**
- * Decides whether a person may hold a token for a grant, a purpose and a run, and until when at most.
+ * Decides whether a person may be given a token for a grant, a purpose and a run, and until when at most.
  *
  * @param now epoch milliseconds
  */
 export function decideIssue(facts: IssueFacts, now: number): Decision {
-  const { grant, lab, person, purpose, orders } = facts;
+  const held = decideHeld(facts, now);
+  const { grant, person } = facts;
+  if (!held.allowed || grant?.acceptedBy.includes(person.id)) return held;
+  const accept = `Accept the terms of the grant first: "sallyport grant accept ${grant?.id}".`;
+  return denied(refusal('terms_not_accepted', accept));
+}
+
+/**
+ * Decides whether a token that was issued is good for anything. Its person had accepted the terms of then; new ones are
+ * asked for with the next token.
+ *
+ * @param now epoch milliseconds
+ */
+export function decideHeld(facts: IssueFacts, now: number): Decision {
+  const { grant, lab, person, purpose, orders, excluded } = facts;
   if (person.removedAt !== null) return denied(refusal('person_removed'));
   // A grant of another lab looks like one that does not exist.
   if (!grant || grant.spec.lab !== lab.id || lab.kind !== 'partner')
@@ -166,16 +205,12 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
   if (grant.leavers.includes(person.id)) return denied(refusal('access_handed_back'));
   const place = placeOf(grant, person.id);
   if (!place) return denied(refusal('person_not_on_grant'));
-  const standing = grantStanding(grant, orders, now);
+  const standing = grantStanding(grant, orders, now, excluded);
   if (standing.refusal) return denied(standing.refusal);
   if (now >= place.until)
     return denied(
       refusal('person_not_on_grant', 'Your place on the roster of this grant has ended.'),
     );
-  if (!grant.acceptedBy.includes(person.id)) {
-    const accept = `Accept the terms of the grant first: "sallyport grant accept ${grant.id}".`;
-    return denied(refusal('terms_not_accepted', accept));
-  }
   if (
     !grant.spec.purposes.allowed.includes(purpose) ||
     grant.spec.purposes.excluded.includes(purpose)
@@ -187,6 +222,8 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
       ),
     );
   }
+  const never = refusalOfPurpose(purpose, excluded);
+  if (never) return denied(never);
   const stopped = refusalByOrders(orders, subjectOf(facts, grant.id), now);
   if (stopped) return denied(stopped);
   if (grant.spec.binding === 'dpop' && !facts.bound) return denied(refusal('dpop_required'));
@@ -199,8 +236,8 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
 }
 
 /**
- * The models that a token gives access to at this moment: what grant and token cover, less what orders
- * stop. `stopped` is why the first of those that orders stop is.
+ * The models that a token gives access to at this moment: what grant and token cover, less what is never granted and
+ * what orders stop. `stopped` is why the first of those is.
  */
 export function modelsInForce(
   facts: Omit<IssueFacts, 'grant'> & { grant: Grant },
@@ -212,7 +249,9 @@ export function modelsInForce(
   const models = scopeOf(grant.spec, narrowing)
     .endpoints.flatMap(({ endpoint, models: names }) => names.map((model) => ({ endpoint, model })))
     .filter((one) => {
-      const why = refusalByOrders(orders, { ...subject, ...one }, now);
+      const why =
+        refusalOfModel(one.endpoint, one.model, facts.excluded) ??
+        refusalByOrders(orders, { ...subject, ...one }, now);
       stopped ??= why;
       return why === null;
     })
@@ -240,7 +279,7 @@ export function featuresInForce(
  * @returns allowed, and the moment until which it is so if nothing else changes
  */
 export function decideAccess(facts: AccessFacts, now: number): Decision {
-  const held = decideIssue(facts, now);
+  const held = decideHeld(facts, now);
   if (!held.allowed) return held;
   const { spec } = facts.grant as Grant;
   if (spec.networks && !isInNetworks(facts.address, spec.networks))
@@ -263,6 +302,8 @@ export function decideAccess(facts: AccessFacts, now: number): Decision {
       const why = covers(spec) ? 'The token does not cover this model.' : undefined;
       return denied(refusal('model_not_granted', why));
     }
+    const never = refusalOfModel(endpoint ?? '', model, facts.excluded);
+    if (never) return denied(never);
   }
   const stopped = refusalOfRequest(facts, now);
   return stopped ? denied(stopped) : held;

@@ -71,9 +71,17 @@ export const AUTHORITY = {
   'grant.create': { 'host.admin': 'all', 'partner.lead': 'lab' },
   'grant.amend': { 'host.admin': 'all', 'partner.lead': 'lab' },
   'grant.submit': { 'host.admin': 'all', 'partner.lead': 'lab' },
-  'grant.return': { 'host.admin': 'all', 'host.safety': 'all' },
-  'grant.approve': { 'host.admin': 'all', 'host.safety': 'all' },
-  'grant.reject': { 'host.admin': 'all', 'host.safety': 'all' },
+  'grant.return': { 'host.admin': 'all', 'host.safety': 'all', 'host.executive': 'all' },
+  // Which of them a grant needs is said by the rules of authority.
+  'grant.approve': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.executive': 'all',
+    'host.auditor': 'all',
+  },
+  'grant.reject': { 'host.admin': 'all', 'host.safety': 'all', 'host.executive': 'all' },
+  // By the side that wrote it.
+  'grant.withdraw': { 'host.admin': 'all', 'partner.lead': 'lab' },
   'grant.accept': { 'partner.lead': 'lab', 'partner.researcher': 'lab', 'partner.auditor': 'lab' },
   'grant.revoke': { 'host.admin': 'all', 'host.safety': 'all' },
   'grant.close': { 'partner.lead': 'lab' },

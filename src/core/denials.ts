@@ -155,6 +155,11 @@ export const DENIALS = {
     'The grant does not allow requests from this network address.',
   ),
 
+  never_granted: no(
+    403,
+    'permission_error',
+    'The host lab never grants this, whoever approves it. Leave it out.',
+  ),
   access_handed_back: no(
     403,
     'permission_error',
@@ -259,6 +264,16 @@ export const DENIALS = {
     409,
     'invalid_request_error',
     'The state of the grant does not allow this step.',
+  ),
+  stale_version: no(
+    412,
+    'invalid_request_error',
+    'It has changed since you read it. Read it again, and decide on what it says now.',
+  ),
+  not_narrower: no(
+    409,
+    'invalid_request_error',
+    'Whoever approves may only narrow. Return the grant to its author for anything else.',
   ),
   author_may_not_decide: no(403, 'permission_error', 'The author of a grant may not decide on it.'),
   already_decided: no(409, 'invalid_request_error', 'You have decided on this version already.'),

@@ -1,5 +1,6 @@
 /** Model endpoints that the host protects. They come from the configuration file, never from the API. */
 import { z } from 'zod';
+import { approvalRoleSchema } from './authority-rules.ts';
 import { dialectSchema, featuresSchema, modelSchema, slugSchema } from './vocabulary.ts';
 
 const credentialSchema = z
@@ -70,6 +71,10 @@ export const endpointSchema = z
       .describe(
         'What puts safeguards back: the models that are called in place of the pinned ones while an order says so',
       ),
+    approvals: z
+      .array(approvalRoleSchema)
+      .default([])
+      .describe('Roles whose approval a grant of this endpoint needs beside those of every grant'),
     features: featuresSchema
       .default(() => featuresSchema.parse({ streaming: true, systemPrompt: true }))
       .describe('What the endpoint offers at most'),

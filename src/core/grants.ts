@@ -1,12 +1,11 @@
 /** Grants: what they say, the states they pass through, and who may move them. */
 import { z } from 'zod';
+import type { Approvable } from './approvals.ts';
 import { levelOverrideSchema } from './authority-rules.ts';
-import { refusal, type Refusal } from './denials.ts';
 import { idSchema } from './ids.ts';
 import { instantSchema } from './instants.ts';
 import { budgetsSchema, limitsSchema } from './limits.ts';
 import { networkSchema } from './networks.ts';
-import type { Member, Role } from './people.ts';
 import {
   featuresSchema,
   modelSchema,
@@ -139,27 +138,37 @@ const repeated = (list: string[]): string[] => list.filter((item, i) => list.ind
 export type GrantSpec = z.infer<typeof grantSpecSchema>;
 
 export type GrantState =
-  'draft' | 'submitted' | 'returned' | 'approved' | 'active' | 'rejected' | 'revoked' | 'closed';
+  | 'draft'
+  | 'submitted'
+  | 'returned'
+  | 'approved'
+  | 'active'
+  | 'rejected'
+  | 'withdrawn'
+  | 'revoked'
+  | 'closed';
 
-export interface Approval {
-  personId: string;
-  /** The part of the policy that this approval fills. */
-  as: Extract<Role, 'admin' | 'safety'>;
-  at: number;
-}
-
-export interface Grant {
-  id: string;
-  state: GrantState;
+/** One text of a grant, and who stands behind it. Whoever only narrowed it is no author. */
+export interface GrantText extends Approvable {
   /** Counts up with each change of the text; approvals hold for one version only. */
   version: number;
   spec: GrantSpec;
   /** SHA-256 of the terms, hex: what acceptances refer to. */
   termsDigest: string;
-  /** Whoever wrote any version. None of them may approve it. */
-  authorIds: string[];
-  /** Approvals of the current version. */
-  approvals: Approval[];
+}
+
+/** A version on its way to take the place of the one in force, which stands until then. */
+export interface Proposal extends GrantText {
+  /** `approved`: it waits for the lead to accept its terms. */
+  state: 'draft' | 'submitted' | 'returned' | 'approved';
+}
+
+/** A grant with its text: the one in force; before there is one, the one on its way. */
+export interface Grant extends GrantText {
+  id: string;
+  state: GrantState;
+  /** Of a grant whose text was approved: the one that is to follow. */
+  proposed: Proposal | null;
   /** People who accepted the current terms. */
   acceptedBy: string[];
   /** People whom the lead invited within the cap, beside those that the text names. */
@@ -210,117 +219,6 @@ function endsOf(grant: Rostered): ReadonlyMap<string, number> {
   for (const personId of grant.leavers) ends.delete(personId);
   rosters.set(grant, ends);
   return ends;
-}
-
-/** The approvals that a grant needs: one of each, by two different people. */
-export const APPROVALS_NEEDED: readonly Approval['as'][] = ['admin', 'safety'];
-
-export type GrantStep =
-  'amend' | 'submit' | 'return' | 'approve' | 'reject' | 'accept' | 'revoke' | 'close';
-
-/** The one place that says which step is possible in which state. */
-const LEGAL: Record<GrantStep, readonly GrantState[]> = {
-  amend: ['draft', 'returned'],
-  submit: ['draft', 'returned'],
-  return: ['submitted'],
-  approve: ['submitted'],
-  reject: ['submitted'],
-  accept: ['approved', 'active'],
-  revoke: ['submitted', 'approved', 'active'],
-  close: ['approved', 'active'],
-};
-
-export interface StepOutcome {
-  state: GrantState;
-  /** For `approve`: the part of the policy that this approval fills. */
-  approvesAs?: Approval['as'];
-  /** For `accept`: whether the lab as a whole accepts with it. */
-  forLab?: boolean;
-}
-
-/**
- * Decides one step of a grant: the state it leads to, or why it may not be taken. That the actor's role
- * allows the action at all was decided before (authority.ts); here are the rules between people.
- */
-export function decideStep(grant: Grant, step: GrantStep, actor: Member): StepOutcome | Refusal {
-  if (!LEGAL[step].includes(grant.state)) {
-    return refusal(
-      'illegal_transition',
-      `A grant that is ${grant.state} cannot be ${PARTICIPLE[step]}; that takes one that is ${LEGAL[step].join(' or ')}.`,
-    );
-  }
-  switch (step) {
-    case 'amend':
-      return { state: grant.state };
-    case 'submit':
-      return { state: 'submitted' };
-    case 'return':
-      return { state: 'returned' };
-    case 'reject':
-      return { state: 'rejected' };
-    case 'revoke':
-      return { state: 'revoked' };
-    case 'close':
-      return { state: 'closed' };
-    case 'approve':
-      return decideApproval(grant, actor);
-    case 'accept':
-      return decideAcceptance(grant, actor);
-  }
-}
-
-const PARTICIPLE: Record<GrantStep, string> = {
-  amend: 'amended',
-  submit: 'submitted',
-  return: 'returned',
-  approve: 'approved',
-  reject: 'rejected',
-  accept: 'accepted',
-  revoke: 'revoked',
-  close: 'closed',
-};
-
-/** The approvals that a grant under review still needs. */
-export function openApprovals(grant: Grant): Approval['as'][] {
-  return APPROVALS_NEEDED.filter(
-    (role) => !grant.approvals.some((approval) => approval.as === role),
-  );
-}
-
-function decideApproval(grant: Grant, actor: Member): StepOutcome | Refusal {
-  if (actor.lab.kind !== 'host')
-    return refusal('role_required', 'Only people of the host lab approve grants.');
-  if (grant.authorIds.includes(actor.person.id)) return refusal('author_may_not_decide');
-  if (grant.approvals.some((approval) => approval.personId === actor.person.id))
-    return refusal(
-      'already_decided',
-      `You have decided on this version already; what is missing is the approval of: ${openApprovals(grant).join(', ')}.`,
-    );
-  const open = openApprovals(grant);
-  const approvesAs = open.find((role) => actor.person.roles.includes(role));
-  if (!approvesAs)
-    return refusal(
-      'approval_not_needed',
-      `What is missing is the approval of a person of the host lab with the role: ${open.join(', ')}.`,
-    );
-  return { state: open.length === 1 ? 'approved' : 'submitted', approvesAs };
-}
-
-function decideAcceptance(grant: Grant, actor: Member): StepOutcome | Refusal {
-  if (actor.lab.id !== grant.spec.lab) return refusal('not_found');
-  const forLab = grant.state === 'approved' && actor.person.roles.includes('lead');
-  const onRoster = rosterOf(grant).some((place) => place.personId === actor.person.id);
-  if (grant.state === 'approved' && !forLab) {
-    return refusal(
-      'illegal_transition',
-      "The partner's lead accepts first, for the lab. Then each person does.",
-    );
-  }
-  if (!forLab && !onRoster) return refusal('person_not_on_grant');
-  if (grant.acceptedBy.includes(actor.person.id) && !forLab) {
-    return refusal('already_decided', 'You have accepted these terms already.');
-  }
-  return { state: 'active', forLab };
 }
 
 /** The models that a grant covers, with the endpoint each is at. */

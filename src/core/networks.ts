@@ -65,3 +65,14 @@ export function subscriberNetwork(address: string): string {
         .join(':')}::/64`
     : parsed.toString();
 }
+
+/** Whether every address of a range lies in one of the others. Those are looked at one by one: a union of them is not seen. */
+export function isCovered(range: string, by: readonly string[]): boolean {
+  const [base, bits] = ipaddr.parseCIDR(range);
+  return by.some((other) => {
+    const [outerBase, outerBits] = ipaddr.parseCIDR(other);
+    return (
+      outerBase.kind() === base.kind() && outerBits <= bits && base.match(outerBase, outerBits)
+    );
+  });
+}

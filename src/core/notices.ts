@@ -6,6 +6,7 @@ export type NoticeKind =
   | 'grant.returned'
   | 'grant.approved'
   | 'grant.rejected'
+  | 'grant.withdrawn'
   | 'grant.activated'
   | 'grant.amended'
   | 'grant.narrowed'

@@ -102,7 +102,7 @@ function coveredModels(
   req: IncomingMessage,
   { caller, grant, at }: { caller: Caller; grant: Grant; at: number },
 ): Covered[] {
-  const { policy, endpoints } = gateway.broker;
+  const { policy, endpoints, grantSettings } = gateway.broker;
   const facts = {
     ...caller.member,
     grant,
@@ -110,6 +110,7 @@ function coveredModels(
     narrowing: caller.narrowing,
     bound: caller.bound,
     orders: policy.orders,
+    excluded: grantSettings.excluded,
     operation: 'models' as const,
     address: gateway.addressOf(req),
   };

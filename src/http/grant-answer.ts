@@ -1,6 +1,8 @@
 /** What is shown of a grant and of its use. */
 import { z } from 'zod';
 import type { ScopeUsage, ShownGrant, ShownUsage } from '../broker/show-grant.ts';
+import type { Approval } from '../core/approvals.ts';
+import { approvalRoleSchema } from '../core/authority-rules.ts';
 import { DENIALS, type DenialCode } from '../core/denials.ts';
 import { grantSpecSchema, type GrantState } from '../core/grants.ts';
 import type { GrantStatus } from '../core/access.ts';
@@ -13,6 +15,7 @@ export const grantStates = [
   'approved',
   'active',
   'rejected',
+  'withdrawn',
   'revoked',
   'closed',
 ] as const satisfies readonly GrantState[];
@@ -24,10 +27,43 @@ const grantStatuses = [
   'suspended',
 ] as const satisfies readonly GrantStatus[];
 
+const approvalsShape = {
+  authorIds: z.array(z.string()).describe('Whoever wrote the text: none of them may approve it'),
+  approvals: z
+    .array(z.object({ personId: z.string(), as: approvalRoleSchema, at: instant }))
+    .describe('Of this version; of the one that it narrows where it needed none'),
+  approvalsNeeded: z
+    .array(approvalRoleSchema)
+    .describe('One person of the host for each; frozen when the text is submitted'),
+};
+
+const proposalAnswer = named(
+  'GrantProposal',
+  z.object({
+    version: z.int(),
+    state: z
+      .enum(['draft', 'submitted', 'returned', 'approved'])
+      .describe('approved: a lead of the partner lab has yet to accept its terms'),
+    spec: grantSpecSchema,
+    termsDigest: z.string(),
+    ...approvalsShape,
+    changes: z
+      .array(
+        z.object({
+          path: z.string(),
+          effect: z.enum(['narrower', 'wider', 'neutral']),
+          text: z.string(),
+        }),
+      )
+      .describe('What it changes of the text in force'),
+  }),
+);
+
 export const grantAnswer = named(
   'Grant',
   z.object({
     id: z.string(),
+    revision: z.string().describe('Changes with everything that is kept of the grant: the ETag'),
     lab: z.string(),
     state: z.enum(grantStates).describe('How far its text has come'),
     status: z.enum(grantStatuses).describe('Whether it stands at this moment'),
@@ -42,10 +78,10 @@ export const grantAnswer = named(
     version: z.int(),
     spec: grantSpecSchema,
     termsDigest: z.string().describe('SHA-256 of the terms, hex'),
-    authorIds: z.array(z.string()).describe('Whoever wrote any version'),
-    approvals: z
-      .array(z.object({ personId: z.string(), as: z.enum(['admin', 'safety']), at: instant }))
-      .describe('Of the current version'),
+    ...approvalsShape,
+    proposed: proposalAnswer
+      .nullable()
+      .describe('The version that is to follow the text in force, which stands until then'),
     acceptedBy: z.array(z.string()).describe('People who accepted the current terms'),
     acceptedForLabBy: z.string().nullable(),
     joiners: z
@@ -76,16 +112,22 @@ export const grantAnswer = named(
 /** A grant as the API answers it. */
 export function showGrantAnswer({
   grant,
+  revision,
   standing,
+  approvalsNeeded,
+  proposed,
   roster,
   places,
 }: ShownGrant): z.input<typeof grantAnswer> {
   return {
     ...grant,
+    revision,
     lab: grant.spec.lab,
     status: standing.status,
     statusReason: standing.refusal,
-    approvals: grant.approvals.map((approval) => ({ ...approval, at: toInstant(approval.at) })),
+    approvals: grant.approvals.map(showApproval),
+    approvalsNeeded,
+    proposed: proposed && { ...proposed, approvals: proposed.approvals.map(showApproval) },
     joiners: grant.joiners.map(({ personId, until }) => ({
       personId,
       until: toInstantOrNull(until),
@@ -99,6 +141,8 @@ export function showGrantAnswer({
     updatedAt: toInstant(grant.updatedAt),
   };
 }
+
+const showApproval = (approval: Approval) => ({ ...approval, at: toInstant(approval.at) });
 
 const count = z.number();
 const chargedAnswer = named(

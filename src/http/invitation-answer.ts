@@ -98,7 +98,9 @@ export function showPreview(offer: Offer): z.input<typeof previewAnswer> {
     expiresAt: toInstant(invitation.expiresAt),
     grant: grant
       ? {
-          ...grant,
+          id: grant.id,
+          state: grant.state,
+          termsDigest: grant.termsDigest,
           title: grant.spec.title,
           window: grant.spec.window,
           purposes: grant.spec.purposes.allowed,

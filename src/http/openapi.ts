@@ -5,6 +5,7 @@ import {
   type ResponseConfig,
   type RouteConfig,
 } from '@asteasolutions/zod-to-openapi';
+import { z } from 'zod';
 import { problemSchema } from './problem.ts';
 import type { Route } from './route.ts';
 import { named } from './schemas.ts';
@@ -40,7 +41,7 @@ export function openApiPath(path: string): string {
 }
 
 function operationOf(route: Route): RouteConfig {
-  const { method, path, action, tag, summary, description, params, query, body } = route;
+  const { method, path, action, tag, summary, description, params, query, body, status } = route;
   const isPublic = action === 'public';
   return {
     method,
@@ -54,6 +55,7 @@ function operationOf(route: Route): RouteConfig {
     request: {
       params,
       query,
+      ...(route.revised && method !== 'get' && status !== 201 ? { headers: IF_MATCH } : {}),
       ...(body && Object.keys(shapeOf(body)).length > 0
         ? {
             body: {
@@ -73,9 +75,20 @@ function operationOf(route: Route): RouteConfig {
   };
 }
 
-function goodAnswer({ answer }: Route): ResponseConfig {
-  if ('json' in answer)
-    return { description: 'Done', content: { 'application/json': { schema: answer.json } } };
+const IF_MATCH = z.object({
+  'If-Match': z
+    .string()
+    .optional()
+    .describe('The ETag that was read: refused with 412 (stale_version) if it has changed since'),
+});
+
+const ETAG = z.object({ ETag: z.string().describe('Its revision, for If-Match') });
+
+function goodAnswer({ answer, revised }: Route): ResponseConfig {
+  if ('json' in answer) {
+    const content = { 'application/json': { schema: answer.json } };
+    return { description: 'Done', content, ...(revised ? { headers: ETAG } : {}) };
+  }
   const [media = ''] = answer.media.split(';');
   const schema = media.startsWith('text/') ? { type: 'string' as const } : {};
   return { description: 'Done', content: { [media]: { schema } } };

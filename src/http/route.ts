@@ -34,6 +34,8 @@ interface Asked<P, Q, B> {
   params: P;
   query: Q;
   body: B;
+  /** Of a route of what has revisions: those that may be changed; undefined: whichever there is. */
+  ifMatch: readonly string[] | undefined;
 }
 
 /** A request whose caller has shown who they are. */
@@ -60,6 +62,8 @@ interface Described {
   tag: string;
   summary: string;
   description: string;
+  /** Whether what it answers has a `revision`: it is sent as ETag, and what changes it heeds If-Match. */
+  revised?: boolean;
 }
 
 export interface Route extends Described {

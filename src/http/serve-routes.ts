@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { recordDenial } from '../broker/deny-action.ts';
 import { DENIALS, RefusedError, refusal, refuse } from '../core/denials.ts';
 import { authenticate } from './authenticate.ts';
+import { ifMatchOf, toEtag } from './if-match.ts';
 import { InvalidInputError, type FieldError } from './problem.ts';
 import { bodyReader, hasBody, readJson } from './read-body.ts';
 import type { Control, MediaReply, Method, Route } from './route.ts';
@@ -54,6 +55,7 @@ async function serve(
     params: parse('path', route.params, joined(req.params)),
     query: parse('query', route.query, req.query),
     body: await readInput(route, read, req, res),
+    ifMatch: route.revised === true && route.method !== 'get' ? ifMatchOf(req) : undefined,
   }));
   // What a write refuses is recorded by the operation that refused it; a read has none.
   const reply =
@@ -121,6 +123,7 @@ async function send(route: Route, reply: unknown, res: Response): Promise<void> 
     const shown = route.answer.json.safeParse(reply);
     if (!shown.success)
       throw new Error(`${route.path} does not answer as documented.`, { cause: shown.error });
+    if (route.revised) res.setHeader('etag', toEtag((shown.data as Revised).revision));
     res.status(route.status).json(shown.data);
     return;
   }
@@ -129,6 +132,11 @@ async function send(route: Route, reply: unknown, res: Response): Promise<void> 
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   if (body instanceof Readable) await stream(body, res);
   else res.end(body);
+}
+
+/** What a route with revisions answers. */
+interface Revised {
+  revision: string;
 }
 
 /** At the client's pace. When the client goes away, the source is destroyed with it. */

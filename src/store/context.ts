@@ -10,7 +10,8 @@ import {
 } from '../core/audit/entry.ts';
 import type { TreeEdge } from '../core/audit/tree-edge.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
-import type { AuthorityRules } from '../core/authority-rules.ts';
+import type { ApprovalRole, AuthorityRules } from '../core/authority-rules.ts';
+import { NOTHING_EXCLUDED, type Exclusions } from '../core/exclusions.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Narrowing } from '../core/narrowing.ts';
@@ -98,12 +99,23 @@ export interface LogIdentity {
   signCheckpoint(size: number, root: Uint8Array): string;
 }
 
+/** What the configuration says of grants beyond the rules of authority. */
+export interface GrantSettings {
+  /** What is never granted. */
+  excluded: Exclusions;
+  /** By endpoint, whose approvals it asks for beside those of every grant. */
+  approvalsOf: Readonly<Record<string, readonly ApprovalRole[]>>;
+}
+
+const NO_GRANT_SETTINGS: GrantSettings = { excluded: NOTHING_EXCLUDED, approvalsOf: {} };
+
 export class WriterContext {
   readonly db: Db;
   readonly log: LogIdentity;
   readonly clock: Clock;
   /** Who decides, and within what time. */
   readonly rules: AuthorityRules;
+  readonly grantSettings: GrantSettings;
   readonly ledger: Ledger;
   /** Counts the commits that changed policy. A decision made at another epoch must be made again. */
   epoch = 0;
@@ -123,9 +135,16 @@ export class WriterContext {
   /** How to take back what the open commit changed in memory, oldest first. */
   readonly #takeBack: (() => void)[] = [];
 
-  constructor(db: Db, log: LogIdentity, clock: Clock, rules: AuthorityRules) {
+  constructor(
+    db: Db,
+    log: LogIdentity,
+    clock: Clock,
+    rules: AuthorityRules,
+    grantSettings: GrantSettings = NO_GRANT_SETTINGS,
+  ) {
     this.db = db;
     this.rules = rules;
+    this.grantSettings = grantSettings;
     this.log = log;
     this.clock = clock;
     this.ledger = new Ledger(db, (takeBack) => this.changedMemory(takeBack));

@@ -1,6 +1,6 @@
 /** Reads rows and puts them together to what core/ speaks of. Used by the writer and by readers alike. */
 import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
-import type { Grant } from '../core/grants.ts';
+import type { Grant, GrantText, Proposal } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Lab, Member, Person } from '../core/people.ts';
@@ -141,22 +141,18 @@ export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
     (row) => row.grantId,
   );
   return rows.map((row) => {
-    const all = versions.get(row.id) ?? [];
-    const current = all.find((version) => version.version === row.version);
-    if (!current)
-      throw new Error(`Grant ${row.id} has no version ${row.version}: the database is damaged.`);
+    const written: Written = {
+      versions: versions.get(row.id) ?? [],
+      approvals: approvals.get(row.id) ?? [],
+    };
+    const text = textOf(row.id, row.version, written);
     return {
       id: row.id,
       state: row.state,
-      version: row.version,
-      spec: current.spec,
-      termsDigest: current.termsDigest,
-      authorIds: [...new Set(all.map((version) => version.authorId))],
-      approvals: (approvals.get(row.id) ?? [])
-        .filter((approval) => approval.version === row.version)
-        .map(({ personId, approvedAs, at }) => ({ personId, as: approvedAs, at })),
+      ...text,
+      proposed: proposalOf(row, written),
       acceptedBy: (acceptances.get(row.id) ?? [])
-        .filter((acceptance) => acceptance.termsDigest === current.termsDigest)
+        .filter((acceptance) => acceptance.termsDigest === text.termsDigest)
         .map((acceptance) => acceptance.personId),
       joiners: (joiners.get(row.id) ?? []).map(({ personId, until }) => ({ personId, until })),
       leavers: (leavers.get(row.id) ?? []).map(({ personId }) => personId),
@@ -165,6 +161,36 @@ export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
       updatedAt: row.updatedAt,
     };
   });
+}
+
+/** All versions of one grant, with the approvals of each. */
+interface Written {
+  versions: (typeof grantVersions.$inferSelect)[];
+  approvals: (typeof grantApprovals.$inferSelect)[];
+}
+
+function textOf(grantId: string, version: number, { versions, approvals }: Written): GrantText {
+  const row = versions.find((one) => one.version === version);
+  if (!row) throw new Error(`Grant ${grantId} has no version ${version}: the database is damaged.`);
+  const authors = versions.filter(
+    (one) => one.chain === row.chain && one.version <= version && !one.narrows,
+  );
+  const approved = row.restsOn ?? version;
+  return {
+    version,
+    spec: row.spec,
+    termsDigest: row.termsDigest,
+    authorIds: [...new Set(authors.map(({ authorId }) => authorId))],
+    approvals: approvals
+      .filter((approval) => approval.version === approved)
+      .map(({ personId, approvedAs, at }) => ({ personId, as: approvedAs, at })),
+    approvalsNeeded: row.approvalsNeeded,
+  };
+}
+
+function proposalOf(row: GrantRow, written: Written): Proposal | null {
+  if (row.proposedVersion === null || row.proposedState === null) return null;
+  return { state: row.proposedState, ...textOf(row.id, row.proposedVersion, written) };
 }
 
 export function toOrder(row: OrderRow): Order {

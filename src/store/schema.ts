@@ -1,7 +1,8 @@
 /** The tables as drizzle sees them. What they mean stands in migrations/sqlite; both change together. */
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { Json } from '../core/audit/entry.ts';
-import type { Approval, GrantSpec, GrantState } from '../core/grants.ts';
+import type { ApprovalRole } from '../core/authority-rules.ts';
+import type { GrantSpec, GrantState, Proposal } from '../core/grants.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
 import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
@@ -69,6 +70,8 @@ export const grants = sqliteTable('grants', {
   acceptedForLabBy: text('accepted_for_lab_by'),
   createdAt: integer('created_at').notNull(),
   updatedAt: integer('updated_at').notNull(),
+  proposedVersion: integer('proposed_version'),
+  proposedState: text('proposed_state').$type<Proposal['state']>(),
 });
 
 export const grantVersions = sqliteTable(
@@ -80,6 +83,10 @@ export const grantVersions = sqliteTable(
     spec: text({ mode: 'json' }).$type<GrantSpec>().notNull(),
     termsDigest: text('terms_digest').notNull(),
     createdAt: integer('created_at').notNull(),
+    chain: integer().notNull(),
+    narrows: integer({ mode: 'boolean' }).notNull(),
+    restsOn: integer('rests_on'),
+    approvalsNeeded: text('approvals_needed', { mode: 'json' }).$type<ApprovalRole[]>(),
   },
   (table) => [primaryKey({ columns: [table.grantId, table.version] })],
 );
@@ -89,7 +96,7 @@ export const grantApprovals = sqliteTable(
   {
     grantId: text('grant_id').notNull(),
     version: integer().notNull(),
-    approvedAs: text('approved_as').$type<Approval['as']>().notNull(),
+    approvedAs: text('approved_as').$type<ApprovalRole>().notNull(),
     personId: text('person_id').notNull(),
     at: integer().notNull(),
   },

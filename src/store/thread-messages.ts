@@ -1,5 +1,6 @@
 /** What the main thread and the writer thread say to each other. */
 import type { AuthorityRules } from '../core/authority-rules.ts';
+import type { GrantSettings } from './context.ts';
 import type { Call, Committed } from './group-commit.ts';
 
 /** Handed to the writer thread when it starts. */
@@ -9,6 +10,8 @@ export interface WriterSettings {
   origin: string;
   /** Who decides, and within what time. */
   rules: AuthorityRules;
+  /** What the configuration says of grants beyond that; undefined: nothing. */
+  grants?: GrantSettings;
 }
 
 export type ToWriter = { kind: 'calls'; calls: Call[] } | { kind: 'stop' };

@@ -128,13 +128,13 @@ describe('a grant, from key to evidence', () => {
     const facts = optionsOf({ lab: partner, endpoint: 'demo', model: 'model-a-1', researcher });
     const template = await cli.run('grant', 'template', ...facts);
     writeFileSync(file('grant.yaml'), template.out);
-    const { id } = await jsonAs('lead', 'grant', 'new', '--file', file('grant.yaml'));
+    const { id } = await jsonAs('lead', 'grant', 'apply', '--file', file('grant.yaml'), '--yes');
     ids['grant'] = id;
     await as('lead', 'grant', 'submit', id);
     expect(await refusedTo('lead', 'grant', 'approve', id)).toContain('(role_required)');
     await as('safety', 'grant', 'return', id, '--comment', 'Say round two');
     writeFileSync(file('grant.yaml'), template.out.replace('first round', 'round two'));
-    await as('lead', 'grant', 'amend', id, '--file', file('grant.yaml'));
+    await as('lead', 'grant', 'apply', id, '--file', file('grant.yaml'), '--yes');
     await as('lead', 'grant', 'submit', id);
     expect(await refusedTo('safety', 'grant', 'approve', id, '--grant-version', '1')).toMatch(
       /version/,

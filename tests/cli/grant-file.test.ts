@@ -61,7 +61,7 @@ describe('a grant file', () => {
       'is not valid YAML',
     ],
   ])('with %s is refused by name before anything is sent', async (_what, content, expected) => {
-    const { code, out, err } = await cli.run('grant', 'new', '--file', fileOf(content));
+    const { code, out, err } = await cli.run('grant', 'apply', '--file', fileOf(content));
     expect(err).toContain(expected);
     expect(err).toMatch(SENTENCE);
     expect(out).toBe('');
@@ -69,13 +69,13 @@ describe('a grant file', () => {
   });
 
   it('that is right gets as far as the connection', async () => {
-    const { code, err } = await cli.run('grant', 'new', '--file', fileOf(spec));
+    const { code, err } = await cli.run('grant', 'apply', '--file', fileOf(spec));
     expect(err).toContain('sallyport login');
     expect(code).toBe(2);
   });
 
   it('that is not there is said to be so', async () => {
-    const { err } = await cli.run('grant', 'amend', `grt_${'0'.repeat(26)}`, '--file', '/no/grant');
+    const { err } = await cli.run('grant', 'apply', `grt_${'0'.repeat(26)}`, '--file', '/no/grant');
     expect(err).toContain('Cannot read the grant /no/grant: there is no such file or folder.');
   });
 });
@@ -105,7 +105,7 @@ describe('grant template', () => {
 
   it('not filled in, says which fields are to be filled in', async () => {
     const { out } = await cli.run('grant', 'template');
-    const { err } = await cli.run('grant', 'new', '--file', fileOf(out));
+    const { err } = await cli.run('grant', 'apply', '--file', fileOf(out));
     for (const field of ['lab', 'endpoints.0.endpoint', 'endpoints.0.models.0', 'people.0.person'])
       expect(err).toContain(`${field} must be`);
   });

@@ -90,7 +90,7 @@ describe('sallyport join', () => {
     const template = await lead.run('grant', 'template', ...places, '--max-people', '2');
     expect(template.out).toContain('\npeople: []\n');
     writeFileSync(file, template.out);
-    const draft = await lead.json<{ id: string }>('grant', 'new', '--file', file);
+    const draft = await lead.json<{ id: string }>('grant', 'apply', '--file', file, '--yes');
     const { link } = await joining.invite('--grant', draft.id);
     const cli = joining.newMachine();
     const { code, err } = await cli.run('join', link, '--yes');

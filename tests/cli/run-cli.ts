@@ -21,6 +21,8 @@ export interface Cli {
   remove(): void;
 }
 
+const nobody = (): Promise<never> => Promise.reject(new Error('There is nobody to ask.'));
+
 /**
  * @param around what differs from a process without a terminal
  */
@@ -37,6 +39,7 @@ export function newCli(around: Partial<Surroundings> = {}): Cli {
       err: (text) => (err += text),
       interactive: false,
       confirm: () => Promise.reject(new Error('There is nobody to ask.')),
+      ask: { one: nobody, several: nobody, text: nobody },
       secret: () => Promise.reject(new Error('There is nobody to ask.')),
       input: () => Promise.resolve(''),
       columns: () => undefined,

@@ -19,6 +19,7 @@ export const sampleSpec = (termsText = 'Be careful.') => ({
 
 export const sampleGrant = (termsText = 'Be careful.') => ({
   id: GRANT,
+  revision: 'r1',
   lab: LAB,
   state: 'approved',
   status: 'approved',
@@ -28,6 +29,8 @@ export const sampleGrant = (termsText = 'Be careful.') => ({
   termsDigest: createHash('sha256').update(termsText, 'utf8').digest('hex'),
   authorIds: [PERSON],
   approvals: [{ personId: PERSON, as: 'admin', at: '2026-01-01T00:00:00.000Z' }],
+  approvalsNeeded: ['admin', 'safety'],
+  proposed: null,
   acceptedBy: [],
   acceptedForLabBy: null,
   joiners: [],

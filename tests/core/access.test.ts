@@ -9,6 +9,7 @@ import {
   type Decision,
 } from '../../src/core/access.ts';
 import type { DenialCode } from '../../src/core/denials.ts';
+import { NOTHING_EXCLUDED } from '../../src/core/exclusions.ts';
 import type { Grant, GrantState } from '../../src/core/grants.ts';
 import type { Order } from '../../src/core/orders/order.ts';
 import type { Selector } from '../../src/core/orders/selector.ts';
@@ -45,6 +46,7 @@ function facts(changes: Partial<AccessFacts> = {}): AccessFacts {
     narrowing: null,
     bound: false,
     orders: [],
+    excluded: NOTHING_EXCLUDED,
     ...changes,
   };
 }
@@ -165,7 +167,6 @@ const REFUSALS: [string, DenialCode, Partial<AccessFacts>][] = [
     'model_not_granted',
     { model: 'model-c-1', narrowing: { models: ['model-c-1'] } },
   ],
-  ['a person who has not accepted', 'terms_not_accepted', { grant: aGrant({ acceptedBy: [] }) }],
   ['a purpose that is not named', 'purpose_not_granted', { purpose: 'bias' }],
   ['a purpose that is excluded', 'purpose_not_granted', { purpose: 'scheming' }],
   ['an operation that is not named', 'operation_not_granted', { operation: 'models' }],
@@ -196,7 +197,7 @@ const REFUSALS: [string, DenialCode, Partial<AccessFacts>][] = [
   ],
   ['a grant that was revoked', 'grant_revoked', { grant: aGrant({ state: 'revoked' }) }],
   ['a grant that was handed back', 'grant_closed', { grant: aGrant({ state: 'closed' }) }],
-  ...(['draft', 'submitted', 'returned', 'approved', 'rejected'] as const).map(
+  ...(['draft', 'submitted', 'returned', 'approved', 'rejected', 'withdrawn'] as const).map(
     (state): (typeof REFUSALS)[number] => [
       `a grant that is ${state}`,
       'grant_not_active',
@@ -245,8 +246,11 @@ describe('a request is refused for', () => {
 
   test('terms that were not accepted, with the grant whose they are', () => {
     const grant = aGrant({ acceptedBy: [] });
-    expect(decideAccess(facts({ grant }), NOW)).toMatchObject({
-      refusal: { message: expect.stringContaining(`grant accept ${grant.id}"`) as string },
+    expect(decideIssue(facts({ grant }), NOW)).toMatchObject({
+      refusal: {
+        code: 'terms_not_accepted',
+        message: expect.stringContaining(`grant accept ${grant.id}"`) as string,
+      },
     });
   });
 
@@ -426,7 +430,7 @@ describe('invariant 8: the status that is shown is the one that is enforced', ()
     fc.assert(
       fc.property(grants, orders, fc.integer({ min: -9, max: 9 }), (grant, inForce, hours) => {
         const now = NOW + hours * HOUR;
-        const standing = grantStanding(grant, inForce, now);
+        const standing = grantStanding(grant, inForce, now, NOTHING_EXCLUDED);
         expect(standing.refusal === null).toBe(standing.status === 'active');
         const input = facts({ grant, orders: inForce });
         // What stands is refused only for what concerns the person or the model.

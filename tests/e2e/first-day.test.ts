@@ -105,7 +105,15 @@ test('two partner labs, one grant each, an order, and evidence', { timeout: 90_0
       researcher,
     ),
   );
-  const { id: grant } = await ask('grant', 'new', '--profile', 'lead', '--file', 'grant.yaml');
+  const { id: grant } = await ask(
+    'grant',
+    'apply',
+    '--profile',
+    'lead',
+    '--file',
+    'grant.yaml',
+    '--yes',
+  );
   await say('grant', 'submit', grant, '--profile', 'lead');
   const own = await attempt('grant', 'approve', grant, '--profile', 'lead');
   expect(own).toMatchObject({ code: 1, stderr: expect.stringContaining('role_required') });

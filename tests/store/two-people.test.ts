@@ -1,7 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { eq } from 'drizzle-orm';
+import { openApprovals } from '../../src/core/approvals.ts';
+import type { Grant } from '../../src/core/grants.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import type { Call } from '../../src/store/group-commit.ts';
 import { readGrant } from '../../src/store/records.ts';
+import { people } from '../../src/store/schema.ts';
 import {
   LocalWriter,
   by,
@@ -45,8 +49,8 @@ describe('invariant 6: two people, in one commit', () => {
   test.each([
     ['admin first', (): string[] => [world.admin, world.safety]],
     ['safety officer first', (): string[] => [world.safety, world.admin]],
-  ])('two approvals take effect exactly once: %s', (_order, people) => {
-    expect(outcomes(...people().map(approve))).toEqual(['done', 'done']);
+  ])('two approvals take effect exactly once: %s', (_order, approvers) => {
+    expect(outcomes(...approvers().map(approve))).toEqual(['done', 'done']);
     expect(grant()).toMatchObject({ state: 'approved' });
     expect(
       grant()
@@ -89,6 +93,40 @@ describe('invariant 6: two people, in one commit', () => {
       reason: 'person_removed',
       ref: grantId,
     });
+  });
+
+  test('an approver who has lost the role by the last approval counts no more, and what is missing is said', () => {
+    const { admin, safety, secondAdmin } = world;
+    expect(outcomes(approve(admin))).toEqual(['done']);
+    writer.context.db
+      .update(people)
+      .set({ roles: ['researcher'] })
+      .where(eq(people.id, admin))
+      .run();
+    expect(outcomes(approve(safety))).toEqual(['done']);
+    expect(grant()).toMatchObject({ state: 'submitted', approvals: [{ personId: safety }] });
+    expect(openApprovals(grant() as Grant)).toEqual(['admin']);
+    expect(
+      writer
+        .entries()
+        .filter(({ ref }) => ref === grantId)
+        .slice(-2),
+    ).toMatchObject([
+      {
+        kind: 'grant.approvals_dropped',
+        data: { dropped: [{ person: admin, as: 'admin', because: 'role_required' }] },
+      },
+      { kind: 'grant.approved', data: { as: 'safety', state: 'submitted' } },
+    ]);
+    expect(outcomes(approve(secondAdmin))).toEqual(['done']);
+    expect(grant()).toMatchObject({ state: 'approved' });
+  });
+
+  test('what is refused drops nothing', () => {
+    const { admin, secondSafety } = world;
+    expect(outcomes(approve(admin), approve(secondSafety))).toEqual(['done', 'done']);
+    expect(outcomes(approve(world.safety))).toEqual(['illegal_transition']);
+    expect(recorded('grant.approvals_dropped')).toBe(0);
   });
 
   test('an approval and a rejection: whichever comes first, only one of them ends it', () => {

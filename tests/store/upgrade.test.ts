@@ -139,7 +139,9 @@ describe('what version 0.1.0 left', () => {
     const runs = (await api.get(old.admin, '/runs')).body.items as { id: string }[];
     expect(runs.find(({ id }) => id === old.run)).toMatchObject({ name: 'before', endedAt: null });
     const grants = (await api.get(old.lead, '/grants')).body.items as object[];
-    expect(grants).toMatchObject([{ id: old.grant, state: 'active' }]);
+    expect(grants).toMatchObject([
+      { id: old.grant, state: 'active', approvalsNeeded: ['admin', 'safety'], proposed: null },
+    ]);
     expect((await api.get(old.lead, `/grants/${old.grant}`)).status).toBe(200);
     const labs = (await api.get(old.admin, '/labs')).body.items as object[];
     expect(labs).toEqual([1, 2].map(() => expect.objectContaining({ identity: null }) as object));

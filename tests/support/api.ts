@@ -15,10 +15,18 @@ export class Api {
   }
 
   /** Calls a path below /api/v1. */
-  async call(who: TestPerson, method: ApiMethod, path: string, body?: object): Promise<Response> {
+  async call(
+    who: TestPerson,
+    method: ApiMethod,
+    path: string,
+    body?: object,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
     const token = await this.tokenOf(who);
     const client = request(this.#test.url);
-    const call = client[method](`/api/v1${path}`).set('authorization', `Bearer ${token}`);
+    const call = client[method](`/api/v1${path}`)
+      .set('authorization', `Bearer ${token}`)
+      .set(headers);
     return body === undefined ? call : call.send(body);
   }
 

@@ -75,6 +75,8 @@ export function aGrant(changes: Partial<Grant> = {}): Grant {
     termsDigest: 'd'.repeat(64),
     authorIds: [LEAD.person.id],
     approvals: [],
+    approvalsNeeded: ['admin', 'safety'],
+    proposed: null,
     acceptedBy: [LEAD.person.id, RESEARCHER.person.id],
     joiners: [],
     leavers: [],

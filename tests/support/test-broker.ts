@@ -28,6 +28,7 @@ export interface TestBrokerOptions {
   /** Without this: one endpoint `demo`, whose upstream nobody answers at. */
   endpoints?: ConfigInput['endpoints'];
   authority?: ConfigInput['authority'];
+  neverGrant?: ConfigInput['neverGrant'];
   gateway?: ConfigInput['gateway'];
   tokens?: ConfigInput['tokens'];
   federation?: ConfigInput['federation'];
@@ -62,6 +63,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     log: { origin: 'test.example/log' },
     endpoints: options.endpoints ?? [DEMO_ENDPOINT],
     authority: options.authority,
+    neverGrant: options.neverGrant,
     gateway: options.gateway,
     tokens: {
       // Most tests fail on purpose, all from one address.

@@ -1,9 +1,8 @@
 /** A grant in plain words. */
-import { APPROVALS_NEEDED } from '../../core/grants.ts';
 import type { Budgets, Limits } from '../../core/limits.ts';
 import { SWITCHES, featuresSchema } from '../../core/vocabulary.ts';
 import { counted, moment, type Cell } from '../output.ts';
-import type { Grant, GrantSpec } from '../wire.ts';
+import type { Grant, GrantSpec, Proposal } from '../wire.ts';
 
 /** The name of a lab or person, where it is known. */
 export type NameOf = (id: string) => string | undefined;
@@ -60,16 +59,37 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
         : 'no: whoever has one can use it',
     ],
     ['written by', grant.authorIds.map(named).join(', ')],
-    ...APPROVALS_NEEDED.map((role): [string, Cell] => {
-      const given = grant.approvals.find((approval) => approval.as === role);
-      return [
-        `approval, ${role}`,
-        given ? `${named(given.personId)} at ${moment(given.at)}` : 'not given',
-      ];
-    }),
+    ...approvals(grant, named),
     ['accepted for lab', grant.acceptedForLabBy ? named(grant.acceptedForLabBy) : 'not yet'],
     ['accepted by', grant.acceptedBy.map(named).join(', ') || 'nobody yet'],
   ];
+}
+
+/** What is said of the version that is to follow: how far it is, and what it changes. */
+export function describeProposal(proposed: Proposal, nameOf: NameOf): [string, Cell][] {
+  const named = (id: string): string => {
+    const name = nameOf(id);
+    return name === undefined ? id : `${name} (${id})`;
+  };
+  return [
+    ['proposed', `version ${proposed.version}, ${proposed.state}`],
+    ...proposed.changes.map(({ effect, text }): [string, Cell] => [effect, text]),
+    ['written by', proposed.authorIds.map(named).join(', ')],
+    ...approvals(proposed, named),
+  ];
+}
+
+function approvals(
+  text: Pick<Grant, 'approvals' | 'approvalsNeeded'>,
+  named: (id: string) => string,
+): [string, Cell][] {
+  return text.approvalsNeeded.map((role) => {
+    const given = text.approvals.find((approval) => approval.as === role);
+    return [
+      `approval, ${role}`,
+      given ? `${named(given.personId)} at ${moment(given.at)}` : 'not given',
+    ];
+  });
 }
 
 function roster({ spec: { maxPeople }, places }: Grant): string {

@@ -8,11 +8,12 @@ import { printDetails, printJson, printText } from '../output.ts';
 import { CliError } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema, labSchema, personSchema } from '../wire.ts';
-import { describeGrant } from './describe.ts';
+import { describeGrant, describeProposal } from './describe.ts';
 
 export function addGrantShow(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'show', {
-    summary: 'Show a grant in plain words: status, what it allows, approvals, terms',
+    summary:
+      'Show a grant in plain words: status, what it allows, approvals, a proposed version, terms',
     examples: ['sallyport grant show grt_01…', 'sallyport grant show grt_01… --json'],
   })
     .argument('<id>', 'the grant', id('grt'))
@@ -28,6 +29,13 @@ export function addGrantShow(group: Command, around: Surroundings): void {
         around,
         describeGrant(grant, (someId) => names.get(someId)),
       );
+      if (grant.proposed) {
+        around.out('\n');
+        printDetails(
+          around,
+          describeProposal(grant.proposed, (someId) => names.get(someId)),
+        );
+      }
       const { terms } = grant.spec;
       printText(
         around,
@@ -38,7 +46,7 @@ export function addGrantShow(group: Command, around: Surroundings): void {
 }
 
 /** Names of the labs and people that the caller may see. An ornament: without them, ids are shown. */
-async function namesOf(broker: BrokerClient): Promise<Map<string, string>> {
+export async function namesOf(broker: BrokerClient): Promise<Map<string, string>> {
   try {
     const [labs, people] = await Promise.all([
       broker.list('/labs', labSchema, 500),

@@ -1,6 +1,8 @@
-/** `sallyport grant submit`, `return`, `approve`, `reject`, `revoke` and `close`: one step each, the same way. */
+/** `sallyport grant submit`, `return`, `approve`, `reject`, `withdraw`, `revoke` and `close`: one step each, the same way. */
 import type { Command } from 'commander';
-import { APPROVALS_NEEDED, type GrantStep } from '../../core/grants.ts';
+import type { GrantStep } from '../../core/grant-steps.ts';
+import { openApprovals, officesOf, textUnderReview } from './review.ts';
+import { readGrantFile } from './grant-file.ts';
 import { id, wholeNumber } from '../arguments.ts';
 import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
@@ -12,10 +14,11 @@ import { grantSchema, type Grant } from '../wire.ts';
 interface StepOptions extends BrokerOptions {
   comment?: string;
   grantVersion?: number;
+  narrow?: string;
 }
 
 interface Step {
-  name: Exclude<GrantStep, 'amend' | 'accept'>;
+  name: Exclude<GrantStep, 'accept'>;
   summary: string;
   done: string;
   /** A comment as an example. */
@@ -31,43 +34,55 @@ interface Step {
 const STEPS: Step[] = [
   {
     name: 'submit',
-    summary: 'Submit a draft for review by the host lab',
+    summary: 'Submit a draft, or a proposed version, for review by the host lab',
     done: 'Submitted',
     comment: 'As discussed on Monday',
     takesReason: false,
     ofVersion: true,
-    next: ({ id: grant }, run) =>
-      `an admin and a safety officer of the host lab, neither of them an author, each run: ${run(`grant approve ${grant}`)}`,
+    next: (grant, run) =>
+      `${officesOf(openApprovals(grant), 'and')}, none of them an author, each run: ${run(`grant approve ${grant.id}`)}`,
   },
   {
     name: 'return',
-    summary: 'Return a submitted grant to its author for changes',
+    summary: 'Return a submitted grant, or its proposed version, to its author for changes',
     done: 'Returned',
     comment: 'Leave out hosted tools',
     takesReason: true,
     ofVersion: true,
-    next: ({ id: grant }, run) => `its author runs: ${run(`grant amend ${grant} --file …`)}`,
+    next: ({ id: grant }, run) => `its author runs: ${run(`grant apply ${grant} --file …`)}`,
   },
   {
     name: 'approve',
-    summary: 'Approve a submitted grant; it takes two people, an admin and a safety officer',
+    summary:
+      'Approve a submitted grant, or its proposed version; it takes one person for each role',
     done: 'Approved',
     comment: 'Reviewed with the model owner',
     takesReason: false,
     ofVersion: true,
     next: (grant, run) => {
-      if (grant.status === 'approved')
+      if (grant.state === 'approved' || grant.proposed?.state === 'approved')
         return `the lead of the partner lab runs: ${run(`grant accept ${grant.id}`)}`;
-      const others = missingApprovals(grant);
-      return others === '' ? undefined : `${others} runs: ${run(`grant approve ${grant.id}`)}`;
+      const open = openApprovals(grant);
+      return open.length === 0
+        ? undefined
+        : `${officesOf(open, 'or')} runs: ${run(`grant approve ${grant.id}`)}`;
     },
   },
   {
     name: 'reject',
-    summary: 'Reject a submitted grant for good',
+    summary: 'Reject a submitted grant, or its proposed version, for good',
     done: 'Rejected',
     comment: 'Outside the agreement',
     takesReason: true,
+    ofVersion: true,
+  },
+  {
+    name: 'withdraw',
+    summary:
+      'Withdraw a grant, or its proposed version, that your lab wrote and that is not in force',
+    done: 'Withdrew',
+    comment: 'Not needed any more',
+    takesReason: false,
     ofVersion: true,
   },
   {
@@ -108,43 +123,49 @@ function addStep(group: Command, around: Surroundings, step: Step): void {
   else command.option('--comment <text>', 'goes on record');
   if (step.ofVersion)
     command.option('--grant-version <n>', 'only if the grant is at this version', wholeNumber(1));
+  if (step.name === 'approve')
+    command.option(
+      '--narrow <file>',
+      'approve this narrower text instead, in YAML or JSON: other approvals count no more',
+    );
   command.action(async (grantId: string, options: StepOptions) => {
+    const spec = options.narrow === undefined ? undefined : readGrantFile(options.narrow);
     const broker = await connect(around, options);
     let version = options.grantVersion;
-    if (step.ofVersion) version ??= (await broker.get(`/grants/${grantId}`, grantSchema)).version;
+    if (step.ofVersion)
+      version ??= textUnderReview(await broker.get(`/grants/${grantId}`, grantSchema)).version;
     const grant = await broker.post(`/grants/${grantId}/${step.name}`, grantSchema, {
       ...(version !== undefined && { version }),
       ...(options.comment !== undefined && { comment: options.comment }),
+      ...(spec && { spec }),
     });
     if (options.json) {
       printJson(around, grant);
       return;
     }
+    // What was concerned may be gone: a proposed version that was withdrawn, or is in force.
+    const concerned = spec ? textUnderReview(grant).version : (version ?? grant.version);
     say(
       around,
-      `${step.done} ${grant.id} (${grant.spec.title}), version ${grant.version}. ${standing(step, grant)}`,
+      `${step.done} ${grant.id} (${grant.spec.title}), version ${concerned}. ${standing(step, grant, concerned)}`,
     );
     const next = step.next?.(grant, (words) => commandLine(around, words));
     if (next !== undefined) note(around, `Next: ${next}`);
   });
 }
 
-const OFFICES: Record<(typeof APPROVALS_NEEDED)[number], string> = {
-  admin: 'an admin',
-  safety: 'a safety officer',
-};
-
-/** Whose approvals of a submitted grant are still to come, in words; empty when none is. */
-function missingApprovals({ status, approvals }: Grant): string {
-  if (status !== 'submitted') return '';
-  return APPROVALS_NEEDED.filter((role) => approvals.every((approval) => approval.as !== role))
-    .map((role) => `${OFFICES[role]} of the host lab`)
-    .join(' and ');
+function standing({ name }: Step, grant: Grant, version: number): string {
+  const { proposed } = grant;
+  const open = openApprovals(grant);
+  if (name === 'approve' && open.length > 0) {
+    const what = open.length === 1 ? 'the approval of' : 'the approvals of';
+    return `It is still submitted: ${what} ${officesOf(open, 'and')} ${open.length === 1 ? 'is' : 'are'} missing.`;
+  }
+  if (proposed?.version === version)
+    return `It is ${proposed.state} now; version ${grant.version} stays in force until it follows.`;
+  if (grant.version === version || !LEAVES_FORCE.has(name)) return `It is ${grant.status} now.`;
+  return `Version ${grant.version} stays in force.`;
 }
 
-function standing({ name }: Step, grant: Grant): string {
-  const missing = missingApprovals(grant);
-  return name === 'approve' && missing !== ''
-    ? `It is still submitted: the approval of ${missing} is missing.`
-    : `It is ${grant.status} now.`;
-}
+/** What ends a proposed version leaves the one in force as it is. */
+const LEAVES_FORCE: ReadonlySet<Step['name']> = new Set(['reject', 'withdraw']);

@@ -1,15 +1,13 @@
-/** `sallyport grant template`: a grant to start from, every field explained. */
-import type { Command } from 'commander';
-import { parse } from 'yaml';
+/** `sallyport grant template`: a grant to start from, every choice explained. */
+import { Argument, type Command } from 'commander';
 import { id, severalIds, several, wholeNumber } from '../arguments.ts';
-import { sallyport } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { note, printJson } from '../output.ts';
 import { CliError } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { endpointSchema, type Endpoint } from '../wire.ts';
-import { grantTemplate } from './template-text.ts';
+import { TEMPLATES, fillTemplate, textOf } from './templates.ts';
 
 interface TemplateOptions extends BrokerOptions {
   lab?: string;
@@ -20,15 +18,20 @@ interface TemplateOptions extends BrokerOptions {
 }
 
 export function addGrantTemplate(group: Command, around: Surroundings): void {
+  const [usual] = TEMPLATES;
   defineBrokerCommand(group, 'template', {
-    summary: 'Print a grant to start from: YAML, every field explained',
-    details:
-      'With --endpoint it asks the broker what the endpoint offers, and asks for no more. Without a broker it writes what is usual.',
+    summary: 'Print a grant to start from: YAML, every choice explained',
+    details: `There are: ${TEMPLATES.map(({ name, summary }) => `${name} (${summary})`).join('; ')}.\n\nWith --endpoint it asks the broker what the endpoint offers, and asks for no more. Without a broker it writes what is usual.`,
     examples: [
       'sallyport grant template > grant.yaml',
-      'sallyport grant template --lab lab_01… --endpoint chat --model example-model-2026-01-15 > grant.yaml',
+      'sallyport grant template reproduction --lab lab_01… --endpoint chat --model example-model-2026-01-15 > grant.yaml',
     ],
   })
+    .addArgument(
+      new Argument('[name]', 'which one')
+        .choices(TEMPLATES.map(({ name }) => name))
+        .default(usual.name),
+    )
     .option('--lab <id>', 'the partner lab', id('lab'))
     .option('--endpoint <id>', 'the endpoint ("sallyport endpoint list")')
     .option('--model <name>', 'a model at the endpoint; may be given several times', several)
@@ -42,12 +45,12 @@ export function addGrantTemplate(group: Command, around: Surroundings): void {
       'most people on the roster: up to it, the lead invites them',
       wholeNumber(1),
     )
-    .action(async (options: TemplateOptions) => {
+    .action(async (name: string, options: TemplateOptions) => {
+      const template = TEMPLATES.find((one) => one.name === name) ?? usual;
       const offered = await offeredBy(around, options);
-      const facts = { ...options, offered };
-      const text = grantTemplate(facts, around.clock(), sallyport(around.env));
-      if (options.json) printJson(around, parse(text));
-      else around.out(text);
+      const document = fillTemplate(template, { ...options, offered }, around.clock());
+      if (options.json) printJson(around, document.toJS());
+      else around.out(textOf(document));
     });
 }
 

@@ -43,6 +43,8 @@ export type EntryKind =
   | 'grant.returned'
   | 'grant.approved'
   | 'grant.rejected'
+  | 'grant.withdrawn'
+  | 'grant.approvals_dropped'
   | 'grant.terms_accepted'
   | 'grant.revoked'
   | 'grant.closed'

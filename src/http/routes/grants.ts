@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { amendGrant, createGrant, stepGrant } from '../../broker/manage-grants.ts';
 import { listGrants, showGrant, showUsage, withStanding } from '../../broker/show-grant.ts';
-import { grantSpecSchema, type GrantStep } from '../../core/grants.ts';
+import type { GrantStep } from '../../core/grant-steps.ts';
+import { grantSpecSchema } from '../../core/grants.ts';
 import { idSchema } from '../../core/ids.ts';
 import { proseSchema } from '../../core/people.ts';
 import {
@@ -37,34 +38,53 @@ const withDigest = z.strictObject({
     .describe('SHA-256 of the terms that were read, as the grant shows it'),
 });
 
+const withSpec = z.strictObject({
+  version,
+  comment: comment.optional(),
+  spec: spec
+    .optional()
+    .describe('A narrower text, approved in place of the one under review: a version of its own'),
+});
+
 interface Step {
   summary: string;
   description: string;
-  body: typeof freely | typeof withComment | typeof withDigest;
+  body: typeof freely | typeof withComment | typeof withDigest | typeof withSpec;
 }
 
-const STEPS: Record<Exclude<GrantStep, 'amend'>, Step> = {
+const STEPS: Record<GrantStep, Step> = {
   submit: {
     summary: 'Submit a grant for approval',
-    description: 'A draft, or one that was returned.',
+    description:
+      'A draft, or one that was returned; or the proposed version of a grant in force. Whose approvals it needs is frozen with it.',
     body: freely,
   },
   return: {
     summary: 'Return a grant to its author',
-    description: 'It can be amended and submitted again.',
+    description: 'It, or its proposed version, can be amended and submitted again.',
     body: withComment,
   },
   approve: {
     summary: 'Approve a grant',
     description:
-      'It takes one admin and one safety officer of the host: two people, neither of them an author.',
+      'It, or its proposed version, takes one person of the host for each role in "approvalsNeeded": all different, none of them an author. With "spec", a narrower text takes the place of the one under review; approvals that others gave count no more.',
+    body: withSpec,
+  },
+  reject: {
+    summary: 'Reject a grant',
+    description: 'Final. Of a grant in force, its proposed version alone.',
+    body: withComment,
+  },
+  withdraw: {
+    summary: 'Withdraw a grant',
+    description:
+      'Final, for the lab that wrote it, until it is approved. Of a grant in force, its proposed version alone.',
     body: freely,
   },
-  reject: { summary: 'Reject a grant', description: 'Final.', body: withComment },
   accept: {
     summary: 'Accept the terms of a grant',
     description:
-      'The lead first, for the lab: the grant is then active. Then each person on the roster.',
+      'The lead first, for the lab: the grant is then active, or its proposed version with new terms in force. Then each person on the roster.',
     body: withDigest,
   },
   revoke: {
@@ -87,9 +107,12 @@ const stepRoutes = (Object.keys(STEPS) as (keyof typeof STEPS)[]).map((step): Ro
     tag,
     ...STEPS[step],
     params,
+    revised: true,
     answer: grantAnswer,
-    handle: async ({ broker, actorId, params: { grant }, body }) =>
-      showGrantAnswer(withStanding(broker, await stepGrant(broker, actorId, grant, step, body))),
+    handle: async ({ broker, actorId, params: { grant }, body, ifMatch }) =>
+      showGrantAnswer(
+        withStanding(broker, await stepGrant(broker, actorId, grant, step, body, ifMatch)),
+      ),
   }),
 );
 
@@ -126,6 +149,7 @@ export const GRANT_ROUTES = [
     description: 'Everything that it does not name is not allowed.',
     body: spec,
     status: 201,
+    revised: true,
     answer: grantAnswer,
     handle: async ({ broker, actorId, body }) =>
       showGrantAnswer(withStanding(broker, await createGrant(broker, actorId, body))),
@@ -138,6 +162,7 @@ export const GRANT_ROUTES = [
     summary: 'Show a grant',
     description: 'Its status is computed by the function that decides requests, at this moment.',
     params,
+    revised: true,
     answer: grantAnswer,
     handle: ({ broker, actorId, params: { grant } }) =>
       showGrantAnswer(showGrant(broker, actorId, grant)),
@@ -148,12 +173,16 @@ export const GRANT_ROUTES = [
     action: 'grant.amend',
     tag,
     summary: 'Amend a grant',
-    description: 'Replaces the text of a draft or of a returned grant: a new version.',
+    description:
+      'The whole text. Of a draft or a returned grant, it takes its place. Of a grant in force, what only narrows it is in force at once where an admin of the host says so; everything else is proposed, and is submitted and approved while the text in force stands.',
     params,
     body: spec,
+    revised: true,
     answer: grantAnswer,
-    handle: async ({ broker, actorId, params: { grant }, body }) =>
-      showGrantAnswer(withStanding(broker, await amendGrant(broker, actorId, grant, body))),
+    handle: async ({ broker, actorId, params: { grant }, body, ifMatch }) =>
+      showGrantAnswer(
+        withStanding(broker, await amendGrant(broker, actorId, grant, body, ifMatch)),
+      ),
   }),
   ...stepRoutes,
   route({

@@ -2,15 +2,15 @@
 import { endRun } from './end-run.ts';
 import {
   acceptGrant,
-  amendGrant,
   approveGrant,
   closeGrant,
-  createGrant,
   rejectGrant,
   returnGrant,
   revokeGrant,
   submitGrant,
-} from './grants.ts';
+  withdrawGrant,
+} from './grant-steps.ts';
+import { amendGrant, createGrant } from './grants.ts';
 import { runAgenda } from './agenda.ts';
 import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
@@ -61,6 +61,7 @@ export const OPERATIONS = {
   returnGrant,
   approveGrant,
   rejectGrant,
+  withdrawGrant,
   acceptGrant,
   revokeGrant,
   closeGrant,

@@ -1,5 +1,5 @@
 /** People and their keys. */
-import { and, eq, inArray } from 'drizzle-orm';
+import { and, eq, or } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
 import { ROLES_OF_LAB, type Lab, type Person, type Role } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
@@ -213,24 +213,27 @@ function insertKey(context: WriterContext, personId: string, key: NewKey, at: nu
     });
 }
 
-/** @returns ids of the grants under review that lost an approval */
+/** @returns ids of the grants under review, or with a version under review, that lost an approval */
 function undoApprovals(context: WriterContext, personId: string): string[] {
   const { db } = context;
   const underReview = db
-    .select({ id: grants.id })
+    .select()
     .from(grants)
-    .where(eq(grants.state, 'submitted'));
-  const undone = db
-    .delete(grantApprovals)
-    .where(and(eq(grantApprovals.personId, personId), inArray(grantApprovals.grantId, underReview)))
-    .returning()
+    .where(or(eq(grants.state, 'submitted'), eq(grants.proposedState, 'submitted')))
     .all();
-  const ids = [...new Set(undone.map(({ grantId }) => grantId))];
-  for (const id of ids) {
+  const lost = underReview.filter(({ id, version, proposedVersion }) => {
+    const reviewed = and(
+      eq(grantApprovals.grantId, id),
+      eq(grantApprovals.version, proposedVersion ?? version),
+    );
+    const ofPerson = and(reviewed, eq(grantApprovals.personId, personId));
+    return db.delete(grantApprovals).where(ofPerson).run().changes > 0;
+  });
+  for (const { id } of lost) {
     const grant = readGrant(db, id);
     if (grant) context.changed({ kind: 'grant', value: grant });
   }
-  return ids;
+  return lost.map(({ id }) => id);
 }
 
 function mustFind(context: WriterContext, personId: string): Person {
