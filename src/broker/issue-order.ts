@@ -1,4 +1,5 @@
 /** Issuing orders, and what is done with them afterwards. */
+import type { Action } from '../core/authority.ts';
 import { RefusedError, refusal } from '../core/denials.ts';
 import type { Alternative, Dispute, DisputeOutcome } from '../core/orders/disputes.ts';
 import {
@@ -10,11 +11,14 @@ import {
 } from '../core/orders/order.ts';
 import type { Selector } from '../core/orders/selector.ts';
 import { mintId } from '../lib/ids.ts';
+import type { By } from '../store/operations/operation.ts';
+import type { Concerned } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { concernedBy } from './concerned.ts';
 import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
+import { orderToActOn } from './order-reach.ts';
 import { touchedBy } from './preview-order.ts';
 import { warningFor } from './order-warning.ts';
 import { mustSeeOrder } from './show-orders.ts';
@@ -50,7 +54,9 @@ export async function issueOrder(
 
 /** What stops everything asks to be confirmed: one word more, and no time lost. */
 async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec): Promise<void> {
-  const { stops, stays } = touchedBy(broker, spec);
+  const member = broker.policy.member(actorId);
+  const only = member?.lab.kind === 'partner' ? member.lab.id : undefined;
+  const { stops, stays } = touchedBy(broker, spec, only);
   const all = 'all' in spec.selector || (stops.grants.length > 1 && stays.grants === 0);
   if (!all) return;
   const why = refusal(
@@ -65,22 +71,25 @@ async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec):
 type Actor = [broker: Broker, actorId: string, orderId: string];
 
 /** Makes an order stand: by another person, with the right role. */
-export function ratifyOrder(...[broker, actorId, orderId]: Actor): Promise<Order> {
-  return broker.store.write('ratifyOrder', args(broker, actorId, orderId));
+export async function ratifyOrder(...actor: Actor): Promise<Order> {
+  const [broker] = actor;
+  return broker.store.write('ratifyOrder', await acting('order.ratify', actor));
 }
 
 /** Records that an order was reviewed and goes on. */
-export function reviewOrder(
-  ...[broker, actorId, orderId, grounds]: [...Actor, string]
-): Promise<Order> {
-  return broker.store.write('reviewOrder', { ...args(broker, actorId, orderId), grounds });
+export async function reviewOrder(...[grounds, ...actor]: [string, ...Actor]): Promise<Order> {
+  const [broker] = actor;
+  const args = await acting('order.review', actor);
+  return broker.store.write('reviewOrder', { ...args, grounds });
 }
 
 /** Adds what an order should have said when it was issued. */
-export function supplementOrder(
-  ...[broker, actorId, orderId, supplement]: [...Actor, Supplement]
+export async function supplementOrder(
+  ...[supplement, ...actor]: [Supplement, ...Actor]
 ): Promise<Order> {
-  return broker.store.write('supplementOrder', { ...args(broker, actorId, orderId), supplement });
+  const [broker] = actor;
+  const args = await acting('order.supplement', actor);
+  return broker.store.write('supplementOrder', { ...args, supplement });
 }
 
 export interface LowerInput {
@@ -92,51 +101,41 @@ export interface LowerInput {
 }
 
 /** Puts less in an order's place, in one commit. Whoever issued it may not. @returns what takes its place */
-export function lowerOrder(
-  ...[broker, actorId, orderId, input]: [...Actor, LowerInput]
-): Promise<Order> {
-  const { order, ...common } = {
-    ...args(broker, actorId, orderId),
-    order: mustSeeOrder(broker, actorId, orderId),
-  };
-  return broker.store.write('lowerOrder', {
-    ...common,
-    newId: mintId('ord', common.by.at),
-    ...input,
-    selector: input.selector ?? order.selector,
-  });
+export async function lowerOrder(...[input, ...actor]: [LowerInput, ...Actor]): Promise<Order> {
+  const [broker, actorId, orderId] = actor;
+  const args = await acting('order.lower', actor);
+  const selector = input.selector ?? mustSeeOrder(broker, actorId, orderId).selector;
+  const newId = mintId('ord', args.by.at);
+  return broker.store.write('lowerOrder', { ...args, ...input, newId, selector });
 }
 
 /** Lifts an order. Whoever issued it may not. */
-export function liftOrder(
-  ...[broker, actorId, orderId, grounds]: [...Actor, string]
+export async function liftOrder(
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+  grounds: string,
 ): Promise<Order> {
-  return broker.store.write('liftOrder', { ...args(broker, actorId, orderId), grounds });
+  const args = await acting('order.lift', [broker, actorId, orderId]);
+  return broker.store.write('liftOrder', { ...args, grounds });
 }
 
 /** Takes notice of an order; under objection, where one is open. */
-export function acknowledgeOrder(
-  ...[broker, actorId, orderId]: Actor
-): Promise<{ underObjection: boolean }> {
-  mustSeeOrder(broker, actorId, orderId);
+export async function acknowledgeOrder(...actor: Actor): Promise<{ underObjection: boolean }> {
+  const [broker, actorId, orderId] = actor;
+  await orderToActOn(broker, actorId, 'order.acknowledge', orderId);
   return broker.store.write('acknowledgeOrder', { by: by(broker, actorId), orderId });
 }
 
 /** Objects to an order, and perhaps proposes another measure. The order goes on. */
-export function objectToOrder(
-  ...[broker, actorId, orderId, input]: [
-    ...Actor,
-    { grounds: string; alternative: Alternative | null },
-  ]
+export async function objectToOrder(
+  ...[input, ...actor]: [{ grounds: string; alternative: Alternative | null }, ...Actor]
 ): Promise<Dispute> {
-  mustSeeOrder(broker, actorId, orderId);
+  const [broker, actorId, orderId] = actor;
+  await orderToActOn(broker, actorId, 'order.object', orderId);
   const who = by(broker, actorId);
-  return broker.store.write('objectToOrder', {
-    by: who,
-    id: mintId('dsp', who.at),
-    orderId,
-    ...input,
-  });
+  const id = mintId('dsp', who.at);
+  return broker.store.write('objectToOrder', { by: who, id, orderId, ...input });
 }
 
 /** Decides an objection. */
@@ -157,7 +156,11 @@ export function decideDispute(
   });
 }
 
-function args(broker: Broker, actorId: string, orderId: string) {
-  const { selector } = mustSeeOrder(broker, actorId, orderId);
+/** What every operation on an order is told. */
+async function acting(
+  action: Action,
+  [broker, actorId, orderId]: Actor,
+): Promise<{ by: By; orderId: string; concerned: Concerned }> {
+  const { selector } = await orderToActOn(broker, actorId, action, orderId);
   return { by: by(broker, actorId), orderId, concerned: concernedBy(broker, selector) };
 }

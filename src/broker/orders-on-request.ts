@@ -34,10 +34,14 @@ type Alternative = Endpoint['alternatives'][number];
 /** What puts back every safeguard that orders want back; undefined: nothing has to be, or nothing does. */
 export function alternativeFor(
   endpoint: Pick<Endpoint, 'alternatives'>,
+  model: string,
   { putBack }: Pick<Effect, 'putBack'>,
 ): Alternative | undefined {
   if (putBack.size === 0) return undefined;
-  return endpoint.alternatives.find(({ restores }) =>
-    [...putBack.keys()].every((safeguard) => restores.includes(safeguard)),
+  // An alternative that does not name the model puts nothing back for it.
+  return endpoint.alternatives.find(
+    ({ restores, models }) =>
+      Object.hasOwn(models, model) &&
+      [...putBack.keys()].every((safeguard) => restores.includes(safeguard)),
   );
 }

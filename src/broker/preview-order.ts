@@ -13,6 +13,7 @@ import type { Person } from '../core/people.ts';
 import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
 import { mayRead } from './reach.ts';
+import { mustHaveReach } from './order-reach.ts';
 import { warningFor } from './order-warning.ts';
 
 /** What an order touches, of what has access without it. */
@@ -49,14 +50,15 @@ export interface OrderPreview {
 }
 
 /** @throws RefusedError */
-export function previewOrder(
+export async function previewOrder(
   broker: Broker,
   actorId: string,
   spec: OrderSpec,
   finding: Finding | undefined,
-): OrderPreview {
-  mayRead(broker, actorId, 'order.preview');
-  const { stops, stays } = touchedBy(broker, spec);
+): Promise<OrderPreview> {
+  await mustHaveReach(broker, actorId, 'order.preview');
+  const { bounds } = mayRead(broker, actorId, 'order.preview');
+  const { stops, stays } = touchedBy(broker, spec, bounds.labId);
   const { severity } = spec;
   return {
     stops,
@@ -67,13 +69,21 @@ export function previewOrder(
     suggested: severity ? { band: bandOf(severity), level: suggestedLevel(severity) } : null,
     narrower: narrowerOrders(spec, finding, [...broker.endpoints.values()]).map((one) => ({
       ...one,
-      ...touchedBy(broker, { ...spec, ...one }).stays,
+      ...touchedBy(broker, { ...spec, ...one }, bounds.labId).stays,
     })),
   };
 }
 
-/** What an order would touch, and how much would stay as it is. */
-export function touchedBy(broker: Broker, spec: OrderSpec): { stops: Touched; stays: Staying } {
+/**
+ * What an order would touch, and how much would stay as it is.
+ *
+ * @param only a lab whose people are told of nobody else's
+ */
+export function touchedBy(
+  broker: Broker,
+  spec: OrderSpec,
+  only?: string,
+): { stops: Touched; stays: Staying } {
   const { policy, clock } = broker;
   const { excluded } = broker.grantSettings;
   const now = clock();
@@ -85,6 +95,7 @@ export function touchedBy(broker: Broker, spec: OrderSpec): { stops: Touched; st
   const labs = new Set<string>();
   const runs = new Set<string>();
   for (const grant of policy.grants()) {
+    if (only !== undefined && grant.spec.lab !== only) continue;
     if (grantStanding(grant, without, now, excluded).refusal) continue;
     const whole = grantStanding(grant, orders, now, excluded).refusal !== null;
     if (whole) stops.grants.push(grant.id);
@@ -104,7 +115,8 @@ export function touchedBy(broker: Broker, spec: OrderSpec): { stops: Touched; st
   }
   for (const token of policy.tokens()) {
     const facts = factsOfToken(broker, token, now);
-    if (!facts || !passes({ ...facts, orders: without }, now)) continue;
+    if (!facts || (only !== undefined && facts.lab.id !== only)) continue;
+    if (!passes({ ...facts, orders: without }, now)) continue;
     if (passes({ ...facts, orders }, now)) {
       stays.tokens += 1;
       continue;
@@ -116,6 +128,7 @@ export function touchedBy(broker: Broker, spec: OrderSpec): { stops: Touched; st
   }
   for (const request of broker.live.all()) {
     const { requestId, personId, grantId, stream } = request;
+    if (only !== undefined && policy.person(personId)?.labId !== only) continue;
     if (request.decide(now, orders).allowed) stays.live += 1;
     else stops.live.push({ requestId, personId, grantId, stream });
   }
@@ -173,19 +186,20 @@ function accessLeft(
     orders: some,
     excluded: grantSettings.excluded,
   });
-  const before = spec.purposes.allowed.filter(
-    (purpose) => decideIssue(facts(purpose, without), now).allowed,
-  );
-  if (before.length === 0) return 'none before';
+  // What they can do: each purpose with each model.
+  const countOpen = (some: readonly Order[]): number =>
+    spec.purposes.allowed.reduce((sum, purpose) => {
+      const asked = facts(purpose, some);
+      if (!decideIssue(asked, now).allowed) return sum;
+      return sum + modelsInForce({ ...asked, grant }, now).models.length;
+    }, 0);
+  const before = countOpen(without);
+  if (before === 0) return 'none before';
   if (whole) return 'none';
   if (order.level < LEVEL.constrain) return 'all';
-  const after = before.filter((purpose) => decideIssue(facts(purpose, orders), now).allowed);
-  if (after.length === 0) return 'none';
-  const models = (some: readonly Order[]): number =>
-    modelsInForce({ ...facts(after[0] as IssueFacts['purpose'], some), grant }, now).models.length;
-  const left = models(orders);
+  const left = countOpen(orders);
   if (left === 0) return 'none';
-  if (after.length < before.length || left < models(without)) return 'part';
+  if (left < before) return 'part';
   return mayConstrain(order, grant, member.person, now) ? 'part' : 'all';
 }
 

@@ -54,7 +54,7 @@ export interface ShownOrder {
 /** The order, who took notice of it, and the objections; a partner's people see those of their own lab. */
 export function showOrderWhole(broker: Broker, actorId: string, orderId: string): ShownOrder {
   const order = mustSeeOrder(broker, actorId, orderId);
-  const { reach, member } = mayRead(broker, actorId, 'dispute.read');
+  const { reach, member } = mayRead(broker, actorId, 'order.read');
   const isTheirs = ({ labId }: { labId: string }): boolean =>
     reach === 'all' || labId === member.lab.id;
   return {

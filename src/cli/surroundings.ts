@@ -52,13 +52,17 @@ export interface Surroundings {
   onSignal: (signal: NodeJS.Signals, listener: () => void) => () => void;
 }
 
+/** "sallyport audit entries | head" closes the pipe early: that is not a failure. */
+function endOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+}
+
 /** The surroundings of this process. */
 export function processSurroundings(): Surroundings {
-  // "sallyport audit entries | head" closes the pipe early: that is not a failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit();
-  });
+  // Once, however many there are: a story has a client for each of its people.
+  if (!process.stdout.listeners('error').includes(endOnClosedPipe))
+    process.stdout.on('error', endOnClosedPipe);
   return {
     env: process.env,
     clock: systemClock,

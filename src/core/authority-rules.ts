@@ -7,7 +7,7 @@ import { durationSchema } from './durations.ts';
 import { roleSchema, type Member } from './people.ts';
 
 /** Somebody by lab and role, or anyone who is registered. */
-export const authoritySchema = z
+const authoritySchema = z
   .enum([
     'host.admin',
     'host.safety',
@@ -34,7 +34,7 @@ export function holds(member: Member, authorities: readonly Authority[]): boolea
 export const approvalRoleSchema = roleSchema.extract(['admin', 'safety', 'executive', 'auditor']);
 export type ApprovalRole = z.infer<typeof approvalRoleSchema>;
 
-export const approvalsSchema = z
+const approvalsSchema = z
   .array(approvalRoleSchema)
   .min(2, 'must name at least two roles: nobody decides alone')
   .refine((roles) => new Set(roles).size === roles.length, 'must not name a role twice')

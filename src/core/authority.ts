@@ -44,6 +44,17 @@ const THEIR_OWN = {
   'partner.lead': 'lab',
 } as const;
 
+/** Those whom rules of orders can name. */
+const OFFICERS = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.executive': 'all',
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
+  'partner.lead': 'lab',
+  'partner.safety': 'lab',
+} as const;
+
 /** To see what happened: all of it, one's lab's, or one's own. */
 const RECORDS = { ...EVERYONE, 'host.researcher': 'self', 'partner.researcher': 'self' } as const;
 
@@ -88,12 +99,12 @@ export const AUTHORITY = {
   'order.read': EVERYONE,
   // Who acts on an order is said by the rules of its level (core/orders/steps.ts); here is who may try.
   'order.issue': EVERYONE,
-  'order.preview': EVERYONE,
-  'order.ratify': EVERYONE,
-  'order.review': EVERYONE,
-  'order.supplement': EVERYONE,
-  'order.lower': EVERYONE,
-  'order.lift': EVERYONE,
+  'order.preview': OFFICERS,
+  'order.ratify': OFFICERS,
+  'order.review': OFFICERS,
+  'order.supplement': OFFICERS,
+  'order.lower': OFFICERS,
+  'order.lift': OFFICERS,
   'order.acknowledge': EVERYONE,
   'order.object': {
     'partner.lead': 'lab',
@@ -101,8 +112,7 @@ export const AUTHORITY = {
     'partner.researcher': 'lab',
     'partner.auditor': 'lab',
   },
-  'dispute.read': EVERYONE,
-  'dispute.decide': EVERYONE,
+  'dispute.decide': OFFICERS,
   'token.read': RECORDS,
   'token.revoke': THEIR_OWN,
   'run.read': RECORDS,

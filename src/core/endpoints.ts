@@ -63,13 +63,15 @@ export const endpointSchema = z
       .array(
         z.strictObject({
           restores: z.array(z.string().min(1).max(120)).min(1),
-          models: z.record(modelSchema, modelSchema).default({}),
+          models: z
+            .record(modelSchema, modelSchema)
+            .refine((models) => Object.keys(models).length > 0, 'must name at least one model'),
         }),
       )
       .max(16)
       .default([])
       .describe(
-        'What puts safeguards back: the models that are called in place of the pinned ones while an order says so',
+        'What puts safeguards back: for each pinned model the one that is called in its place while an order says so',
       ),
     approvals: z
       .array(approvalRoleSchema)

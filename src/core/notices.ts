@@ -48,14 +48,3 @@ export interface NoticeDraft {
   title: string;
   data?: Record<string, Json> | undefined;
 }
-
-export interface Notice {
-  id: string;
-  at: number;
-  kind: NoticeKind;
-  ref: string;
-  labId: string;
-  personId: string | null;
-  title: string;
-  data: Record<string, Json>;
-}

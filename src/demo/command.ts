@@ -1,16 +1,17 @@
 /** `sallyport demo`. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { defineCommand } from '../cli/define.ts';
-import { QuietExit } from '../cli/problems.ts';
+import { QuietExit, wrongUsage } from '../cli/problems.ts';
 import type { DemoServeOptions } from './serve.ts';
 
 export function addDemo(program: Command): void {
-  defineCommand(program, 'demo', {
+  defineCommand(program, 'demo [story]', {
     summary: 'Tell the story of a grant, or serve a broker to try things on',
     details:
-      'Without --serve: goes through the whole story step by step with real SDKs and says what each step proves; exits 1 as soon as one is not as it should be. With --serve: a broker with a built-in demo model, two labs, people with their keys, one active grant and one token, until SIGTERM. With --model-only: the demo model alone, as an upstream for brokers of your own, until SIGTERM.',
+      'Without --serve: goes through the whole story step by step with real SDKs and says what each step proves; exits 1 as soon as one is not as it should be. With "recall": an order about people of one attribute, an objection, and the way back. With --serve: a broker with a built-in demo model, two labs, people with their keys, one active grant and one token, until SIGTERM. With --model-only: the demo model alone, as an upstream for brokers of your own, until SIGTERM.',
     examples: [
       'sallyport demo',
+      'sallyport demo recall',
       'sallyport demo --serve --port 9000',
       'sallyport demo --model-only --port 9100',
       'sallyport demo --serve --upstream http://127.0.0.1:11434 --model llama3.2:3b',
@@ -42,18 +43,40 @@ export function addDemo(program: Command): void {
       "with --serve: YAML or JSON whose fields take the place of the demo grant's",
     )
     .option('--json', 'with --serve: print exactly one line of JSON once it is ready')
-    .action(async (options: DemoOptions) => {
-      const code = await run(options, (text) => void process.stdout.write(text));
+    .action(async (story: string | undefined, options: DemoOptions) => {
+      const code = await run(
+        storyOf(story, options),
+        options,
+        (text) => void process.stdout.write(text),
+      );
       if (code !== 0) throw new QuietExit(code);
     });
 }
 
 type DemoOptions = DemoServeOptions & { serve?: boolean; modelOnly?: boolean };
 
+type Story = 'grant' | 'recall';
+
+function storyOf(story: string | undefined, { serve, modelOnly }: DemoOptions): Story {
+  if (story === undefined) return 'grant';
+  if (story !== 'recall')
+    throw wrongUsage(
+      `There is no story "${story}". There is: recall; without a name, that of a grant.`,
+    );
+  if (serve || modelOnly)
+    throw wrongUsage('A story is told, and --serve serves: give one of them.');
+  return story;
+}
+
 /** Each part is loaded only now: the SDKs that the story uses are large. @returns the exit code */
-async function run(options: DemoOptions, out: (text: string) => void): Promise<number> {
+async function run(
+  story: Story,
+  options: DemoOptions,
+  out: (text: string) => void,
+): Promise<number> {
   if (options.modelOnly) return (await import('./serve-model.ts')).serveModel(options, out);
   if (options.serve) return (await import('./serve.ts')).serveDemo(options, out);
+  if (story === 'recall') return (await import('./recall.ts')).tellRecall(out);
   return (await import('./story.ts')).tellStory(out);
 }
 

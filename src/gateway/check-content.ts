@@ -85,7 +85,7 @@ export function checkContent(
     { ...subjectOf(caller, grant), endpoint: endpoint.id, model, features: used },
     gateway.addressOf(req),
   );
-  const alternative = alternativeFor(endpoint, effect);
+  const alternative = alternativeFor(endpoint, model, effect);
   const dispatchedModel = alternative?.models[model] ?? model;
   const dispatched = dispatchedModel === model ? prepared : { ...prepared, model: dispatchedModel };
   const body = serialise(dispatched, gateway.settings.body.maxBytes);

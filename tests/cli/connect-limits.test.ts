@@ -165,7 +165,10 @@ describe('a call that waits', () => {
     const refused = errorOf(run.anthropic.messages.create(HELLO_ANTHROPIC));
     await eventually(() => expect(run.err()).toContain('1 waiting'));
     const { people, api } = running;
-    await api.post(people.safety, '/orders', { selector: { grant: grant.id }, grounds: 'Enough' });
+    await api.post(people.safety, '/orders?confirmed=true', {
+      selector: { grant: grant.id },
+      grounds: 'Enough',
+    });
     expect(codeOf(await cut)).toBe('grant_suspended');
     expect(codeOf(await refused)).toBe('grant_suspended');
     expect(askedSince(first)).toEqual([]);

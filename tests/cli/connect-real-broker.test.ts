@@ -73,7 +73,10 @@ describe('unmodified SDKs on a grant with bound tokens', () => {
     const stream = await run.openai.chat.completions.create({ ...HELLO, stream: true });
     const cut = errorOf(drain(stream));
     const selector = { grant: grant.id };
-    const issued = await api.post(people.safety, '/orders', { selector, grounds: 'A real name' });
+    const issued = await api.post(people.safety, '/orders?confirmed=true', {
+      selector,
+      grounds: 'A real name',
+    });
     expect(codeOf(await cut)).toBe('grant_suspended');
     const refused = await errorOf(run.openai.chat.completions.create(HELLO));
     expect([refused.status, codeOf(refused)]).toEqual([403, 'grant_suspended']);

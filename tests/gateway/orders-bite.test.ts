@@ -77,7 +77,7 @@ const openBoth = (access: Access, model?: string): Promise<LiveStream[]> =>
   Promise.all(KINDS.map((kind) => openStream(access, kind, model)));
 
 const issue = async (selector: object): Promise<void> => {
-  const answer = await running.api.post(running.people.safety, '/orders', {
+  const answer = await running.api.post(running.people.safety, '/orders?confirmed=true', {
     selector,
     grounds: 'Test',
   });
@@ -304,7 +304,7 @@ describe('an order', () => {
     const hit = await running.access();
     running.upstream.respond(hold());
     const [stream] = await openBoth(hit);
-    const answer = await running.api.post(running.people.safety, '/orders', {
+    const answer = await running.api.post(running.people.safety, '/orders?confirmed=true', {
       selector: { grant: hit.grant.id },
       grounds: 'Test',
     });

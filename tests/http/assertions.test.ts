@@ -122,6 +122,8 @@ describe('an assertion for a researcher of the host', () => {
     const more = Object.keys(body.actions).filter((action) => !action.endsWith('.read'));
     expect(more.sort()).toEqual([
       'assertion.issue',
+      'order.acknowledge',
+      'order.issue',
       'person.add_key',
       'person.remove_key',
       'run.end',

@@ -32,10 +32,10 @@ beforeAll(async () => {
   tokenId = tokens.body.items[0].id as string;
   runId = tokens.body.items[0].runId as string;
   const issue = async (selector: object): Promise<string> => {
-    const answer = await api.post(people.safety, '/orders', {
+    const answer = await api.post(people.safety, '/orders?confirmed=true', {
       selector,
       grounds: 'For the test',
-      evidence: 'Names of others',
+      evidence: { class: 'written', text: 'Names of others' },
     });
     return answer.body.id as string;
   };
@@ -181,9 +181,8 @@ describe("a partner's people", () => {
     const shown = await api.get(people.researcher, `/orders/${orders.model}`);
     expect(shown.body.grounds).toBe('For the test');
     expect(shown.body).not.toHaveProperty('evidence');
-    expect((await api.get(people.admin, `/orders/${orders.model}`)).body.evidence).toBe(
-      'Names of others',
-    );
+    const whole = await api.get(people.admin, `/orders/${orders.model}`);
+    expect(whole.body.evidence).toEqual({ class: 'written', text: 'Names of others' });
   });
 
   it('never see where an endpoint is; nobody sees its credential', async () => {

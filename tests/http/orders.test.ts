@@ -23,7 +23,7 @@ describe('issuing an order', () => {
     const other = await makeActiveGrant(test, people);
     const inScope = await admitForTest(test, grant, people.researcher);
     const outOfScope = await admitForTest(test, other, people.researcher);
-    const answer = await api.post(people.safety, '/orders', {
+    const answer = await api.post(people.safety, '/orders?confirmed=true', {
       selector: { grant: grant.id },
       grounds: 'An answer named a real person.',
     });
@@ -32,7 +32,7 @@ describe('issuing an order', () => {
       level: 4,
       inForce: true,
       issuedBy: people.safety.id,
-      liftedAt: null,
+      ended: null,
       warning: null,
     });
     expect(answer.body.cut).toEqual([
@@ -60,7 +60,7 @@ describe('issuing an order', () => {
   ] as const)('%s: what is in flight is cut, and nothing new passes', async (code, selector) => {
     const grant = await makeActiveGrant(test, people);
     const inFlight = await admitForTest(test, grant, people.researcher);
-    const order = await api.post(people.safety, '/orders', {
+    const order = await api.post(people.safety, '/orders?confirmed=true', {
       selector: selector(),
       grounds: 'Stop',
     });
@@ -75,7 +75,7 @@ describe('issuing an order', () => {
   });
 
   it('never fails for naming what is not there: it warns', async () => {
-    const answer = await api.post(people.safety, '/orders', {
+    const answer = await api.post(people.safety, '/orders?confirmed=true', {
       selector: { grant: NO_GRANT },
       grounds: 'Typed in a hurry',
     });
@@ -85,11 +85,14 @@ describe('issuing an order', () => {
 
   it.each([
     ['none', {}],
-    ['two at once', { all: true, grant: NO_GRANT }],
+    ['everything and something', { all: true, grant: NO_GRANT }],
     ['one that is not known', { everything: true }],
     ['an id of another kind', { grant: 'lab_00000000000000000000000000' }],
-  ])('takes exactly one selector: not %s', async (_name, selector) => {
-    const answer = await api.post(people.safety, '/orders', { selector, grounds: 'x' });
+  ])('takes a selector: not %s', async (_name, selector) => {
+    const answer = await api.post(people.safety, '/orders?confirmed=true', {
+      selector,
+      grounds: 'x',
+    });
     expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
   });
 });
@@ -99,7 +102,8 @@ describe('lifting an order', () => {
     const { safety, admin } = people;
     const grant = await makeActiveGrant(test, people);
     const selector = { grant: grant.id };
-    const { id } = (await api.post(safety, '/orders', { selector, grounds: 'Look' })).body as {
+    const { id } = (await api.post(safety, '/orders?confirmed=true', { selector, grounds: 'Look' }))
+      .body as {
       id: string;
     };
     const own = await api.post(safety, `/orders/${id}/lift`, { grounds: 'Understood' });
@@ -108,8 +112,7 @@ describe('lifting an order', () => {
     const lifted = await api.post(admin, `/orders/${id}/lift`, { grounds: 'Understood' });
     expect(lifted.body).toMatchObject({
       inForce: false,
-      liftedBy: admin.id,
-      liftGrounds: 'Understood',
+      ended: { by: admin.id, because: 'lifted', grounds: 'Understood' },
     });
     const twice = await api.post(admin, `/orders/${id}/lift`, { grounds: 'Again' });
     expect([twice.status, twice.body.code]).toEqual([409, 'order_not_in_force']);
@@ -123,7 +126,8 @@ describe('lifting an order', () => {
     ]);
     const grant = await makeActiveGrant(test, people);
     const issue = async (who: typeof safety, selector: object): Promise<string> =>
-      (await api.post(who, '/orders', { selector, grounds: 'Look' })).body.id as string;
+      (await api.post(who, '/orders?confirmed=true', { selector, grounds: 'Look' })).body
+        .id as string;
     const first = await issue(safety, { grant: grant.id });
     const other = await issue(second, { lab: people.partner.id });
     await api.post(second, `/orders/${first}/lift`, { grounds: 'Done' });

@@ -23,6 +23,7 @@ const PARAMS: Record<string, string> = {
   token: NO_TOKEN,
   invitation: NO_INVITATION,
   run: NO_RUN,
+  dispute: `dsp_${nothing}`,
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
@@ -75,9 +76,20 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
     case '/api/v1/tokens/revoke':
       return { grant: NO_GRANT };
     case '/api/v1/orders':
-      return { selector: { grant: NO_GRANT }, grounds: 'A sample' };
+      // What anybody may issue.
+      return { level: 0, selector: { grant: NO_GRANT }, grounds: 'A sample' };
+    case '/api/v1/orders/preview':
+      return { order: { selector: { grant: NO_GRANT }, grounds: 'A sample' } };
+    case '/api/v1/orders/:order/supplement':
+      return { whyNotLower: 'A sample' };
+    case '/api/v1/orders/:order/lower':
+      return { level: 0, grounds: 'A sample' };
+    case '/api/v1/disputes/:dispute/decide':
+      return { outcome: 'affirmed', reasons: 'A sample' };
     case '/api/v1/keys/:kid/retire':
     case '/api/v1/orders/:order/lift':
+    case '/api/v1/orders/:order/review':
+    case '/api/v1/orders/:order/object':
       return { grounds: 'A sample' };
     case '/api/v1/grants/:grant/accept':
       return { termsDigest: '0'.repeat(64) };

@@ -105,8 +105,8 @@ export const ORDER_ROUTES = [
         .describe('What is known of what happened, in the parts of a selector'),
     }),
     answer: previewAnswer,
-    handle: ({ broker, actorId, body }) =>
-      showPreview(previewOrder(broker, actorId, body.order, body.finding)),
+    handle: async ({ broker, actorId, body }) =>
+      showPreview(await previewOrder(broker, actorId, body.order, body.finding)),
   }),
   route({
     method: 'get',
@@ -145,7 +145,7 @@ export const ORDER_ROUTES = [
     body: z.strictObject({ grounds }),
     answer: orderAnswer,
     handle: async ({ broker, actorId, params: { order }, body }) =>
-      showOrderAnswer(await reviewOrder(broker, actorId, order, body.grounds), broker.clock()),
+      showOrderAnswer(await reviewOrder(body.grounds, broker, actorId, order), broker.clock()),
   }),
   route({
     method: 'post',
@@ -159,7 +159,7 @@ export const ORDER_ROUTES = [
     body: supplementSchema,
     answer: orderAnswer,
     handle: async ({ broker, actorId, params: { order }, body }) =>
-      showOrderAnswer(await supplementOrder(broker, actorId, order, body), broker.clock()),
+      showOrderAnswer(await supplementOrder(body, broker, actorId, order), broker.clock()),
   }),
   route({
     method: 'post',
@@ -179,7 +179,7 @@ export const ORDER_ROUTES = [
     }),
     answer: orderAnswer,
     handle: async ({ broker, actorId, params: { order }, body }) =>
-      showOrderAnswer(await lowerOrder(broker, actorId, order, body), broker.clock()),
+      showOrderAnswer(await lowerOrder(body, broker, actorId, order), broker.clock()),
   }),
   route({
     method: 'post',
@@ -220,10 +220,15 @@ export const ORDER_ROUTES = [
     answer: disputeAnswer,
     handle: async ({ broker, actorId, params: { order }, body }) =>
       showDisputeAnswer(
-        await objectToOrder(broker, actorId, order, {
-          grounds: body.grounds,
-          alternative: body.alternative ?? null,
-        }),
+        await objectToOrder(
+          {
+            grounds: body.grounds,
+            alternative: body.alternative ?? null,
+          },
+          broker,
+          actorId,
+          order,
+        ),
       ),
   }),
   route({
