@@ -41,7 +41,7 @@ beforeAll(async () => {
         attributes: status === undefined ? {} : { export_status: status },
         publicKey: key.publicKey,
       });
-      return { ...person, ...key, kid: '' } as unknown as TestPerson;
+      return { ...person, ...key, kid: '' };
     }),
   );
   grants = [];
