@@ -15,7 +15,7 @@ import { grantedModels, placeOf, type Grant } from './grants.ts';
 import { scopeOf, type Narrowing, type Scope } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
 import { effectOf, refusalByEffect, refusalByOrders, refusalOfLifted } from './orders/effect.ts';
-import type { Order } from './orders/order.ts';
+import { ownEnd, type Order } from './orders/order.ts';
 import type { OrderSubject } from './orders/selector.ts';
 import type { Lab, Person } from './people.ts';
 import type { Features, Operation, Purpose } from './vocabulary.ts';
@@ -105,6 +105,38 @@ const OVER: ReadonlySet<GrantStatus> = new Set([
 /** An order on the grant stops it, and so do orders that between them stop every model or every purpose of it. */
 function stoppedAsAWhole(grant: Grant, orders: readonly Order[], now: number): Refusal | null {
   if (orders.length === 0) return null;
+  const known = standingsUnder(orders, now);
+  const before = known.get(grant);
+  if (before !== undefined) return before;
+  const why = stopOfWhole(grant, orders, now);
+  known.set(grant, why);
+  return why;
+}
+
+interface Standings {
+  /** They hold from one moment until another: the next at which one of the orders ends by itself. */
+  from: number;
+  until: number;
+  byGrant: WeakMap<Grant, Refusal | null>;
+}
+
+/** Of orders and grants as they are: a change of either makes another object. Every request asks for the same. */
+const standings = new WeakMap<readonly Order[], Standings>();
+
+function standingsUnder(orders: readonly Order[], now: number): Standings['byGrant'] {
+  const known = standings.get(orders);
+  if (known && known.from <= now && now < known.until) return known.byGrant;
+  let until = Infinity;
+  for (const order of orders) {
+    const end = ownEnd(order)?.at ?? Infinity;
+    if (end > now) until = Math.min(until, end);
+  }
+  const byGrant = new WeakMap<Grant, Refusal | null>();
+  standings.set(orders, { from: now, until, byGrant });
+  return byGrant;
+}
+
+function stopOfWhole(grant: Grant, orders: readonly Order[], now: number): Refusal | null {
   const subject = { grantId: grant.id, labId: grant.spec.lab };
   const whole = refusalByOrders(orders, subject, now);
   if (whole) return whole;

@@ -5,7 +5,7 @@
 import { refusal, type DenialCode, type Refusal } from '../denials.ts';
 import { scopedOrders } from './index-of-orders.ts';
 import { LEVEL, isInForce, levelInWords, type Order } from './order.ts';
-import { selectorInWords, selects, type OrderSubject, type Selector } from './selector.ts';
+import { partsOf, selectorInWords, selects, type OrderSubject, type Selector } from './selector.ts';
 
 /** What is in force for one subject. */
 export interface Effect {
@@ -60,20 +60,21 @@ export function effectOf(
   const note = <T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void => {
     for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
   };
-  for (const order of scopedOrders(orders, subject)) {
+  const consider = (order: Order): void => {
     const { level, measures, selector } = order;
-    if (level === LEVEL.notice || !isInForce(order, now)) continue;
+    if (level === LEVEL.notice) return;
     if (level >= LEVEL.suspend_narrowly) {
+      if (!mightSelect(order, subject, now)) return;
       if (selects(order, subject, now)) effect.stops.push(order);
       // What it would stop if it were used: so that scopes that are shown leave it out.
-      if ('all' in selector) continue;
+      if ('all' in selector) return;
       if (selector.feature !== undefined && selects(order, subject, now, 'feature'))
         note(features, [selector.feature], order);
       if (selector.purpose !== undefined && selects(order, subject, now, 'purpose'))
         note(purposes, [selector.purpose], order);
-      continue;
+      return;
     }
-    if (!selects(order, subject, now)) continue;
+    if (!selects(order, subject, now) || !isInForce(order, now)) return;
     effect.noted.push(order);
     note(features, measures.features, order);
     note(purposes, measures.purposes, order);
@@ -82,8 +83,22 @@ export function effectOf(
       effect.scales.push({ percent: measures.limitsPercent, order });
     const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
     effect.tokenSeconds = Math.min(effect.tokenSeconds, seconds);
-  }
+  };
+  for (const list of scopedOrders(orders, subject))
+    if (list) for (const order of list) consider(order);
+  // Ids begin with the time: the oldest first.
+  if (effect.stops.length > 1) effect.stops.sort((a, b) => (a.id < b.id ? -1 : 1));
   return { ...effect, features, purposes, putBack };
+}
+
+/** Whether an order in force would select a subject if it used the feature, or had the purpose, that the order names. */
+function mightSelect(order: Order, subject: OrderSubject, now: number): boolean {
+  const { feature, purpose } = partsOf(order.selector);
+  const isOpen =
+    feature === undefined && purpose === undefined
+      ? selects(order, subject, now)
+      : selects(order, subject, now, 'feature') || selects(order, subject, now, 'purpose');
+  return isOpen && isInForce(order, now);
 }
 
 /** Codes by the narrowest part that an order names, narrowest first. */

@@ -5,26 +5,30 @@
 import type { Order } from './order.ts';
 import { partsOf, type OrderSubject } from './selector.ts';
 
-/** Orders by their place in the list that they are of. */
+/** Orders by the part that they are kept under. */
 interface OrderIndex {
-  byToken: Map<string, number[]>;
-  byRun: Map<string, number[]>;
-  byPerson: Map<string, number[]>;
-  byGrant: Map<string, number[]>;
-  byLab: Map<string, number[]>;
-  byModel: Map<string, number[]>;
-  byEndpoint: Map<string, number[]>;
+  byToken: Map<string, Order[]>;
+  byRun: Map<string, Order[]>;
+  byPerson: Map<string, Order[]>;
+  byGrant: Map<string, Order[]>;
+  byLab: Map<string, Order[]>;
+  byModel: Map<string, Order[]>;
+  byEndpoint: Map<string, Order[]>;
   /** About everything, or selecting by other parts alone. */
-  others: number[];
+  others: Order[];
 }
 
 /** Of lists as they are: a change of policy makes another list. */
 const indexes = new WeakMap<readonly Order[], OrderIndex>();
 
-/** The orders that can be about a subject, in the order of the list. */
-export function scopedOrders(orders: readonly Order[], subject: OrderSubject): readonly Order[] {
+/** The orders that can be about a subject, in lists of which each is in the order of the whole. No order is in two. */
+export function scopedOrders(
+  orders: readonly Order[],
+  subject: OrderSubject,
+): (readonly Order[] | undefined)[] {
   const index = indexOf(orders);
-  const found = [
+  return [
+    index.others,
     index.byToken.get(subject.tokenId ?? ''),
     index.byRun.get(subject.runId ?? ''),
     index.byPerson.get(subject.person?.id ?? ''),
@@ -32,13 +36,7 @@ export function scopedOrders(orders: readonly Order[], subject: OrderSubject): r
     index.byLab.get(subject.labId),
     index.byModel.get(subject.model ?? ''),
     index.byEndpoint.get(subject.endpoint ?? ''),
-    index.others,
-  ].filter((places) => places !== undefined && places.length > 0) as number[][];
-  const [first] = found;
-  if (!first) return [];
-  // Each list is ascending, and no order is in two.
-  const places = found.length === 1 ? first : found.flat().sort((a, b) => a - b);
-  return places.map((place) => orders[place] as Order);
+  ];
 }
 
 function indexOf(orders: readonly Order[]): OrderIndex {
@@ -54,13 +52,13 @@ function indexOf(orders: readonly Order[]): OrderIndex {
     byEndpoint: new Map(),
     others: [],
   };
-  orders.forEach((order, place) => placesFor(index, order).push(place));
+  for (const order of orders) listFor(index, order).push(order);
   indexes.set(orders, index);
   return index;
 }
 
 /** The list that an order belongs into. */
-function placesFor(index: OrderIndex, { selector }: Order): number[] {
+function listFor(index: OrderIndex, { selector }: Order): Order[] {
   const { token, run, person, grant, lab, model, endpoint } = partsOf(selector);
   if (token !== undefined) return listAt(index.byToken, token);
   if (run !== undefined) return listAt(index.byRun, run);
@@ -72,7 +70,7 @@ function placesFor(index: OrderIndex, { selector }: Order): number[] {
   return index.others;
 }
 
-function listAt(map: Map<string, number[]>, key: string): number[] {
+function listAt(map: Map<string, Order[]>, key: string): Order[] {
   const list = map.get(key) ?? [];
   map.set(key, list);
   return list;

@@ -200,15 +200,32 @@ export interface Order extends OrderSpec, Selecting {
   endGrounds: string | null;
 }
 
+interface OwnEnd {
+  at: number;
+  because: EndedBecause;
+}
+
+/** Of orders as they are: a change makes another object, and every request asks. */
+const ownEnds = new WeakMap<Order, OwnEnd | null>();
+
 /** When an order ends by itself, and why; null: never. */
-export function ownEnd(order: Order): { at: number; because: EndedBecause } | null {
-  const ends: { at: number; because: EndedBecause }[] = [];
+export function ownEnd(order: Order): OwnEnd | null {
+  let end = ownEnds.get(order);
+  if (end === undefined) {
+    end = firstEnd(order);
+    ownEnds.set(order, end);
+  }
+  return end;
+}
+
+function firstEnd(order: Order): OwnEnd | null {
+  const ends: OwnEnd[] = [];
   if (order.lapsesAt !== null) ends.push({ at: order.lapsesAt, because: 'lapsed' });
   if (order.expiresAt !== undefined)
     ends.push({ at: Date.parse(order.expiresAt), because: 'expired' });
   if (order.lapsesUnreviewed && order.reviewDueAt !== null)
     ends.push({ at: order.reviewDueAt, because: 'review_missed' });
-  return ends.reduce<{ at: number; because: EndedBecause } | null>(
+  return ends.reduce<OwnEnd | null>(
     (first, end) => (first === null || end.at < first.at ? end : first),
     null,
   );
