@@ -15,13 +15,12 @@ import type { Broker } from './broker.ts';
 import type { LiveRequest } from './live-requests.ts';
 import type { Room } from './repeated-denials.ts';
 import { MOST_ATTEMPTS } from './issue-token.ts';
+import { ordersOnRequest } from './orders-on-request.ts';
 
 export interface AdmitInput {
   facts: RequestFacts;
   /** Address that the request came from. */
   address: string;
-  /** What orders come to for it. */
-  effect: Pick<Effect, 'scales'>;
   amount: Amount;
   /** Salt of the commitments to the bodies, 16 bytes in base64. */
   salt: string;
@@ -78,7 +77,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
           entryId: mintId('ent', at),
           facts: ids,
           subject: requestSubject(facts),
-          ...capsOf(policy.grant(grantId) as Grant, input.effect.scales),
+          ...capsOf(policy.grant(grantId) as Grant, ordersOnRequest(broker, facts, address).scales),
           amount: input.amount,
           salt: input.salt,
           data: input.data,

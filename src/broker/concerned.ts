@@ -1,23 +1,62 @@
-/** Whom an order concerns. */
-import { partsOf, type Selector } from '../core/orders/selector.ts';
+/** Whom an order concerns: who may see it, and who is told. */
+import type { Grant } from '../core/grants.ts';
+import { rosterOf } from '../core/grants.ts';
+import type { Order } from '../core/orders/order.ts';
+import { partsOf, selects } from '../core/orders/selector.ts';
 import type { Concerned } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 
-/** The partner labs that an order can touch, and the person that it names: whom its notices are for. */
-export function concernedBy({ policy }: Broker, selector: Selector): Concerned {
-  const { lab, grant, person, endpoint, model } = partsOf(selector);
+type About = Pick<Order, 'selector' | 'issuedByLab'>;
+
+/**
+ * Whether an order is about anything that a lab has or was granted. What a partner orders is about its own people, or is a
+ * notice to the host: no other partner hears of it.
+ */
+export function touchesLab(broker: Broker, order: About, labId: string): boolean {
+  const { policy, readers } = broker;
+  if (policy.lab(order.issuedByLab)?.kind === 'partner') return order.issuedByLab === labId;
+  if ('all' in order.selector) return true;
+  const { lab, person, token, run } = order.selector;
+  if (lab !== undefined && lab !== labId) return false;
+  if (person !== undefined && policy.person(person)?.labId !== labId) return false;
+  if (token !== undefined && readers.labOfToken(token) !== labId) return false;
+  if (run !== undefined && readers.labOfRun(run) !== labId) return false;
+  // What names a lab, a person, a token or a run of theirs concerns them, whatever they were granted.
+  if ([lab, person, token, run].some((part) => part !== undefined)) return true;
+  return policy.grantsOf(labId).some((grant) => touchesGrant(broker, order, grant));
+}
+
+function touchesGrant(
+  { policy }: Broker,
+  { selector }: About,
+  { id, spec, ...rest }: Grant,
+): boolean {
+  const { grant, endpoint, model, purpose, attributes } = partsOf(selector);
+  if (grant !== undefined && grant !== id) return false;
+  if (purpose !== undefined && !spec.purposes.allowed.includes(purpose)) return false;
+  const safeguardAt = policy.safeguardAt(selector);
+  const isCovered = spec.endpoints.some(
+    (entry) =>
+      (endpoint === undefined || entry.endpoint === endpoint) &&
+      (model === undefined || entry.models.includes(model)) &&
+      (safeguardAt === null || safeguardAt.includes(entry.endpoint)),
+  );
+  if (!isCovered || attributes === undefined) return isCovered;
+  const who = { selector: { attributes }, safeguardAt: null };
+  return rosterOf({ spec, ...rest }).some(({ personId }) =>
+    selects(who, { grantId: id, labId: spec.lab, person: policy.person(personId) }),
+  );
+}
+
+/** The partner labs that an order touches, and the person whom it names. */
+export function concernedBy(broker: Broker, order: About): Concerned {
+  const { policy } = broker;
+  const told: Concerned = [...policy.labs()]
+    .filter(({ id, kind }) => kind === 'partner' && touchesLab(broker, order, id))
+    .map(({ id }) => ({ labId: id }));
+  const { person } = partsOf(order.selector);
   const named = person === undefined ? undefined : policy.person(person);
-  if (named) return [{ labId: named.labId }, { labId: named.labId, personId: named.id }];
-  const labs = new Set<string>();
-  for (const { id, spec } of policy.grants()) {
-    if (grant !== undefined && id !== grant) continue;
-    if (lab !== undefined && spec.lab !== lab) continue;
-    const covered = spec.endpoints.some(
-      (entry) =>
-        (endpoint === undefined || entry.endpoint === endpoint) &&
-        (model === undefined || entry.models.includes(model)),
-    );
-    if (covered) labs.add(spec.lab);
-  }
-  return [...labs].map((labId) => ({ labId }));
+  return named && told.some(({ labId }) => labId === named.labId)
+    ? [...told, { labId: named.labId, personId: named.id }]
+    : told;
 }

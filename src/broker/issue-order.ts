@@ -1,6 +1,6 @@
 /** Issuing orders, and what is done with them afterwards. */
-import type { Action } from '../core/authority.ts';
-import { RefusedError, refusal } from '../core/denials.ts';
+import { reachOf, type Action } from '../core/authority.ts';
+import { RefusedError, refusal, refuse } from '../core/denials.ts';
 import type { Alternative, Dispute, DisputeOutcome } from '../core/orders/disputes.ts';
 import {
   LEVEL,
@@ -18,7 +18,7 @@ import { by } from './by.ts';
 import { concernedBy } from './concerned.ts';
 import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
-import { orderToActOn } from './order-reach.ts';
+import { mustHaveReach, orderToActOn } from './order-reach.ts';
 import { touchedBy } from './preview-order.ts';
 import { warningFor } from './order-warning.ts';
 import { mustSeeOrder } from './show-orders.ts';
@@ -43,7 +43,9 @@ export async function issueOrder(
   spec: OrderSpec,
   confirmed: boolean,
 ): Promise<IssuedOrder> {
-  const concerned = concernedBy(broker, spec.selector);
+  const { selector } = spec;
+  const issuedByLab = broker.policy.person(actorId)?.labId ?? '';
+  const concerned = concernedBy(broker, { selector, issuedByLab });
   if (!confirmed && spec.level >= LEVEL.suspend_narrowly)
     await mustNotStopAll(broker, actorId, spec);
   const who = by(broker, actorId);
@@ -52,10 +54,15 @@ export async function issueOrder(
   return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec) };
 }
 
-/** What stops everything asks to be confirmed: one word more, and no time lost. */
+/**
+ * What stops everything asks to be confirmed: one word more, and no time lost. Whoever may not see what it would stop is
+ * told nothing here; the operation refuses them.
+ */
 async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec): Promise<void> {
-  const member = broker.policy.member(actorId);
-  const only = member?.lab.kind === 'partner' ? member.lab.id : undefined;
+  const { policy } = broker;
+  const member = policy.member(actorId);
+  if (!member || typeof reachOf(member, 'order.preview') !== 'string') return;
+  const only = member.lab.kind === 'partner' ? member.lab.id : undefined;
   const { stops, stays } = touchedBy(broker, spec, only);
   const all = 'all' in spec.selector || (stops.grants.length > 1 && stays.grants === 0);
   if (!all) return;
@@ -139,21 +146,17 @@ export async function objectToOrder(
 }
 
 /** Decides an objection. */
-export function decideDispute(
+export async function decideDispute(
   broker: Broker,
   actorId: string,
   disputeId: string,
   input: { outcome: DisputeOutcome; reasons: string; alternative: Alternative | null },
 ): Promise<Dispute> {
-  const who = by(broker, actorId);
+  await mustHaveReach(broker, actorId, 'dispute.decide', disputeId);
+  const orderId = broker.readers.orderOfDispute(disputeId) ?? refuse('not_found');
+  const { by: who, concerned } = await acting('dispute.decide', [broker, actorId, orderId]);
   const newId = mintId('ord', who.at);
-  return broker.store.write('decideDispute', {
-    by: who,
-    disputeId,
-    newId,
-    concerned: [],
-    ...input,
-  });
+  return broker.store.write('decideDispute', { by: who, disputeId, newId, concerned, ...input });
 }
 
 /** What every operation on an order is told. */
@@ -161,6 +164,6 @@ async function acting(
   action: Action,
   [broker, actorId, orderId]: Actor,
 ): Promise<{ by: By; orderId: string; concerned: Concerned }> {
-  const { selector } = await orderToActOn(broker, actorId, action, orderId);
-  return { by: by(broker, actorId), orderId, concerned: concernedBy(broker, selector) };
+  const order = await orderToActOn(broker, actorId, action, orderId);
+  return { by: by(broker, actorId), orderId, concerned: concernedBy(broker, order) };
 }

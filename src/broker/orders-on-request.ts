@@ -1,6 +1,6 @@
 /** What the orders in force come to for one request. */
 import type { Endpoint } from '../core/endpoints.ts';
-import { effectOf, type Effect } from '../core/orders/effect.ts';
+import { NO_EFFECT, effectOf, type Effect } from '../core/orders/effect.ts';
 import type { OrderSubject } from '../core/orders/selector.ts';
 import type { RequestFacts } from '../core/requests.ts';
 import type { Broker } from './broker.ts';
@@ -25,6 +25,7 @@ export function ordersOnRequest(
   address: string,
 ): Effect {
   const { orders } = policy;
+  if (orders.length === 0) return NO_EFFECT;
   const subject: OrderSubject = { ...asked, person: policy.person(asked.personId), address };
   return effectOf(orders, subject, clock(), rules.orders.watchTokenSeconds);
 }

@@ -81,6 +81,11 @@ export class Policy {
     return this.#labs.get(id);
   }
 
+  /** All of them. */
+  labs(): Iterable<Lab> {
+    return this.#labs.values();
+  }
+
   /** The lab that is registered with an issuer. */
   labByIssuer(issuer: string): Lab | undefined {
     return this.#labs.get(this.#issuers.get(issuer) ?? '');

@@ -4,12 +4,13 @@
  */
 import { decideIssue, grantStanding, modelsInForce, type IssueFacts } from '../core/access.ts';
 import type { Grant } from '../core/grants.ts';
-import { rosterOf } from '../core/grants.ts';
+import { grantedModels, rosterOf } from '../core/grants.ts';
 import { selects } from '../core/orders/selector.ts';
 import { LEVEL, missingOf, type Order, type OrderSpec } from '../core/orders/order.ts';
 import { narrowerOrders, type Finding, type NarrowerOrder } from '../core/orders/narrower.ts';
 import { bandOf, suggestedLevel, type Band } from '../core/orders/severity.ts';
 import type { Person } from '../core/people.ts';
+import { SWITCHES, type Switch } from '../core/vocabulary.ts';
 import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
 import { mayRead } from './reach.ts';
@@ -186,43 +187,34 @@ function accessLeft(
     orders: some,
     excluded: grantSettings.excluded,
   });
-  // What they can do: each purpose with each model.
-  const countOpen = (some: readonly Order[]): number =>
-    spec.purposes.allowed.reduce((sum, purpose) => {
-      const asked = facts(purpose, some);
-      if (!decideIssue(asked, now).allowed) return sum;
-      return sum + modelsInForce({ ...asked, grant }, now).models.length;
-    }, 0);
-  const before = countOpen(without);
-  if (before === 0) return 'none before';
+  const openModels = (purpose: IssueFacts['purpose'], some: readonly Order[]): number => {
+    const asked = facts(purpose, some);
+    if (!decideIssue(asked, now).allowed) return 0;
+    return modelsInForce({ ...asked, grant }, now).models.length;
+  };
+  const { allowed } = spec.purposes;
+  const hasAccess = allowed.some((purpose) => openModels(purpose, without) > 0);
+  if (!hasAccess) return 'none before';
   if (whole) return 'none';
-  if (order.level < LEVEL.constrain) return 'all';
-  const left = countOpen(orders);
-  if (left === 0) return 'none';
-  if (left < before) return 'part';
-  return mayConstrain(order, grant, member.person, now) ? 'part' : 'all';
+  if (order.level < LEVEL.constrain || !mayTouch(order, grant, member.person)) return 'all';
+  return allowed.some((purpose) => openModels(purpose, orders) > 0) ? 'part' : 'none';
 }
 
-/** Whether an order takes something from requests of a person that is neither a purpose nor a model as a whole. */
-function mayConstrain(order: Order, grant: Grant, person: Person, now: number): boolean {
-  const subject = { grantId: grant.id, labId: grant.spec.lab, person };
-  if ('all' in order.selector) return order.level === LEVEL.constrain;
-  const { feature, network, ...rest } = order.selector;
-  if (feature === undefined && network === undefined && order.level !== LEVEL.constrain)
-    return false;
-  const { model, endpoint, purpose, run, token, safeguard: _, ...who } = rest;
-  const covered = grant.spec.endpoints.some(
-    (entry) =>
-      (endpoint === undefined || entry.endpoint === endpoint) &&
-      (model === undefined || entry.models.includes(model)) &&
-      (order.safeguardAt === null || order.safeguardAt.includes(entry.endpoint)),
+/** Whether any request of a person under a grant can be one that an order is about. Where it came from is not known yet. */
+function mayTouch({ selector, safeguardAt }: Order, grant: Grant, person: Person): boolean {
+  if ('all' in selector) return true;
+  const { network: _, ...parts } = selector;
+  const { id: grantId, spec } = grant;
+  const { lab: labId, purposes } = spec;
+  const features = (Object.keys(SWITCHES) as Switch[]).filter((name) => spec.features[name]);
+  return grantedModels(spec).some((model) =>
+    purposes.allowed.some((purpose) =>
+      selects(
+        { selector: parts, safeguardAt },
+        { grantId, labId, person, ...model, purpose, features },
+      ),
+    ),
   );
-  if (!covered || run !== undefined || token !== undefined) return false;
-  if (purpose !== undefined && !grant.spec.purposes.allowed.includes(purpose)) return false;
-  if (feature !== undefined && !grant.spec.features[feature]) return false;
-  return Object.values(who).every((part) => part === undefined)
-    ? true
-    : selects({ selector: who, safeguardAt: null }, subject, now);
 }
 
 /** The facts of a token of the gateway that is live. */

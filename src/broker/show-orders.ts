@@ -4,7 +4,7 @@ import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
-import { concernedBy } from './concerned.ts';
+import { touchesLab } from './concerned.ts';
 import { mayRead } from './reach.ts';
 
 /** Orders, newest first. */
@@ -36,12 +36,6 @@ export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): 
   const order = broker.readers.readOrder(orderId) ?? refuse('not_found');
   if (reach === 'all') return order;
   return touchesLab(broker, order, member.lab.id) ? withoutEvidence(order) : refuse('not_found');
-}
-
-/** Whether an order touches anything that a lab has or was granted. */
-function touchesLab(broker: Broker, { selector, issuedByLab }: Order, labId: string): boolean {
-  if ('all' in selector || issuedByLab === labId) return true;
-  return concernedBy(broker, selector).some((one) => one.labId === labId);
 }
 
 /** An order with what came of it. */

@@ -139,7 +139,12 @@ const level = (name: LevelName) => {
 };
 
 /** What a grant may say otherwise for the orders that name it. */
-export const levelOverrideSchema = levelRuleSchema.partial();
+export const levelOverrideSchema = levelRuleSchema
+  .extend({
+    issue: z.array(authoritySchema).min(1, 'must leave somebody who can issue it'),
+    lift: z.array(authoritySchema).min(1, 'must leave somebody who can lift it'),
+  })
+  .partial();
 
 const ordersSchema = z.strictObject({
   levels: z

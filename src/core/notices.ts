@@ -20,6 +20,7 @@ export type NoticeKind =
   | 'duty.done'
   | 'order.issued'
   | 'order.ratified'
+  | 'order.reviewed'
   | 'order.supplemented'
   | 'order.lapsing'
   | 'order.lapsed'

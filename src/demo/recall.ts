@@ -2,23 +2,12 @@
  * `sallyport demo recall`: an order about the people of one attribute. Those and only those are stopped; their lab objects;
  * what it proposes takes the order's place; and access returns in steps.
  */
-import OpenAI, { APIError } from 'openai';
-import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { APIError } from 'openai';
 import { z } from 'zod';
-import { digestOfTerms } from '../broker/manage-grants.ts';
-import { BrokerClient } from '../cli/broker-client.ts';
-import { publicJwkOf } from '../cli/public-key.ts';
-import { processSurroundings } from '../cli/surroundings.ts';
-import { createKeyFile } from '../lib/key-file.ts';
-import { createLogger } from '../lib/log.ts';
-import { demoGrant } from './grant.ts';
-import { startDemoModel } from './model.ts';
-import { DEMO_MODEL } from './model-reply.ts';
-import { Narrator, must, refusedWith } from './narrator.ts';
-import { startDemoWorld, type DemoWorld } from './world.ts';
+import { ask, assemble, read, type Colleague, type Reading } from './colleagues.ts';
+import { must, refusedWith, type Narrator } from './narrator.ts';
+import { tell } from './tell.ts';
+import type { DemoWorld } from './world.ts';
 
 const anything = z.looseObject({ id: z.string() });
 const orderAnswer = z.looseObject({
@@ -36,161 +25,23 @@ const previewAnswer = z.looseObject({
 });
 const disputeAnswer = z.looseObject({ id: z.string(), newOrderId: z.string().nullable() });
 
-/** How many researchers have each standing. */
-const OF_EACH = 3;
-
 /** From the order to the cut, at most; milliseconds. */
 const MOST_MS = 250;
 
-interface Colleague {
-  id: string;
-  status: 'restricted' | 'cleared';
-  client: BrokerClient;
-  openai: OpenAI;
-}
-
-/** A stream that is being read. */
-interface Reading {
-  colleague: Colleague;
-  chunks: number;
-  endedAt: number | undefined;
-  error: unknown;
-  done: Promise<void>;
-  stop(): void;
-}
-
 /** Tells the story. @returns 0, or 1 as soon as a step is not as it should be */
-export async function tellRecall(out: (text: string) => void): Promise<number> {
-  const narrator = new Narrator(out);
-  const dataDir = mkdtempSync(join(tmpdir(), 'sallyport-recall-'));
-  const model = await startDemoModel();
-  const world = await startDemoWorld({
-    dataDir,
-    host: '127.0.0.1',
-    port: 0,
-    upstream: model.url,
-    models: model.models,
-    dialects: ['openai'],
-    log: createLogger({ level: 'error' }),
-  });
-  const readings: Reading[] = [];
-  try {
-    const colleagues = await assemble(world, dataDir, narrator);
-    readings.push(...(await Promise.all(colleagues.map(read))));
-    const order = await stopThem(world, readings, narrator);
-    const lesser = await objectAndPropose(world, colleagues, order, narrator);
-    await returnInSteps(world, colleagues, lesser, narrator);
-    undisturbed(readings, narrator);
-    narrator.end();
-    return 0;
-  } catch (error) {
-    narrator.failed(error);
-    return 1;
-  } finally {
-    for (const reading of readings) reading.stop();
-    await world.server.close();
-    await model.close();
-    await rm(dataDir, { recursive: true, force: true });
-  }
-}
-
-/** Six researchers of the partner, one grant, a token each. */
-async function assemble(
-  world: DemoWorld,
-  dataDir: string,
-  narrator: Narrator,
-): Promise<Colleague[]> {
-  const { lead, admin, safety } = world.people;
-  const { url } = world.server;
-  narrator.chapter('Six researchers of a partner lab are at work');
-  const statuses = [
-    ...Array.from({ length: OF_EACH }, () => 'restricted' as const),
-    ...Array.from({ length: OF_EACH }, () => 'cleared' as const),
-  ];
-  const people = await Promise.all(
-    statuses.map(async (status, i) => {
-      const key = createKeyFile(join(dataDir, `colleague-${i}.pem`));
-      const { id } = await lead.client.post('/people', anything, {
-        lab: world.labs.partner,
-        name: `Colleague ${i + 1}`,
-        roles: ['researcher'],
-        attributes: { export_status: status },
-        publicKey: publicJwkOf(key),
-      });
-      const client = new BrokerClient(processSurroundings(), { url, issuer: url, person: id, key });
-      return { id, status, client };
-    }),
-  );
-  const spec = demoGrant({
-    lab: world.labs.partner,
-    people: people.map(({ id }) => id),
-    models: [DEMO_MODEL],
-    operations: ['chat.completions', 'models'],
-    now: Date.now(),
-  });
-  const { id: grant } = await lead.client.post('/grants', anything, spec);
-  await lead.client.post(`/grants/${grant}/submit`, anything);
-  for (const officer of [admin, safety])
-    await officer.client.post(`/grants/${grant}/approve`, anything);
-  const termsDigest = digestOfTerms(spec);
-  await lead.client.post(`/grants/${grant}/accept`, anything, { termsDigest });
-  const colleagues = await Promise.all(
-    people.map(async (one) => {
-      await one.client.post(`/grants/${grant}/accept`, anything, { termsDigest });
-      return { ...one, openai: await sdkFor(world, one.client, grant) };
-    }),
-  );
-  narrator.proved(
-    `${OF_EACH} of them have the export status "restricted", ${OF_EACH} are "cleared"; all are on the grant ${grant}`,
-    'attributes of people are on record, and their lab keeps them',
-  );
-  return colleagues;
-}
-
-async function sdkFor(world: DemoWorld, client: BrokerClient, grant: string): Promise<OpenAI> {
-  const { access_token: apiKey } = await client.requestToken({
-    type: 'model_access',
-    grant,
-    purpose: 'hallucination',
-    run: 'survey',
-  });
-  return new OpenAI({ baseURL: `${world.server.url}/v1`, apiKey, maxRetries: 0 });
-}
-
-/** Begins a long stream, and returns when its first chunk is there. */
-async function read(colleague: Colleague): Promise<Reading> {
-  const stream = await colleague.openai.chat.completions.create({
-    model: DEMO_MODEL,
-    messages: [{ role: 'user', content: 'Please count to 2000.' }],
-    stream: true,
-  });
-  const reading: Reading = {
-    colleague,
-    chunks: 0,
-    endedAt: undefined,
-    error: undefined,
-    done: Promise.resolve(),
-    stop: () => stream.controller.abort(),
-  };
-  let begun: () => void = () => undefined;
-  const first = new Promise<void>((resolve) => {
-    begun = resolve;
-  });
-  reading.done = (async () => {
+export const tellRecall = (out: (text: string) => void): Promise<number> =>
+  tell(out, async ({ world, narrator, folder }) => {
+    const colleagues = await assemble(world, folder, narrator);
+    const readings = await Promise.all(colleagues.map(read));
     try {
-      for await (const _ of stream) {
-        reading.chunks += 1;
-        begun();
-      }
-    } catch (error) {
-      reading.error = error;
+      const order = await stopThem(world, readings, narrator);
+      const lesser = await objectAndPropose(world, colleagues, order, narrator);
+      await returnInSteps(world, colleagues, lesser, narrator);
+      undisturbed(readings, narrator);
+    } finally {
+      for (const reading of readings) reading.stop();
     }
-    reading.endedAt = performance.now();
-    begun();
-  })();
-  await first;
-  return reading;
-}
+  });
 
 /** The order: previewed, issued, and in effect on exactly those whom it is about. */
 async function stopThem(
@@ -371,17 +222,5 @@ function undisturbed(readings: Reading[], narrator: Narrator): void {
     'nobody else noticed anything',
   );
 }
-
-const TOOL = {
-  type: 'function' as const,
-  function: { name: 'look_up', parameters: { type: 'object', properties: {} } },
-};
-
-const ask = ({ openai }: Colleague, withTools = false): Promise<unknown> =>
-  openai.chat.completions.create({
-    model: DEMO_MODEL,
-    messages: [{ role: 'user', content: 'Which of these did you make up?' }],
-    ...(withTools && { tools: [TOOL] }),
-  });
 
 const same = (a: string[], b: string[]): boolean => a.join(' ') === b.join(' ');

@@ -1,20 +1,18 @@
 /** `sallyport demo`: the story of a grant, step by step, with the real SDKs; each step says what it proves. */
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI, { APIError } from 'openai';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { digestOfTerms } from '../broker/manage-grants.ts';
 import { verifyBundle } from '../audit/verify-bundle.ts';
-import { createLogger } from '../lib/log.ts';
 import { demoGrant, type GrantInput } from './grant.ts';
-import { startDemoModel } from './model.ts';
 import { DEMO_MODEL } from './model-reply.ts';
-import { Narrator, must, refusedWith } from './narrator.ts';
-import { makeActiveGrant, startDemoWorld, type DemoWorld } from './world.ts';
+import { must, refusedWith, type Narrator } from './narrator.ts';
+import { tell } from './tell.ts';
+import { makeActiveGrant, type DemoWorld } from './world.ts';
 
 const anything = z.looseObject({ id: z.string() });
 const grantAnswer = z.looseObject({ id: z.string(), status: z.string() });
@@ -35,36 +33,14 @@ interface Scene {
 }
 
 /** Tells the story. @returns 0, or 1 as soon as a step is not as it should be */
-export async function tellStory(out: (text: string) => void): Promise<number> {
-  const narrator = new Narrator(out);
-  const dataDir = mkdtempSync(join(tmpdir(), 'sallyport-story-'));
-  const model = await startDemoModel();
-  const world = await startDemoWorld({
-    dataDir,
-    host: '127.0.0.1',
-    port: 0,
-    upstream: model.url,
-    models: model.models,
-    dialects: ['openai', 'anthropic'],
-    log: createLogger({ level: 'error' }),
-  });
-  try {
+export const tellStory = (out: (text: string) => void): Promise<number> =>
+  tell(out, async ({ world, narrator, folder }) => {
     const scene = { narrator, world, ...(await reachAgreement(world, narrator)) };
     await callTheModel(scene);
     await meetTheLimits(scene);
     await cutTheStream(scene);
-    await proveTheRecord(scene, dataDir);
-    narrator.end();
-    return 0;
-  } catch (error) {
-    narrator.failed(error);
-    return 1;
-  } finally {
-    await world.server.close();
-    await model.close();
-    await rm(dataDir, { recursive: true, force: true });
-  }
-}
+    await proveTheRecord(scene, folder);
+  });
 
 /** From a request to an active grant and a token. */
 async function reachAgreement(

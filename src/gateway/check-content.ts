@@ -29,6 +29,8 @@ export interface Checked {
   grant: Grant;
   /** Features that it uses. */
   features: string[];
+  /** That it came from. */
+  address: string;
   /** What orders in force come to for it. */
   effect: Effect;
   /** Safeguards that are put back for it, and the model that it goes to for that: as a rule the one it names. */
@@ -80,10 +82,11 @@ export function checkContent(
   if (why) throw new RefusedError(why);
   // An order can put a safeguard back: by another model, which is what is dispatched and recorded then.
   const used = featuresOf(inspection);
+  const address = gateway.addressOf(req);
   const effect = ordersOnRequest(
     gateway.broker,
     { ...subjectOf(caller, grant), endpoint: endpoint.id, model, features: used },
-    gateway.addressOf(req),
+    address,
   );
   const alternative = alternativeFor(endpoint, model, effect);
   const dispatchedModel = alternative?.models[model] ?? model;
@@ -98,6 +101,7 @@ export function checkContent(
     inspection,
     grant,
     features: used,
+    address,
     effect,
     restored: alternative?.restores ?? [],
     dispatchedModel,

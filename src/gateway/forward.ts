@@ -51,7 +51,7 @@ export async function forward(
     held = checked.body.length;
     const watch = new Watch(req, res, gateway.settings.requestMs);
     try {
-      const exchange = await admit(gateway, req, res, passage, checked, watch.cancellation);
+      const exchange = await admit(gateway, res, passage, checked, watch.cancellation);
       try {
         await dispatch(gateway, exchange, passage, checked, asked);
         giveBack();
@@ -71,7 +71,6 @@ export async function forward(
 /** From here on the request is on record as allowed, and must end with an outcome. */
 async function admit(
   gateway: Gateway,
-  req: IncomingMessage,
   res: ServerResponse,
   { requestId, timing, caller, operation }: Passage,
   checked: Checked,
@@ -79,7 +78,7 @@ async function admit(
 ): Promise<Exchange> {
   const { broker, settings } = gateway;
   const { endpoint, inspection, grant, body, amount } = checked;
-  const { features, effect, restored, dispatchedModel } = checked;
+  const { features, effect, restored, dispatchedModel, address } = checked;
   const { member, token, access } = caller;
   const facts: RequestFacts = {
     requestId,
@@ -98,7 +97,6 @@ async function admit(
     features,
     restored,
   };
-  const address = gateway.addressOf(req);
   const records = effect.noted.length > 0 && grant.spec.recordNetwork;
   const salt = newSalt();
   const data = askedMembers({
@@ -118,7 +116,6 @@ async function admit(
     admitted = await admitRequest(broker, {
       facts,
       address,
-      effect,
       amount,
       salt: salt.toString('base64'),
       data,

@@ -55,7 +55,7 @@ function schedule(context: WriterContext, order: Order): void {
   const reminders = moments.flatMap((at) =>
     context.rules.reviews.remindBefore.map((span) => before(at, span)),
   );
-  for (const at of [...moments, ...reminders.filter((one) => one > order.issuedAt)])
+  for (const at of [...moments, ...reminders.filter((one) => one > context.clock())])
     putOnAgenda(context, { kind: 'order', ref: order.id, at });
 }
 

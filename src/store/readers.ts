@@ -189,6 +189,12 @@ export class Readers {
       .all();
   }
 
+  /** The order that an objection is to. */
+  orderOfDispute(id: string): string | undefined {
+    const { orderId } = disputes;
+    return this.#db.select({ orderId }).from(disputes).where(eq(disputes.id, id)).get()?.orderId;
+  }
+
   /** Objections to an order, oldest first. */
   listDisputes(orderId: string): Dispute[] {
     return this.#db
@@ -207,6 +213,22 @@ export class Readers {
   /** Newest first. */
   listRuns(page: PageRequest, filter: RunFilter): Searched<RunRow> {
     return listRuns(this.#db, page, filter);
+  }
+
+  /** The lab whose person holds or held a token. */
+  labOfToken(id: string): string | undefined {
+    const { labId } = tokens;
+    return this.#db.select({ labId }).from(tokens).where(eq(tokens.id, id)).get()?.labId;
+  }
+
+  /** The lab whose grant a run is under. */
+  labOfRun(id: string): string | undefined {
+    return this.#db
+      .select({ labId: grants.labId })
+      .from(runs)
+      .innerJoin(grants, eq(grants.id, runs.grantId))
+      .where(eq(runs.id, id))
+      .get()?.labId;
   }
 
   runName(id: string): string | undefined {

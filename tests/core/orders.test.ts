@@ -9,6 +9,7 @@ import {
   ownEnd,
   type Order,
 } from '../../src/core/orders/order.ts';
+import { narrowerOrders } from '../../src/core/orders/narrower.ts';
 import { scaledCaps } from '../../src/core/orders/scaled-caps.ts';
 import {
   isWithinSelector,
@@ -22,6 +23,7 @@ import {
   decideLift,
   decideOrder,
   decideRatification,
+  decideSupplement,
   refusalOfLowering,
   ruleOf,
   timesOf,
@@ -96,9 +98,9 @@ const about = (selector: Selector): { selector: Selector; safeguardAt: null } =>
 describe('a selector', () => {
   test.each(PARTS)('%j selects what has it, %j what has that', (has, hasNot) => {
     expect(selectorSchema.parse(has)).toEqual(has);
-    expect(selects(about(has), SUBJECT, NOW)).toBe(true);
-    expect(selects(about(hasNot), SUBJECT, NOW)).toBe(false);
-    expect(selects(about({ all: true }), SUBJECT, NOW)).toBe(true);
+    expect(selects(about(has), SUBJECT)).toBe(true);
+    expect(selects(about(hasNot), SUBJECT)).toBe(false);
+    expect(selects(about({ all: true }), SUBJECT)).toBe(true);
   });
 
   test('of several parts selects what has all of them', () => {
@@ -111,22 +113,22 @@ describe('a selector', () => {
           ...[...parts].map(([i, has]) => PARTS[i]?.[has ? 0 : 1]),
         ) as Selector;
         const all = [...parts.values()].every(Boolean);
-        expect(selects(about(selector), SUBJECT, NOW)).toBe(all);
+        expect(selects(about(selector), SUBJECT)).toBe(all);
       }),
     );
   });
 
   test('about a part that a subject lacks does not select it', () => {
     const grant = { grantId: GRANT, labId: PARTNER.id };
-    for (const [has] of PARTS.slice(2)) expect(selects(about(has), grant, NOW)).toBe(false);
+    for (const [has] of PARTS.slice(2)) expect(selects(about(has), grant)).toBe(false);
   });
 
   test('takes an attribute that is not known for a match, unless told otherwise', () => {
     const of = (unknown: 'matches' | 'spared'): Selector => ({
       attributes: [{ name: 'training', is: ['done'], unknown }],
     });
-    expect(selects(about(of('matches')), SUBJECT, NOW)).toBe(true);
-    expect(selects(about(of('spared')), SUBJECT, NOW)).toBe(false);
+    expect(selects(about(of('matches')), SUBJECT)).toBe(true);
+    expect(selects(about(of('spared')), SUBJECT)).toBe(false);
     expect(selectorSchema.parse({ attributes: [{ name: 'a', is: ['b'] }] })).toEqual({
       attributes: [{ name: 'a', is: ['b'], unknown: 'matches' }],
     });
@@ -134,8 +136,8 @@ describe('a selector', () => {
 
   test('by safeguard is about the endpoints that lift it', () => {
     const selector: Selector = { safeguard: 'filter' };
-    expect(selects({ selector, safeguardAt: ['demo'] }, SUBJECT, NOW)).toBe(true);
-    expect(selects({ selector, safeguardAt: [] }, SUBJECT, NOW)).toBe(false);
+    expect(selects({ selector, safeguardAt: ['demo'] }, SUBJECT)).toBe(true);
+    expect(selects({ selector, safeguardAt: [] }, SUBJECT)).toBe(false);
   });
 
   test.each([
@@ -200,7 +202,7 @@ describe('what orders come to', () => {
     const some = fc.shuffledSubarray(all);
     fc.assert(
       fc.property(some, (orders) => {
-        const stopping = orders.filter(({ selector }) => selects(about(selector), SUBJECT, NOW));
+        const stopping = orders.filter(({ selector }) => selects(about(selector), SUBJECT));
         const found = effectOf(orders, SUBJECT, NOW).stops;
         expect(new Set(found)).toEqual(new Set(stopping));
       }),
@@ -335,6 +337,34 @@ describe('an order', () => {
   });
 });
 
+describe('narrower orders', () => {
+  const endpoints = [
+    { id: 'demo', models: ['m'], alternatives: [{ restores: ['filter'], models: { m: 'g' } }] },
+  ];
+  const order = (changes: object) =>
+    orderSpecSchema.parse({ selector: { lab: PARTNER.id }, grounds: 'x', ...changes });
+
+  test('are well formed, and less than the one that they would spare', () => {
+    const wide = order({ level: 4 });
+    const finding = { person: RESEARCHER.person.id, model: 'm', feature: 'tools' as const };
+    const found = narrowerOrders(wide, finding, endpoints);
+    for (const { because: _, ...one } of found) {
+      expect(orderSpecSchema.safeParse({ ...wide, ...one }).success).toBe(true);
+      expect(refusalOfLowering(anOrder('w', wide.selector), one)).toBeNull();
+    }
+    expect(found.map(({ level, measures, selector }) => [level, measures, selector])).toEqual([
+      [2, { putBack: ['filter'] }, { lab: PARTNER.id }],
+      [2, { features: ['tools'] }, { person: RESEARCHER.person.id, model: 'm', lab: PARTNER.id }],
+      [3, {}, { lab: PARTNER.id, person: RESEARCHER.person.id }],
+      [3, {}, { lab: PARTNER.id, model: 'm' }],
+    ]);
+  });
+
+  test('there are none below a constraint', () => {
+    expect(narrowerOrders(order({ level: 1 }), { model: 'm' }, endpoints)).toEqual([]);
+  });
+});
+
 describe('who issues an order', () => {
   const issued = (actor: Member, changes: object, person = RESEARCHER.person): string => {
     const spec = orderSpecSchema.parse({ selector: { model: 'm' }, grounds: 'x', ...changes });
@@ -415,10 +445,42 @@ describe('an order is loosened', () => {
     expect(lift(own, THEIRS)).toBe('second_person_needed');
   });
 
+  test('at the same level to what asks for nothing that it does not', () => {
+    const measures = { limitsPercent: 50, features: ['tools' as const] };
+    const wide = anOrder('w', { lab: PARTNER.id }, { level: 2, measures });
+    const to = (some: Order['measures']): string =>
+      refusalOfLowering(wide, {
+        level: 2,
+        selector: { lab: PARTNER.id, purpose: 'scheming' },
+        measures: some,
+      })?.param ?? 'less';
+    expect(to({ limitsPercent: 50 })).toBe('less');
+    expect(to({ features: ['tools'] })).toBe('less');
+    expect(to({ limitsPercent: 49 })).toBe('measures');
+    expect(to({ features: ['tools', 'images'] })).toBe('measures');
+    expect(to({ putBack: ['filter'] })).toBe('measures');
+  });
+
+  test("and completed by a partner never where it is the host's", () => {
+    const narrow = anOrder('n', { person: RESEARCHER.person.id }, { level: 3 });
+    const completed = orderSpecSchema.parse({
+      level: 3,
+      selector: narrow.selector,
+      grounds: 'x',
+      evidence: { class: 'reported' },
+    });
+    const complete = (one: Order, who: Member): string =>
+      decideSupplement(one, completed, acting(who, 3), { person: RESEARCHER.person })?.code ??
+      'completed';
+    expect(complete(narrow, THEIRS)).toBe('role_required');
+    expect(complete(narrow, SECOND)).toBe('completed');
+    expect(complete({ ...narrow, issuedByLab: PARTNER.id }, THEIRS)).toBe('completed');
+  });
+
   test('to what is less, and about nothing else', () => {
     const wide = anOrder('w', { lab: PARTNER.id }, { level: 4 });
     const to = (level: number, selector: Selector): string =>
-      refusalOfLowering(wide, { level, selector })?.param ?? 'less';
+      refusalOfLowering(wide, { level, selector, measures: {} })?.param ?? 'less';
     expect(to(3, { lab: PARTNER.id, purpose: 'scheming' })).toBe('less');
     expect(to(4, { lab: PARTNER.id, purpose: 'scheming' })).toBe('less');
     expect(to(2, { lab: PARTNER.id })).toBe('less');

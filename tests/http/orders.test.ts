@@ -1,8 +1,9 @@
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Api } from '../support/api.ts';
 import { makeActiveGrant } from '../support/grants.ts';
 import { admitForTest } from '../support/live-request.ts';
-import { makePeople, makePerson, type People } from '../support/people.ts';
+import { getToken, makePeople, makePerson, type People } from '../support/people.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 import { NO_GRANT } from './route-samples.ts';
 
@@ -138,6 +139,90 @@ describe('lifting an order', () => {
     });
     await api.post(safety, `/orders/${other}/lift`, { grounds: 'Done' });
   });
+});
+
+describe('an order is seen', () => {
+  const sees = async (who: typeof people.lead, id: string): Promise<boolean> =>
+    (await api.get(who, `/orders/${id}`)).status === 200;
+
+  it('by the partner whom it is about, and by no other', async () => {
+    const grant = await makeActiveGrant(test, people);
+    const held = await getToken(test, people.researcher, {
+      grant: grant.id,
+      purpose: 'scheming',
+      run: 'seen',
+    });
+    const { jti: token } = decodeJwt(held);
+    const list = await api.get(people.lead, `/tokens?grant=${grant.id}`);
+    const run = list.body.items[0].runId as string;
+    const selectors = [
+      { token },
+      { run },
+      { person: people.researcher.id },
+      { attributes: [{ name: 'employer', is: ['Acme'] }] },
+    ];
+    for (const selector of selectors) {
+      const order = { level: 1, selector, grounds: 'Look' };
+      const { id } = (await api.post(people.safety, '/orders', order)).body as { id: string };
+      expect([selector, await sees(people.lead, id)]).toEqual([selector, true]);
+      expect([selector, await sees(people.otherLead, id)]).toEqual([selector, false]);
+    }
+  });
+
+  it("a partner's own by the host, and by no other partner", async () => {
+    const order = { level: 0, selector: { endpoint: 'demo' }, grounds: 'A finding of ours' };
+    const { id } = (await api.post(people.researcher, '/orders', order)).body as { id: string };
+    expect(await sees(people.safety, id)).toBe(true);
+    expect(await sees(people.lead, id)).toBe(true);
+    expect(await sees(people.otherLead, id)).toBe(false);
+    const told = test.broker.readers.listOrders({ limit: 1 }, {});
+    expect(told[0]?.id).toBe(id);
+  });
+});
+
+it('whoever may not see what would be stopped is not told how much that is', async () => {
+  const order = { level: 4, selector: { all: true }, grounds: 'Everything' };
+  const answer = await api.post(people.researcher, '/orders', order);
+  expect([answer.status, answer.body.code]).toEqual([403, 'role_required']);
+});
+
+it('an order that never lapses does not begin to when it is reviewed', async () => {
+  const levels = { suspend: { lapse: null } };
+  const other = await startTestBroker({ authority: { orders: { levels } } });
+  try {
+    const some = await makePeople(other);
+    const calls = new Api(other);
+    const order = { selector: { model: 'model-a-1' }, grounds: 'Look' };
+    const issued = await calls.post(some.safety, '/orders', order);
+    expect(issued.body.endsAt).toBeNull();
+    const path = `/orders/${issued.body.id}/review`;
+    const reviewed = await calls.post(some.admin, path, { grounds: 'Goes on' });
+    expect([reviewed.status, reviewed.body.endsAt]).toEqual([200, null]);
+    expect(reviewed.body.reviewDueAt).not.toBeNull();
+  } finally {
+    await other.close();
+  }
+});
+
+it('an objection is decided by those who may, and a stranger is told that there is none', async () => {
+  const grant = await makeActiveGrant(test, people);
+  const issued = await api.post(people.safety, '/orders', {
+    level: 3,
+    selector: { grant: grant.id, purpose: 'scheming' },
+    grounds: 'Look',
+  });
+  const filed = await api.post(people.lead, `/orders/${issued.body.id}/object`, { grounds: 'No' });
+  expect(filed.status).toBe(201);
+  const again = await api.post(people.lead, `/orders/${issued.body.id}/object`, { grounds: 'No' });
+  expect([again.status, again.body.code]).toEqual([409, 'already_exists']);
+  const decide = (who: typeof people.lead): ReturnType<Api['post']> =>
+    api.post(who, `/disputes/${filed.body.id}/decide`, { outcome: 'vacated', reasons: 'Right' });
+  expect((await decide(people.otherLead)).body.code).toBe('not_found');
+  expect((await decide(people.lead)).body.code).toBe('role_required');
+  expect((await decide(people.safety)).body.code).toBe('second_person_needed');
+  expect((await decide(people.admin)).body).toMatchObject({ outcome: 'vacated' });
+  const order = await api.get(people.lead, `/orders/${issued.body.id}`);
+  expect(order.body).toMatchObject({ inForce: false, ended: { because: 'vacated' } });
 });
 
 describe('the list of orders', () => {

@@ -348,7 +348,6 @@ describe('known failure 8: a disk that hangs', () => {
         amount,
         salt,
         address: '192.0.2.7',
-        effect: { scales: [] },
         data: '',
         cancellation: new Cancellation(),
       }),

@@ -61,7 +61,6 @@ export async function admitForTest(
       features: [],
       restored: [],
     },
-    effect: { scales: [] },
     address: '192.0.2.7',
     amount,
     salt: randomBytes(16).toString('base64'),

@@ -1,7 +1,7 @@
 /** Shows orders. */
 import { levelInWords } from '../../core/orders/order.ts';
 import { selectorInWords } from '../../core/orders/selector.ts';
-import { moment, printDetails, say, type Cell } from '../output.ts';
+import { moment, printDetails, type Cell } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { Dispute, Order } from '../wire.ts';
 
@@ -56,6 +56,3 @@ export function printDispute(around: Surroundings, dispute: Dispute): void {
     ['new order', dispute.newOrderId ?? undefined],
   ]);
 }
-
-/** A line between an order and what came of it. */
-export const gap = (around: Surroundings): void => say(around, '');

@@ -1,6 +1,7 @@
 /** Options that say what an order is about. */
 import { Option, type Command } from 'commander';
 import { selectorSchema, type Selector } from '../../core/orders/selector.ts';
+import { several } from '../arguments.ts';
 import { wrongUsage } from '../problems.ts';
 
 /** Options, and the parts of a selector that they give. */
@@ -28,8 +29,6 @@ export interface SelectorOptions extends Partial<Record<Flag, string>> {
   spareUnknown?: boolean;
 }
 
-const collect = (value: string, before: string[] = []): string[] => [...before, value];
-
 /** Adds the options to a command. */
 export function withSelector(command: Command): Command {
   return command
@@ -44,7 +43,7 @@ export function withSelector(command: Command): Command {
       new Option(
         '--attribute <name=value>',
         'everyone of whom it holds; several values: name=a|b. Give it again for more',
-      ).argParser(collect),
+      ).argParser(several),
     )
     .addOption(
       new Option(
@@ -58,6 +57,12 @@ export function withSelector(command: Command): Command {
     .addOption(new Option('--network <cidr>', 'requests from these addresses'))
     .addOption(new Option('--token <id>', 'one token'));
 }
+
+/** Whether the options say anything. */
+export const givesSelector = (options: SelectorOptions): boolean =>
+  [options.all, options.attribute, ...FLAGS.map((flag) => options[flag])].some(
+    (given) => given !== undefined,
+  );
 
 /** What the options say. @throws CliError */
 export function selectorOf(options: SelectorOptions): Selector {

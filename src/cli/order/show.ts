@@ -6,7 +6,7 @@ import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { moment, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { wholeOrderSchema } from '../wire.ts';
-import { gap, printDispute, printOrder } from './print.ts';
+import { printDispute, printOrder } from './print.ts';
 
 export function addOrderShow(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'show', {
@@ -21,7 +21,7 @@ export function addOrderShow(group: Command, around: Surroundings): void {
       else {
         printOrder(around, order);
         for (const dispute of order.disputes) {
-          gap(around);
+          say(around, '');
           printDispute(around, dispute);
         }
         for (const { personId, at, underObjection } of order.acknowledgements)

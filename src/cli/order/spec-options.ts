@@ -2,6 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { LEVEL_NAMES } from '../../core/authority-rules.ts';
 import { orderSpecSchema, type OrderSpec } from '../../core/orders/order.ts';
+import { several, wholeNumber } from '../arguments.ts';
 import { wrongUsage } from '../problems.ts';
 import { selectorOf, withSelector, type SelectorOptions } from './selector-options.ts';
 
@@ -22,13 +23,6 @@ export interface SpecOptions extends SelectorOptions {
   expires?: string;
 }
 
-const collect = (value: string, before: string[] = []): string[] => [...before, value];
-
-function wholeNumber(text: string): number {
-  if (!/^[0-9]{1,4}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
-  return Number(text);
-}
-
 /** A level by its number or its name. */
 export function levelOf(text: string): number {
   const byName = (LEVEL_NAMES as readonly string[]).indexOf(text.replaceAll('-', '_'));
@@ -45,10 +39,16 @@ const VECTOR =
 
 /** Adds the options, those of the selector first. */
 export function withSpec(command: Command): Command {
-  return withMeasures(withSelector(command))
+  return withReasons(withMeasures(withSelector(command)))
     .requiredOption('--grounds <text>', 'why: shown to those concerned, and kept on record')
     .option('--authority <text>', 'in what capacity')
     .option('--legal <instrument>', 'the recorded order of an authority: file number, date, digest')
+    .option('--expires <moment>', 'when it ends in any case (RFC 3339)');
+}
+
+/** What an order rests on: given with it, or afterwards. */
+export function withReasons(command: Command): Command {
+  return command
     .addOption(
       new Option('--evidence <class>', 'what it rests on').choices([
         'reported',
@@ -58,8 +58,21 @@ export function withSpec(command: Command): Command {
     )
     .option('--evidence-text <text>', 'which: tickets, entries, documents')
     .option('--severity <vector>', VECTOR)
-    .option('--why-not-lower <text>', 'why lower levels fail')
-    .option('--expires <moment>', 'when it ends in any case (RFC 3339)');
+    .option('--why-not-lower <text>', 'why lower levels fail');
+}
+
+/** What the options of {@link withReasons} say. @throws CliError */
+export function reasonsOf(options: Partial<SpecOptions>): object {
+  const { evidence, evidenceText, severity, whyNotLower } = options;
+  if (evidenceText !== undefined && evidence === undefined)
+    throw wrongUsage('--evidence-text goes with --evidence reported, written or reproduced.');
+  return {
+    ...(evidence !== undefined && {
+      evidence: { class: evidence, ...(evidenceText !== undefined && { text: evidenceText }) },
+    }),
+    ...(severity !== undefined && { severity: severityOf(severity) }),
+    ...(whyNotLower !== undefined && { whyNotLower }),
+  };
 }
 
 /** What level 1 and 2 do. */
@@ -67,17 +80,17 @@ export function withMeasures(command: Command): Command {
   return command
     .addOption(
       new Option('--limits <percent>', 'level 2: limits are this part of what they were').argParser(
-        wholeNumber,
+        wholeNumber(1),
       ),
     )
-    .addOption(new Option('--pause-feature <name>', 'level 2: pause a feature').argParser(collect))
-    .addOption(new Option('--pause-purpose <name>', 'level 2: pause a purpose').argParser(collect))
+    .addOption(new Option('--pause-feature <name>', 'level 2: pause a feature').argParser(several))
+    .addOption(new Option('--pause-purpose <name>', 'level 2: pause a purpose').argParser(several))
     .addOption(
-      new Option('--put-back <safeguard>', 'level 2: put a safeguard back').argParser(collect),
+      new Option('--put-back <safeguard>', 'level 2: put a safeguard back').argParser(several),
     )
     .addOption(
       new Option('--token-seconds <n>', 'levels 1 and 2: longest life of new tokens').argParser(
-        wholeNumber,
+        wholeNumber(1),
       ),
     );
 }
@@ -94,7 +107,7 @@ export function measuresOf(options: Partial<SpecOptions>): object {
 }
 
 /** The vector as it is written on the command line. @throws CliError */
-export function severityOf(text: string): object {
+function severityOf(text: string): object {
   const [exploitation, breadth, capability, ease, discoverability, more] = text.split(',');
   if (discoverability === undefined || more !== undefined)
     throw wrongUsage(`--severity: write ${VECTOR}.`);
@@ -103,9 +116,7 @@ export function severityOf(text: string): object {
 
 /** The order that the options describe. @throws CliError */
 export function specOf(options: SpecOptions): OrderSpec {
-  const { level, grounds, authority, legal, evidence, evidenceText, severity } = options;
-  if (evidenceText !== undefined && evidence === undefined)
-    throw wrongUsage('--evidence-text goes with --evidence reported, written or reproduced.');
+  const { level, grounds, authority, legal } = options;
   const spec = {
     level,
     selector: selectorOf(options),
@@ -115,11 +126,7 @@ export function specOf(options: SpecOptions): OrderSpec {
       ...(authority !== undefined && { text: authority }),
       ...(legal !== undefined && { kind: 'legal', instrument: legal }),
     },
-    ...(evidence !== undefined && {
-      evidence: { class: evidence, ...(evidenceText !== undefined && { text: evidenceText }) },
-    }),
-    ...(severity !== undefined && { severity: severityOf(severity) }),
-    ...(options.whyNotLower !== undefined && { whyNotLower: options.whyNotLower }),
+    ...reasonsOf(options),
     ...(options.expires !== undefined && { expiresAt: options.expires }),
   };
   const parsed = orderSpecSchema.safeParse(spec);

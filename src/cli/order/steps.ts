@@ -8,8 +8,20 @@ import { printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { disputeSchema, orderSchema } from '../wire.ts';
 import { printDispute, printOrder } from './print.ts';
-import { selectorOf, withSelector, type SelectorOptions } from './selector-options.ts';
-import { levelOf, measuresOf, severityOf, withMeasures, type SpecOptions } from './spec-options.ts';
+import {
+  givesSelector,
+  selectorOf,
+  withSelector,
+  type SelectorOptions,
+} from './selector-options.ts';
+import {
+  levelOf,
+  measuresOf,
+  reasonsOf,
+  withMeasures,
+  withReasons,
+  type SpecOptions,
+} from './spec-options.ts';
 
 interface Step {
   name: 'ratify' | 'review' | 'lift';
@@ -64,50 +76,43 @@ export function addOrderSteps(group: Command, around: Surroundings): void {
   addObjections(group, around);
 }
 
-async function step(
+const step = (
   around: Surroundings,
   options: BrokerOptions,
   path: string,
   body: object,
+): Promise<void> => send(around, options, { path, body, answer: orderSchema, print: printOrder });
+
+/** Does something with an order, and shows what came of it. */
+async function send<T>(
+  around: Surroundings,
+  options: BrokerOptions,
+  call: {
+    path: string;
+    body: object;
+    answer: z.ZodType<T>;
+    print: (around: Surroundings, answer: T) => void;
+  },
 ): Promise<void> {
   const broker = await connect(around, options);
-  const order = await broker.post(path, orderSchema, body);
-  if (options.json) printJson(around, order);
-  else printOrder(around, order);
+  const answer = await broker.post(call.path, call.answer, call.body);
+  if (options.json) printJson(around, answer);
+  else call.print(around, answer);
 }
 
-type SupplementOptions = BrokerOptions &
-  Pick<SpecOptions, 'evidence' | 'evidenceText' | 'severity' | 'whyNotLower'> & {
-    instrument?: string;
-  };
+type SupplementOptions = BrokerOptions & Partial<SpecOptions> & { instrument?: string };
 
 function addSupplement(group: Command, around: Surroundings): void {
-  defineBrokerCommand(group, 'supplement', {
+  const command = defineBrokerCommand(group, 'supplement', {
     summary: 'Add what an order should have said: evidence, severity, why lower levels fail',
     examples: ['sallyport order supplement ord_01… --evidence reproduced --evidence-text "run 12"'],
-  })
-    .argument('<id>', 'the order', id('ord'))
-    .addOption(
-      new Option('--evidence <class>', 'what it rests on').choices([
-        'reported',
-        'written',
-        'reproduced',
-      ]),
-    )
-    .option('--evidence-text <text>', 'which: tickets, entries, documents')
-    .option('--severity <vector>', 'as for "order issue"')
-    .option('--why-not-lower <text>', 'why lower levels fail')
+  }).argument('<id>', 'the order', id('ord'));
+  withReasons(command)
     .option('--instrument <text>', 'the document that it rests on')
-    .action(async (orderId: string, options: SupplementOptions) => {
-      const { evidence, evidenceText, severity, whyNotLower, instrument } = options;
-      await step(around, options, `/orders/${orderId}/supplement`, {
-        ...(evidence !== undefined && {
-          evidence: { class: evidence, ...(evidenceText !== undefined && { text: evidenceText }) },
-        }),
-        ...(severity !== undefined && { severity: severityOf(severity) }),
-        ...(whyNotLower !== undefined && { whyNotLower }),
-        ...(instrument !== undefined && { instrument }),
-      });
+    .action((orderId: string, options: SupplementOptions) => {
+      const { instrument } = options;
+      const body = { ...reasonsOf(options), ...(instrument !== undefined && { instrument }) };
+      return step(around, options, `/orders/${orderId}/supplement`, body);
     });
 }
 
@@ -119,24 +124,8 @@ type LowerOptions = BrokerOptions &
   };
 
 /** What is given of a selector; nothing given: as the order has it. */
-function givenSelector(options: SelectorOptions): object {
-  const given = [
-    'all',
-    'attribute',
-    'grant',
-    'lab',
-    'endpoint',
-    'model',
-    'safeguard',
-    'of',
-    'purpose',
-    'run',
-    'feature',
-    'network',
-    'token',
-  ] as const;
-  return given.some((flag) => options[flag] !== undefined) ? { selector: selectorOf(options) } : {};
-}
+const givenSelector = (options: SelectorOptions): object =>
+  givesSelector(options) ? { selector: selectorOf(options) } : {};
 
 function addLower(group: Command, around: Surroundings): void {
   const command = defineBrokerCommand(group, 'lower', {
@@ -176,13 +165,15 @@ function addObjections(group: Command, around: Surroundings): void {
     examples: ['sallyport order acknowledge ord_01…'],
   })
     .argument('<id>', 'the order', id('ord'))
-    .action(async (orderId: string, options: BrokerOptions) => {
-      const broker = await connect(around, options);
-      const path = `/orders/${orderId}/acknowledge`;
-      const noted = await broker.post(path, z.looseObject({ underObjection: z.boolean() }), {});
-      if (options.json) printJson(around, noted);
-      else say(around, `Noted${noted.underObjection ? ': complied under objection' : ''}.`);
-    });
+    .action((orderId: string, options: BrokerOptions) =>
+      send(around, options, {
+        path: `/orders/${orderId}/acknowledge`,
+        body: {},
+        answer: z.looseObject({ underObjection: z.boolean() }),
+        print: (_, { underObjection }) =>
+          say(around, `Noted${underObjection ? ': complied under objection' : ''}.`),
+      }),
+    );
 
   const object = defineBrokerCommand(group, 'object', {
     summary: 'Object to an order, and perhaps propose a lesser one. It goes on until decided',
@@ -223,14 +214,10 @@ function addObjections(group: Command, around: Surroundings): void {
     });
 }
 
-async function dispute(
+const dispute = (
   around: Surroundings,
   options: BrokerOptions,
   path: string,
   body: object,
-): Promise<void> {
-  const broker = await connect(around, options);
-  const found = await broker.post(path, disputeSchema, body);
-  if (options.json) printJson(around, found);
-  else printDispute(around, found);
-}
+): Promise<void> =>
+  send(around, options, { path, body, answer: disputeSchema, print: printDispute });

@@ -24,7 +24,8 @@ export interface Effect {
   noted: Order[];
 }
 
-const NONE: Effect = {
+/** Where no order is in force. */
+export const NO_EFFECT: Effect = {
   stops: [],
   features: new Map(),
   purposes: new Map(),
@@ -38,67 +39,58 @@ const NONE: Effect = {
  * The most restrictive combination of the orders in force, for one subject.
  *
  * @param orders as the policy holds them: what is over by now is passed over
- * @param watchTokenSeconds longest life of a token under a watch that says nothing else
+ * @param watchTokenSeconds longest life of a token under a watch that says nothing else; left out by those who do not ask
  * @param now epoch milliseconds
  */
 export function effectOf(
   orders: readonly Order[],
   subject: OrderSubject,
   now: number,
-  watchTokenSeconds = 300,
+  watchTokenSeconds = Infinity,
 ): Effect {
-  if (orders.length === 0) return NONE;
+  if (orders.length === 0) return NO_EFFECT;
   const features = new Map<string, Order>();
   const purposes = new Map<string, Order>();
   const putBack = new Map<string, Order>();
-  const effect = {
-    ...NONE,
-    stops: [] as Order[],
-    scales: [] as Effect['scales'],
-    noted: [] as Order[],
-  };
+  const stops: Order[] = [];
+  const scales: Effect['scales'] = [];
+  const noted: Order[] = [];
+  let tokenSeconds = Infinity;
   const note = <T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void => {
     for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
   };
+  const stopWith = (order: Order): void => {
+    if (!isInForce(order, now)) return;
+    if (selects(order, subject)) stops.push(order);
+    // What it would stop if it were used: so that scopes that are shown leave it out.
+    const { feature, purpose } = partsOf(order.selector);
+    if (feature !== undefined && selects(order, subject, 'feature'))
+      note(features, [feature], order);
+    if (purpose !== undefined && selects(order, subject, 'purpose'))
+      note(purposes, [purpose], order);
+  };
   const consider = (order: Order): void => {
-    const { level, measures, selector } = order;
+    const { level, measures } = order;
     if (level === LEVEL.notice) return;
     if (level >= LEVEL.suspend_narrowly) {
-      if (!mightSelect(order, subject, now)) return;
-      if (selects(order, subject, now)) effect.stops.push(order);
-      // What it would stop if it were used: so that scopes that are shown leave it out.
-      if ('all' in selector) return;
-      if (selector.feature !== undefined && selects(order, subject, now, 'feature'))
-        note(features, [selector.feature], order);
-      if (selector.purpose !== undefined && selects(order, subject, now, 'purpose'))
-        note(purposes, [selector.purpose], order);
+      stopWith(order);
       return;
     }
-    if (!selects(order, subject, now) || !isInForce(order, now)) return;
-    effect.noted.push(order);
+    if (!selects(order, subject) || !isInForce(order, now)) return;
+    noted.push(order);
     note(features, measures.features, order);
     note(purposes, measures.purposes, order);
     note(putBack, measures.putBack, order);
     if (measures.limitsPercent !== undefined)
-      effect.scales.push({ percent: measures.limitsPercent, order });
+      scales.push({ percent: measures.limitsPercent, order });
     const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
-    effect.tokenSeconds = Math.min(effect.tokenSeconds, seconds);
+    tokenSeconds = Math.min(tokenSeconds, seconds);
   };
   for (const list of scopedOrders(orders, subject))
     if (list) for (const order of list) consider(order);
   // Ids begin with the time: the oldest first.
-  if (effect.stops.length > 1) effect.stops.sort((a, b) => (a.id < b.id ? -1 : 1));
-  return { ...effect, features, purposes, putBack };
-}
-
-/** Whether an order in force would select a subject if it used the feature, or had the purpose, that the order names. */
-function mightSelect(order: Order, subject: OrderSubject, now: number): boolean {
-  const { feature, purpose } = partsOf(order.selector);
-  const isOpen =
-    feature === undefined && purpose === undefined
-      ? selects(order, subject, now)
-      : selects(order, subject, now, 'feature') || selects(order, subject, now, 'purpose');
-  return isOpen && isInForce(order, now);
+  if (stops.length > 1) stops.sort((a, b) => (a.id < b.id ? -1 : 1));
+  return { stops, features, purposes, putBack, scales, tokenSeconds, noted };
 }
 
 /** Codes by the narrowest part that an order names, narrowest first. */

@@ -36,9 +36,8 @@ export function narrowerOrders(
   ): void => {
     const selector = selectorSchema.safeParse(parts);
     if (!selector.success) return;
-    const order = { level, selector: selector.data, measures, because };
-    const sound = orderSpecSchema.safeParse({ ...spec, ...order, because: undefined }).success;
-    if (sound || level < spec.level) found.push(order);
+    const order = { level, selector: selector.data, measures };
+    if (orderSpecSchema.safeParse({ ...spec, ...order }).success) found.push({ ...order, because });
   };
   const { endpoint, model, feature, purpose } = facts;
   const at = endpoints.filter(

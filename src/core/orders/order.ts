@@ -238,10 +238,6 @@ export function isInForce(order: Order, now: number): boolean {
   return end === null || now < end.at;
 }
 
-/** Whether everybody has acted who must: until then it lapses, and a recall has the effect of level 4 alone. */
-export const isRatified = (order: Order): boolean =>
-  order.ratifiedBy !== null || order.authority.kind === 'legal';
-
 /** What should have been said and was not. It prevents nothing; it shows. */
 export function missingOf(order: OrderSpec): ('evidence' | 'severity' | 'whyNotLower')[] {
   if (order.level < LEVEL.watch) return [];

@@ -1,6 +1,5 @@
 /** What an order is about: everything, or all that matches every part that is given. */
 import { z } from 'zod';
-import { attributeOf } from '../attributes.ts';
 import { idSchema } from '../ids.ts';
 import { isInNetworks, networkSchema } from '../networks.ts';
 import { attributeNameSchema, type Person } from '../people.ts';
@@ -90,12 +89,10 @@ export interface Selecting {
  * person does not stop the grant as a whole.
  *
  * @param except a part that is taken to match
- * @param now epoch milliseconds
  */
 export function selects(
   { selector, safeguardAt }: Selecting,
   subject: OrderSubject,
-  now: number,
   except?: SelectorPart,
 ): boolean {
   if ('all' in selector) return true;
@@ -112,22 +109,19 @@ export function selects(
   const { feature, attributes, network } = selector;
   if (feature !== undefined && except !== 'feature' && !subject.features?.includes(feature))
     return false;
-  if (attributes !== undefined && !hasAll(subject.person, attributes, now)) return false;
+  if (attributes !== undefined && !hasAll(subject.person, attributes)) return false;
   return (
     network === undefined ||
     (subject.address !== undefined && isInNetworks(subject.address, [network]))
   );
 }
 
-function hasAll(
-  person: Person | undefined,
-  conditions: readonly AttributeCondition[],
-  now: number,
-): boolean {
+function hasAll(person: Person | undefined, conditions: readonly AttributeCondition[]): boolean {
   if (!person) return false;
   return conditions.every(({ name, is, unknown }) => {
-    const value = attributeOf(person, name, now);
-    return value === undefined ? unknown === 'matches' : is.includes(value);
+    const { attributes } = person;
+    if (!Object.hasOwn(attributes, name)) return unknown === 'matches';
+    return is.includes(attributes[name] as string);
   });
 }
 

@@ -4,8 +4,16 @@ import { after } from '../durations.ts';
 import { refusal, type Refusal } from '../denials.ts';
 import type { GrantSpec } from '../grants.ts';
 import type { Member, Person } from '../people.ts';
-import { LEVEL, isInForce, levelInWords, levelName, type Order, type OrderSpec } from './order.ts';
-import { isWithinSelector, partsOf, type Selector } from './selector.ts';
+import {
+  LEVEL,
+  isInForce,
+  levelInWords,
+  levelName,
+  type Measures,
+  type Order,
+  type OrderSpec,
+} from './order.ts';
+import { isWithinSelector, partsOf } from './selector.ts';
 
 /** The rule of a level: as configured, or as the grant that an order names says. */
 export function ruleOf(
@@ -127,6 +135,16 @@ export function decideRatification(
   return refusal('role_required', `It is ratified by: ${may.join(', ') || 'nobody'}.`);
 }
 
+/** Decides whether a person may add to what an order says: whoever could issue it, and of a partner on its own alone. */
+export function decideSupplement(
+  order: Order,
+  completed: OrderSpec,
+  acting: Acting,
+  own: PartnersOwn,
+): Refusal | null {
+  return refusalOfTheirs(order, acting.actor) ?? decideOrder(completed, acting, own);
+}
+
 /** Decides whether a person may record that an order was reviewed and goes on. */
 export function decideReview(order: Order, { actor, rule }: Acting, now: number): Refusal | null {
   const why =
@@ -159,23 +177,37 @@ export function decideLift(
 }
 
 /** What an order is lowered to: less of the same. */
-export interface Lowered {
-  level: number;
-  selector: Selector;
+export type Lowered = Pick<OrderSpec, 'level' | 'selector' | 'measures'>;
+
+/** Whether one constraint asks for no more than another. */
+function isWithinMeasures(inner: Measures, outer: Measures): boolean {
+  const { limitsPercent = 100, tokenSeconds = Infinity } = inner;
+  const within = (name: 'features' | 'purposes' | 'putBack'): boolean =>
+    (inner[name] ?? []).every((one) =>
+      (outer[name] as readonly string[] | undefined)?.includes(one),
+    );
+  return (
+    limitsPercent >= (outer.limitsPercent ?? 100) &&
+    tokenSeconds >= (outer.tokenSeconds ?? Infinity) &&
+    within('features') &&
+    within('purposes') &&
+    within('putBack')
+  );
 }
 
 /** Decides whether one order is less than another: of a lower level, or narrower, and about nothing else. */
 export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
-  const within = isWithinSelector(to.selector, order.selector);
-  const isLess =
-    to.level < order.level ||
-    (to.level === order.level && within && !isWithinSelector(order.selector, to.selector));
-  if (within && isLess) return null;
-  return refusal(
-    'invalid_request',
-    within
-      ? `It must be of a lower level than ${order.level}, or narrower. To tighten, issue another order.`
-      : 'It must be about what the order is about, or part of it: keep every part of its selector. To tighten, issue another order.',
-    { param: within ? 'level' : 'selector' },
-  );
+  const refused = (param: keyof Lowered, why: string): Refusal =>
+    refusal('invalid_request', `${why} To tighten, issue another order.`, { param });
+  if (!isWithinSelector(to.selector, order.selector))
+    return refused(
+      'selector',
+      'It must be about what the order is about, or part of it: keep every part of its selector.',
+    );
+  const isNarrower = !isWithinSelector(order.selector, to.selector);
+  if (to.level > order.level || (to.level === order.level && !isNarrower))
+    return refused('level', `It must be of a lower level than ${order.level}, or narrower.`);
+  if (to.level === order.level && !isWithinMeasures(to.measures, order.measures))
+    return refused('measures', 'At the same level it may ask for nothing that the order does not.');
+  return null;
 }

@@ -8,6 +8,7 @@ import {
   type Dispute,
   type DisputeOutcome,
 } from '../../core/orders/disputes.ts';
+import { mintId } from '../../lib/ids.ts';
 import { LEVEL, type Order } from '../../core/orders/order.ts';
 import { decideLift } from '../../core/orders/steps.ts';
 import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
@@ -104,9 +105,9 @@ export const decideDispute = controlOperation(
       .where(eq(disputes.id, dispute.id))
       .run();
     takeOffAgenda(context, 'dispute', dispute.id);
-    // The entry of what replaced the order, where something did, has the other id.
     context.append({
-      id: args.newId.replace(/^ord_/, 'ent_'),
+      // What happened to the order has the other one, if anything did.
+      id: mintId('ent', by.at),
       kind: 'dispute.decided',
       at: by.at,
       actor: who.actor,

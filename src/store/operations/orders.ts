@@ -3,7 +3,6 @@ import type { EntryKind, Json } from '../../core/audit/entry.ts';
 import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
 import type { NoticeKind } from '../../core/notices.ts';
 import {
-  isRatified,
   levelInWords,
   type Measures,
   type Order,
@@ -16,6 +15,7 @@ import {
   decideOrder,
   decideRatification,
   decideReview,
+  decideSupplement,
   refusalOfLowering,
   ruleOf,
   timesOf,
@@ -41,12 +41,7 @@ export const issueOrder = controlOperation(
   (context, args: { by: By; id: string; spec: OrderSpec; concerned: Concerned }, who): Order => {
     const { by, id, spec } = args;
     const acting = actingOn(context, spec, who);
-    const { person } = partsOf(spec.selector);
-    mustBeAllowed(
-      decideOrder(spec, acting, {
-        person: person === undefined ? undefined : readPerson(context.db, person),
-      }),
-    );
+    mustBeAllowed(decideOrder(spec, acting, { person: personOf(context, spec) }));
     const order = insertOrder(context, {
       id,
       spec,
@@ -130,7 +125,7 @@ export const reviewOrder = controlOperation(
     mustBeAllowed(decideReview(order, acting, by.at));
     // A date that was asked for holds for the first review.
     const { reviewAt: _, ...spec } = specOf(order);
-    const times = timesOf(spec, acting.rule, isRatified(order), by.at);
+    const times = timesOf(spec, acting.rule, true, by.at);
     const reviewed = updateOrder(context, order.id, { spec, ...times });
     record(
       context,
@@ -141,7 +136,7 @@ export const reviewOrder = controlOperation(
         ...timesData(reviewed),
       },
     );
-    tell(context, reviewed, args.concerned, by.at, 'order.ratified', 'reviewed; it goes on');
+    tell(context, reviewed, args.concerned, by.at, 'order.reviewed', 'reviewed; it goes on');
     return reviewed;
   },
   (args) => args.orderId,
@@ -160,7 +155,7 @@ export const supplementOrder = controlOperation(
       ...said,
       authority: { ...order.authority, ...(instrument !== undefined && { instrument }) },
     };
-    mustBeAllowed(decideOrder(spec, acting, { person: personOf(context, order) }));
+    mustBeAllowed(decideSupplement(order, spec, acting, { person: personOf(context, order) }));
     const completed = updateOrder(context, order.id, { spec });
     record(context, completed, { by, who, kind: 'order.supplemented' }, supplement);
     tell(context, completed, [], by.at, 'order.supplemented', 'completed');
@@ -169,7 +164,8 @@ export const supplementOrder = controlOperation(
   (args) => args.orderId,
 );
 
-const personOf = (context: WriterContext, { selector }: Order) => {
+/** The person whom a selector names. */
+const personOf = (context: WriterContext, { selector }: Pick<OrderSpec, 'selector'>) => {
   const { person } = partsOf(selector);
   return person === undefined ? undefined : readPerson(context.db, person);
 };
@@ -223,7 +219,7 @@ export function replaceOrder(
   because: 'lowered' | 'modified',
 ): Order {
   const { by, newId, level, selector, measures, expiresAt, grounds } = args;
-  mustBeAllowed(refusalOfLowering(order, { level, selector }));
+  mustBeAllowed(refusalOfLowering(order, { level, selector, measures }));
   const personId = who.member.person.id;
   const ended = endOrder(context, order.id, { at: by.at, by: personId, because, grounds });
   const { measures: _, ...before } = specOf(order);
