@@ -1,6 +1,7 @@
 /** What the verbs of this folder work with. Made once, in the composition root. */
 import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
+import type { NoticeChannel } from '../core/notice-channels.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger, RequestLog } from '../lib/log.ts';
 import type { DpopNonces } from '../oauth/dpop-nonces.ts';
@@ -36,6 +37,8 @@ export interface Broker {
   audiences: { gateway: string; control: string };
   /** Who decides, and within what time. */
   rules: AuthorityRules;
+  /** Where notices go out. */
+  channels: readonly NoticeChannel[];
   /** Lifetime of tokens of the control API, milliseconds. */
   controlTokenLifetimeMs: number;
   signingKeys: KeyRing;

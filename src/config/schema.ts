@@ -4,6 +4,7 @@ import { endpointSchema } from '../core/endpoints.ts';
 import { isSameUrl, isTrustworthyUrl, issuerSchema } from '../core/lab-identity.ts';
 import { authorityRulesSchema } from '../core/authority-rules.ts';
 import { isLoopback } from '../core/loopback.ts';
+import { noticeChannelsSchema } from '../core/notice-channels.ts';
 import { networkSchema } from '../core/networks.ts';
 
 const seconds = (min: number, max: number, fallback: number): z.ZodDefault<z.ZodNumber> =>
@@ -100,6 +101,7 @@ export const configSchema = z
     federation: federationSchema.prefault({}),
     logging: loggingSchema.prefault({}),
     metrics: metricsSchema.optional(),
+    notices: noticeChannelsSchema.prefault({}),
   })
   .superRefine((config, context) => {
     const fail = (path: (string | number)[], message: string): void =>

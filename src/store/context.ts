@@ -12,6 +12,7 @@ import type { TreeEdge } from '../core/audit/tree-edge.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Grant } from '../core/grants.ts';
+import type { NoticeChannel } from '../core/notice-channels.ts';
 import type { Order } from '../core/orders.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { Lab, Person } from '../core/people.ts';
@@ -102,6 +103,8 @@ export class WriterContext {
   readonly clock: Clock;
   /** Who decides, and within what time. */
   readonly rules: AuthorityRules;
+  /** Where notices go out. */
+  readonly channels: readonly NoticeChannel[];
   readonly ledger: Ledger;
   /** Counts the commits that changed policy. A decision made at another epoch must be made again. */
   epoch = 0;
@@ -121,9 +124,16 @@ export class WriterContext {
   /** How to take back what the open commit changed in memory, oldest first. */
   readonly #takeBack: (() => void)[] = [];
 
-  constructor(db: Db, log: LogIdentity, clock: Clock, rules: AuthorityRules) {
+  constructor(
+    db: Db,
+    log: LogIdentity,
+    clock: Clock,
+    rules: AuthorityRules,
+    channels: readonly NoticeChannel[] = [],
+  ) {
     this.db = db;
     this.rules = rules;
+    this.channels = channels;
     this.log = log;
     this.clock = clock;
     this.ledger = new Ledger(db, (takeBack) => this.changedMemory(takeBack));

@@ -1,5 +1,6 @@
 /** What the main thread and the writer thread say to each other. */
 import type { AuthorityRules } from '../core/authority-rules.ts';
+import type { NoticeChannel } from '../core/notice-channels.ts';
 import type { Call, Committed } from './group-commit.ts';
 
 /** Handed to the writer thread when it starts. */
@@ -9,6 +10,8 @@ export interface WriterSettings {
   origin: string;
   /** Who decides, and within what time. */
   rules: AuthorityRules;
+  /** Where notices go out; none by default. */
+  channels?: readonly NoticeChannel[];
 }
 
 export type ToWriter = { kind: 'calls'; calls: Call[] } | { kind: 'stop' };
