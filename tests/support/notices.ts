@@ -55,7 +55,7 @@ export function writeNotices(
   }
 }
 
-export interface Received {
+interface Received {
   headers: Record<string, string>;
   body: string;
 }
