@@ -35,7 +35,7 @@ const noticeAnswer = named(
       .nullable()
       .describe('The one person of the lab whom it is addressed to; null: whoever answers for it'),
     title: z.string(),
-    data: z.record(z.string(), z.json()),
+    data: z.record(z.string(), z.unknown()),
     acknowledgedBy: z
       .array(z.object({ person: z.string(), at: instant }))
       .describe('Who has taken note, each for themselves'),
