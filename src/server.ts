@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TokenChecker } from './broker/authenticate-token.ts';
 import type { Broker } from './broker/broker.ts';
+import { NoticeDeliverer, warnOfIdleChannels } from './broker/deliver-notices.ts';
 import { FailureBrake } from './broker/failure-brake.ts';
 import { Gauges } from './broker/gauges.ts';
 import { LiveRequests } from './broker/live-requests.ts';
@@ -20,6 +21,7 @@ import { TokenUse } from './broker/token-use.ts';
 import { UnauthenticatedTally } from './broker/unauthenticated-tally.ts';
 import type { Config } from './config/schema.ts';
 import type { Endpoint } from './core/endpoints.ts';
+import { channelsOf } from './core/notice-channels.ts';
 import { clientAddress } from './gateway/client-address.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { createGatewayHandler } from './gateway/handler.ts';
@@ -32,6 +34,7 @@ import { RequestLog, type Logger } from './lib/log.ts';
 import { listen, type Listener } from './listener.ts';
 import { serveMetrics, type MetricsServer } from './metrics-server.ts';
 import { openSecretFile } from './lib/key-file.ts';
+import { openSenders } from './notices/open-senders.ts';
 import { DpopNonces } from './oauth/dpop-nonces.ts';
 import { KeyRing } from './oauth/key-ring.ts';
 import { LabKeys } from './oauth/lab-keys.ts';
@@ -53,6 +56,9 @@ const TIDY_EVERY_MS = 60_000;
 
 /** What falls due is done within this time. */
 const AGENDA_EVERY_MS = 1_000;
+
+/** A notice goes out within this time. */
+const LOOK_FOR_NOTICES_EVERY_MS = 1_000;
 
 /** Token keys whose time has come take over or retire this often. */
 const ADVANCE_KEYS_EVERY_MS = 5_000;
@@ -87,12 +93,14 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
   const upstreams = openUpstreams(config, options.log);
+  const senders = openSenders(config.notices);
   const directory = prepareDataDirectory(config.dataDir);
   const settings = {
     dataDir: directory.path,
     origin: config.log.origin,
     rules: config.authority,
     grants: grantSettingsOf(config),
+    channels: channelsOf(config.notices),
   };
   const store = await Store.open(writerThread, settings, clock);
   let listener: Listener | undefined;
@@ -117,7 +125,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
-    return serve(config, broker, { listener, metrics }, upstreams, directory, url, failed);
+    warnOfIdleChannels(broker);
+    const notices = new NoticeDeliverer(broker, senders);
+    return serve(config, broker, { listener, metrics, notices }, upstreams, directory, url, failed);
   } catch (error) {
     listener?.hangUp();
     await listener?.drain();
@@ -155,6 +165,7 @@ function assemble(
     audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
     rules: config.authority,
     grantSettings: grantSettingsOf(config),
+    channels: channelsOf(config.notices),
     controlTokenLifetimeMs: config.tokens.controlLifetimeSeconds * 1000,
     federation: {
       allowInsecureLoopback: config.federation.allowInsecureLoopback,
@@ -225,7 +236,11 @@ function follow({
 function serve(
   config: Config,
   broker: Broker,
-  { listener, metrics }: { listener: Listener; metrics: MetricsServer | undefined },
+  {
+    listener,
+    metrics,
+    notices,
+  }: { listener: Listener; metrics: MetricsServer | undefined; notices: NoticeDeliverer },
   upstreams: ReadonlyMap<string, Upstream>,
   directory: DataDirectory,
   url: string,
@@ -273,6 +288,13 @@ function serve(
       );
     }, AGENDA_EVERY_MS),
     setInterval(() => {
+      try {
+        notices.look();
+      } catch (error) {
+        log.warn({ err: String(error) }, 'what is to be delivered could not be read');
+      }
+    }, LOOK_FOR_NOTICES_EVERY_MS),
+    setInterval(() => {
       advanceSigningKeys(broker).catch((error: unknown) =>
         log.warn({ err: String(error) }, 'token keys were not moved on'),
       );
@@ -291,6 +313,7 @@ function serve(
     await live.empty();
     clearTimeout(deadline);
     for (const timer of timers) clearInterval(timer);
+    await notices.close();
     await broker.settler.flush();
     await broker.unauthenticated.close();
     await broker.repeatedDenials.close();

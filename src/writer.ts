@@ -24,7 +24,7 @@ function start(): void {
   const send = (message: FromWriter): void => port.postMessage(message);
   let close = (): void => undefined;
   try {
-    const { dataDir, origin, rules, grants } = workerData as WriterSettings;
+    const { dataDir, origin, rules, grants, channels } = workerData as WriterSettings;
     const path = join(dataDir, DATABASE_FILE);
     refuseNewerDatabase(path);
     const unlock = lockDataDirectory(dataDir);
@@ -46,7 +46,7 @@ function start(): void {
     };
     const known = readMeta(db, 'log_origin');
     const logKey = openLogKey(join(dataDir, 'keys', 'log.pem'), origin, known === undefined);
-    const context = new WriterContext(db, logKey, systemClock, rules, grants);
+    const context = new WriterContext(db, logKey, systemClock, rules, grants, channels);
     if (known === undefined) context.writeMeta('log_origin', origin);
     else if (known !== origin) {
       throw new Error(

@@ -114,3 +114,34 @@ ALTER TABLE grant_versions ADD COLUMN rests_on INTEGER;
 ALTER TABLE grant_versions ADD COLUMN approvals_needed TEXT;
 UPDATE grant_versions SET approvals_needed = '["admin","safety"]'
   WHERE grant_id NOT IN (SELECT id FROM grants WHERE state IN ('draft', 'returned'));
+-- Who has said that they took note of a notice: each person for themselves.
+CREATE TABLE notice_acknowledgements (
+  notice_id TEXT    NOT NULL REFERENCES notices (id),
+  person_id TEXT    NOT NULL REFERENCES people (id),
+  at        INTEGER NOT NULL,
+  PRIMARY KEY (notice_id, person_id)
+) STRICT, WITHOUT ROWID;
+
+-- The outbox: a row for each notice and each channel of the configuration that it goes out through, written in the
+-- transaction of the notice.
+CREATE TABLE deliveries (
+  id         TEXT    PRIMARY KEY,
+  notice_id  TEXT    NOT NULL REFERENCES notices (id),
+  -- Its id in the configuration.
+  channel    TEXT    NOT NULL,
+  state      TEXT    NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+  -- Since it was written, or replayed.
+  attempts   INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  -- When it is tried next; null unless pending.
+  next_at    INTEGER,
+  -- When it was delivered, or given up.
+  ended_at   INTEGER,
+  -- Of the last attempt that failed: our word for it, and the other side's status, if it gave one.
+  failure    TEXT,
+  status     INTEGER,
+  failed_at  INTEGER,
+  UNIQUE (notice_id, channel)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_pending ON deliveries (channel, next_at) WHERE state = 'pending';
+CREATE INDEX deliveries_by_state ON deliveries (state, id);

@@ -1,6 +1,7 @@
 /** What the verbs of this folder work with. Made once, in the composition root. */
 import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
+import type { NoticeChannel } from '../core/notice-channels.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger, RequestLog } from '../lib/log.ts';
 import type { DpopNonces } from '../oauth/dpop-nonces.ts';
@@ -39,6 +40,8 @@ export interface Broker {
   rules: AuthorityRules;
   /** What is never granted, and what endpoints ask for beyond the rules. */
   grantSettings: GrantSettings;
+  /** Where notices go out. */
+  channels: readonly NoticeChannel[];
   /** Lifetime of tokens of the control API, milliseconds. */
   controlTokenLifetimeMs: number;
   signingKeys: KeyRing;

@@ -9,6 +9,7 @@ export class Gauges {
   readonly #limits: LimitGauges;
   readonly #live;
   readonly #log;
+  readonly #notices;
   #underWay: Promise<string> | undefined;
 
   constructor(broker: Broker) {
@@ -16,6 +17,7 @@ export class Gauges {
     this.#broker = broker;
     this.#live = liveGauges(metrics);
     this.#log = logGauges(metrics);
+    this.#notices = noticeGauges(metrics);
     this.#limits = new LimitGauges(broker);
     collectDefaultMetrics({ register: metrics.registry });
   }
@@ -48,6 +50,8 @@ export class Gauges {
     gauges.waiting.set(store.waiting);
     gauges.outcomes.set(settler.waiting);
     try {
+      this.#notices.waiting.set(readers.countDeliveries('pending'));
+      this.#notices.dead.set(readers.countDeliveries('dead'));
       gauges.entries.set(readers.logSize());
       const checkpoint = readers.latestCheckpoint();
       if (!checkpoint) return;
@@ -66,6 +70,13 @@ function liveGauges(metrics: Metrics) {
     ready: metrics.gauge('ready', '1 while requests are taken, else 0'),
     requests: metrics.gauge('live_requests', 'Requests in flight'),
     streams: metrics.gauge('live_streams', 'Of the requests in flight, those that stream'),
+  };
+}
+
+function noticeGauges(metrics: Metrics) {
+  return {
+    waiting: metrics.gauge('notice_deliveries_waiting', 'Deliveries of notices to be made'),
+    dead: metrics.gauge('notice_deliveries_dead', 'Deliveries of notices that were given up'),
   };
 }
 

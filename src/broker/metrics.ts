@@ -64,6 +64,11 @@ export class Metrics {
     'Requests that an upstream failed, by kind',
     ['endpoint', 'kind'],
   );
+  readonly #noticeDeliveries = this.#counter(
+    'notice_deliveries_total',
+    'Attempts to deliver a notice; failed is tried again, dead is given up',
+    ['channel', 'result'],
+  );
   readonly #gatewaySeconds = this.#histogram(
     'gateway_seconds',
     'Time that the broker itself added to a request, commits of intent and outcome included',
@@ -121,6 +126,11 @@ export class Metrics {
   committed({ calls, tookMs }: { calls: number; tookMs: number }): void {
     this.#commitSeconds.observe(tookMs / 1000);
     this.#commitCalls.observe(calls);
+  }
+
+  /** An attempt to deliver a notice has ended. */
+  noticeAttempt(channel: string, result: 'delivered' | 'failed' | 'dead'): void {
+    this.#noticeDeliveries.inc({ channel, result });
   }
 
   /** A number that is looked up when somebody asks. */

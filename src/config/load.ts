@@ -5,6 +5,7 @@ import { parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { authorityRulesSchema } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
+import type { NoticeChannels } from '../core/notice-channels.ts';
 import { configSchema, type Config } from './schema.ts';
 
 /** Thrown when the configuration cannot be used. Its message is for whoever wrote the file. */
@@ -102,17 +103,42 @@ function withAbsolutePaths(config: Config, folder: string): Config {
         }
       : config.server,
     endpoints: config.endpoints.map((endpoint) => withAbsoluteFiles(endpoint, folder)),
+    notices: withAbsoluteSecrets(config.notices, folder),
   };
 }
 
 function withAbsoluteFiles(endpoint: Endpoint, folder: string): Endpoint {
   const { credential, tls } = endpoint;
   const found = { ...endpoint };
-  if (credential?.startsWith('file:'))
-    found.credential = `file:${resolve(folder, credential.slice('file:'.length))}`;
+  if (credential !== undefined) found.credential = absoluteReference(credential, folder);
   if (tls)
     found.tls = Object.fromEntries(
       Object.entries(tls).map(([name, path]) => [name, resolve(folder, path)]),
     );
   return found;
+}
+
+function withAbsoluteSecrets(notices: NoticeChannels, folder: string): NoticeChannels {
+  const { webhooks, email } = notices;
+  const found = {
+    ...notices,
+    webhooks: webhooks.map((webhook) => ({
+      ...webhook,
+      secret: absoluteReference(webhook.secret, folder),
+    })),
+  };
+  const password = email?.smtp.password;
+  if (email && password !== undefined)
+    found.email = {
+      ...email,
+      smtp: { ...email.smtp, password: absoluteReference(password, folder) },
+    };
+  return found;
+}
+
+/** A reference to a secret; that of a file is taken from the folder of the configuration. */
+function absoluteReference(reference: string, folder: string): string {
+  return reference.startsWith('file:')
+    ? `file:${resolve(folder, reference.slice('file:'.length))}`
+    : reference;
 }

@@ -5,6 +5,7 @@ import { isSameUrl, isTrustworthyUrl, issuerSchema } from '../core/lab-identity.
 import { authorityRulesSchema } from '../core/authority-rules.ts';
 import { exclusionsSchema } from '../core/exclusions.ts';
 import { isLoopback } from '../core/loopback.ts';
+import { noticeChannelsSchema } from '../core/notice-channels.ts';
 import { networkSchema } from '../core/networks.ts';
 
 const seconds = (min: number, max: number, fallback: number): z.ZodDefault<z.ZodNumber> =>
@@ -102,6 +103,7 @@ export const configSchema = z
     federation: federationSchema.prefault({}),
     logging: loggingSchema.prefault({}),
     metrics: metricsSchema.optional(),
+    notices: noticeChannelsSchema.prefault({}),
   })
   .superRefine((config, context) => {
     const fail = (path: (string | number)[], message: string): void =>

@@ -58,6 +58,20 @@ const OFFICERS = {
 /** To see what happened: all of it, one's lab's, or one's own. */
 const RECORDS = { ...EVERYONE, 'host.researcher': 'self', 'partner.researcher': 'self' } as const;
 
+/** To be told: what concerns the host, or one's lab where one answers for it, or oneself. */
+const NOTICES = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.executive': 'all',
+  'host.auditor': 'all',
+  'host.researcher': 'self',
+  'auditor.auditor': 'all',
+  'partner.lead': 'lab',
+  'partner.safety': 'lab',
+  'partner.auditor': 'lab',
+  'partner.researcher': 'self',
+} as const;
+
 /** Each action of the control API, and how far each role's hand reaches in it. Absent means never. */
 export const AUTHORITY = {
   'lab.read': EVERYONE,
@@ -123,6 +137,11 @@ export const AUTHORITY = {
     'partner.researcher': 'self',
   },
   'assertion.issue': { 'host.researcher': 'self' },
+  'notice.read': NOTICES,
+  'notice.acknowledge': NOTICES,
+  // How notices leave the house is the host's to run.
+  'delivery.read': { 'host.admin': 'all', 'host.safety': 'all' },
+  'delivery.replay': { 'host.admin': 'all', 'host.safety': 'all' },
   'key.read': EVERYONE,
   'key.rotate': { 'host.admin': 'all' },
   'key.retire': { 'host.admin': 'all', 'host.safety': 'all' },

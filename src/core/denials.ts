@@ -293,6 +293,11 @@ export const DENIALS = {
     'permission_error',
     'Whoever issued an order may not lift it. Another person must.',
   ),
+  notice_of_others: no(
+    403,
+    'permission_error',
+    'The notice is addressed to somebody else: only they can acknowledge it.',
+  ),
 
   // The broker and the upstream
   log_unavailable: later(

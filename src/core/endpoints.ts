@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { approvalRoleSchema } from './authority-rules.ts';
 import { dialectSchema, featuresSchema, modelSchema, slugSchema } from './vocabulary.ts';
 
-const credentialSchema = z
+/** Where a secret of the configuration is read from. */
+export const credentialSchema = z
   .string()
   .regex(
     /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/,

@@ -11,6 +11,7 @@ const NAMES = {
   run: 'a run',
   inv: 'an invitation',
   ntc: 'a notice',
+  dlv: 'a delivery',
   dsp: 'a dispute',
   inc: 'an incident',
   dty: 'a duty',

@@ -1,8 +1,8 @@
 /** Upstream credentials: read by reference, kept in memory only, read again when their file changes. */
-import { closeSync, fstatSync, openSync, readFileSync, type BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { refusal } from '../core/denials.ts';
 import type { Logger } from '../lib/log.ts';
+import { readSecretFile, stateOf } from '../lib/secret-file.ts';
 
 /** A file is looked at this often. */
 const LOOK_EVERY_MS = 1_000;
@@ -60,7 +60,7 @@ export class Credential {
     if (path === undefined || this.#isLooking) return;
     this.#isLooking = true;
     try {
-      const state = await stat(path, { bigint: true }).then(describe, () => 'missing');
+      const state = await stat(path, { bigint: true }).then(stateOf, () => 'missing');
       if (state !== this.#seen) this.#readAgain(path, state);
     } finally {
       this.#isLooking = false;
@@ -116,33 +116,6 @@ function inJson(character: string): string {
   return String.raw`(?:\\?\x${code}|\\u00${eitherCase})`;
 }
 
-/**
- * Reads a file that nobody else may read.
- *
- * @throws with what to do, never with what is in it
- */
-export function readSecretFile(path: string, found?: (state: string) => void): string {
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    throw new Error(`The secret file ${path} cannot be read. Check its path, owner and mode.`, {
-      cause: error,
-    });
-  }
-  try {
-    const stats = fstatSync(file, { bigint: true });
-    found?.(describe(stats));
-    if ((Number(stats.mode) & 0o077) !== 0)
-      throw new Error(
-        `The secret file ${path} is open to others than its owner. Run "chmod 600 ${path}".`,
-      );
-    return readFileSync(file, 'utf8');
-  } finally {
-    closeSync(file);
-  }
-}
-
 function readSecret(path: string, found: (state: string) => void): string {
   const secret = readSecretFile(path, found).trim();
   if (!secret) throw new Error(`The credential file ${path} is empty.`);
@@ -156,11 +129,6 @@ function readVariable(name: string): string {
       `The environment variable ${name}, which holds an upstream credential, is not set.`,
     );
   return assertHeaderSafe(secret, `env:${name}`);
-}
-
-/** Changes with every write and every replacement of a file. */
-function describe({ ino, size, mode, mtimeNs, ctimeNs }: BigIntStats): string {
-  return [ino, size, mode, mtimeNs, ctimeNs].join(' ');
 }
 
 function assertHeaderSafe(secret: string, reference: string): string {

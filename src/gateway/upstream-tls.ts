@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Endpoint } from '../core/endpoints.ts';
-import { readSecretFile } from './credentials.ts';
+import { readSecretFile } from '../lib/secret-file.ts';
 
 /**
  * @returns undefined for an upstream without TLS

@@ -8,6 +8,7 @@ import { INVITATION_ROUTES } from './routes/invitations.ts';
 import { KEY_ROUTES } from './routes/keys.ts';
 import { LAB_ROUTES } from './routes/labs.ts';
 import { LOG_ROUTES } from './routes/log.ts';
+import { NOTICE_ROUTES } from './routes/notices.ts';
 import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
@@ -22,6 +23,7 @@ export const ROUTES: readonly Route[] = [
   ...ENDPOINT_ROUTES,
   ...GRANT_ROUTES,
   ...ORDER_ROUTES,
+  ...NOTICE_ROUTES,
   ...TOKEN_ROUTES,
   ...RUN_ROUTES,
   ...ASSERTION_ROUTES,

@@ -14,6 +14,7 @@ export type IdPrefix =
   | 'stp'
   | 'inv'
   | 'ntc'
+  | 'dlv'
   | 'dsp'
   | 'inc'
   | 'dty';

@@ -13,6 +13,7 @@ import { RefusedError, refuse } from '../core/denials.ts';
 import type { ApprovalRole, AuthorityRules } from '../core/authority-rules.ts';
 import { NOTHING_EXCLUDED, type Exclusions } from '../core/exclusions.ts';
 import type { Grant } from '../core/grants.ts';
+import type { NoticeChannel } from '../core/notice-channels.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { Lab, Person } from '../core/people.ts';
@@ -116,6 +117,8 @@ export class WriterContext {
   /** Who decides, and within what time. */
   readonly rules: AuthorityRules;
   readonly grantSettings: GrantSettings;
+  /** Where notices go out. */
+  readonly channels: readonly NoticeChannel[];
   readonly ledger: Ledger;
   /** Counts the commits that changed policy. A decision made at another epoch must be made again. */
   epoch = 0;
@@ -141,10 +144,12 @@ export class WriterContext {
     clock: Clock,
     rules: AuthorityRules,
     grantSettings: GrantSettings = NO_GRANT_SETTINGS,
+    channels: readonly NoticeChannel[] = [],
   ) {
     this.db = db;
     this.rules = rules;
     this.grantSettings = grantSettings;
+    this.channels = channels;
     this.log = log;
     this.clock = clock;
     this.ledger = new Ledger(db, (takeBack) => this.changedMemory(takeBack));

@@ -1,6 +1,7 @@
 /** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
 import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte } from 'drizzle-orm';
 import type { ReadTile } from '../core/audit/tiles.ts';
+import type { Delivery, DeliveryState } from '../core/deliveries.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
@@ -12,7 +13,21 @@ import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
 import { findEntries, type StoredEntry } from './entry-index.ts';
+import {
+  channelsDue,
+  countDeliveries,
+  deliveriesDue,
+  listDeliveries,
+  type DeliveryFilter,
+  type ListedDelivery,
+} from './list-deliveries.ts';
 import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
+import {
+  listNotices,
+  readNotice,
+  type AcknowledgedNotice,
+  type NoticeFilter,
+} from './list-notices.ts';
 import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
 import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
@@ -265,6 +280,34 @@ export class Readers {
   /** How many live tokens each key signed; keys without any are absent. */
   countTokensBySigningKey(now: number): Map<string, number> {
     return countLiveTokens(this.#db, now);
+  }
+
+  /** Newest first. */
+  listNotices(page: PageRequest, filter: NoticeFilter): AcknowledgedNotice[] {
+    return listNotices(this.#db, page, filter);
+  }
+
+  readNotice(id: string): AcknowledgedNotice | undefined {
+    return readNotice(this.#db, id);
+  }
+
+  /** Newest first. */
+  listDeliveries(page: PageRequest, filter: DeliveryFilter): ListedDelivery[] {
+    return listDeliveries(this.#db, page, filter);
+  }
+
+  /** The channels that something is to be delivered through by now. */
+  channelsDue(now: number): string[] {
+    return channelsDue(this.#db, now);
+  }
+
+  /** What is to be delivered through a channel by now, longest due first. */
+  deliveriesDue(channel: string, now: number, limit: number): Delivery[] {
+    return deliveriesDue(this.#db, channel, now, limit);
+  }
+
+  countDeliveries(state: DeliveryState): number {
+    return countDeliveries(this.#db, state);
   }
 
   /** Whether there is something that the broker has to do by itself by now. */

@@ -2,6 +2,7 @@
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { Json } from '../core/audit/entry.ts';
 import type { ApprovalRole } from '../core/authority-rules.ts';
+import type { DeliveryFailure, DeliveryState } from '../core/deliveries.ts';
 import type { GrantSpec, GrantState, Proposal } from '../core/grants.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
@@ -268,6 +269,30 @@ export const notices = sqliteTable('notices', {
   personId: text('person_id'),
   title: text().notNull(),
   data: text({ mode: 'json' }).$type<Record<string, Json>>().notNull(),
+});
+
+export const noticeAcknowledgements = sqliteTable(
+  'notice_acknowledgements',
+  {
+    noticeId: text('notice_id').notNull(),
+    personId: text('person_id').notNull(),
+    at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.noticeId, table.personId] })],
+);
+
+export const deliveries = sqliteTable('deliveries', {
+  id: text().primaryKey(),
+  noticeId: text('notice_id').notNull(),
+  channel: text().notNull(),
+  state: text().$type<DeliveryState>().notNull(),
+  attempts: integer().notNull(),
+  createdAt: integer('created_at').notNull(),
+  nextAt: integer('next_at'),
+  endedAt: integer('ended_at'),
+  failure: text().$type<DeliveryFailure>(),
+  status: integer(),
+  failedAt: integer('failed_at'),
 });
 
 export const requests = sqliteTable('requests', {

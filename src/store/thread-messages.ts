@@ -1,5 +1,6 @@
 /** What the main thread and the writer thread say to each other. */
 import type { AuthorityRules } from '../core/authority-rules.ts';
+import type { NoticeChannel } from '../core/notice-channels.ts';
 import type { GrantSettings } from './context.ts';
 import type { Call, Committed } from './group-commit.ts';
 
@@ -12,6 +13,8 @@ export interface WriterSettings {
   rules: AuthorityRules;
   /** What the configuration says of grants beyond that; undefined: nothing. */
   grants?: GrantSettings;
+  /** Where notices go out; none by default. */
+  channels?: readonly NoticeChannel[];
 }
 
 export type ToWriter = { kind: 'calls'; calls: Call[] } | { kind: 'stop' };

@@ -122,6 +122,7 @@ describe('an assertion for a researcher of the host', () => {
     const more = Object.keys(body.actions).filter((action) => !action.endsWith('.read'));
     expect(more.sort()).toEqual([
       'assertion.issue',
+      'notice.acknowledge',
       'order.acknowledge',
       'order.issue',
       'person.add_key',

@@ -20,6 +20,7 @@ const PARAMS: Record<string, string> = {
   person: NO_PERSON,
   grant: NO_GRANT,
   order: NO_ORDER,
+  notice: `ntc_${nothing}`,
   token: NO_TOKEN,
   invitation: NO_INVITATION,
   run: NO_RUN,
@@ -75,6 +76,8 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return grantInput(people);
     case '/api/v1/tokens/revoke':
       return { grant: NO_GRANT };
+    case '/api/v1/deliveries/replay':
+      return { deliveries: [`dlv_${nothing}`] };
     case '/api/v1/orders':
       // What anybody may issue.
       return { level: 0, selector: { grant: NO_GRANT }, grounds: 'A sample' };

@@ -33,6 +33,7 @@ export interface TestBrokerOptions {
   tokens?: ConfigInput['tokens'];
   federation?: ConfigInput['federation'];
   metrics?: ConfigInput['metrics'];
+  notices?: ConfigInput['notices'];
   logging?: ConfigInput['logging'];
   clock?: Clock;
   log?: Logger;
@@ -72,6 +73,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     },
     federation: options.federation,
     metrics: options.metrics,
+    notices: options.notices,
     logging: options.logging,
   } satisfies ConfigInput);
   const server = await startServer({

@@ -19,6 +19,7 @@ import { invitePerson, withdrawInvitation } from './invitations.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
+import { acknowledgeNotice, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
 import {
   issueOrder,
@@ -91,6 +92,9 @@ export const OPERATIONS = {
   settle,
   recoverUnfinished,
   runAgenda,
+  acknowledgeNotice,
+  recordAttempt,
+  replayDeliveries,
   recordEntry,
   catchUp,
   limiterState,
