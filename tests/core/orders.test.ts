@@ -535,6 +535,17 @@ describe('an order is ratified', () => {
     });
   });
 
+  test('and then a date of review that went by before does not end it', () => {
+    const rule = ruleOf(DEFAULT_RULES, { level: 5 }, undefined);
+    const spec = { level: 5, selector: { model: 'm' }, grounds: 'x' };
+    const asked = orderSpecSchema.parse({ ...spec, reviewAt: at(NOW - HOUR) });
+    const ratified = anOrder('o', { model: 'm' }, timesOf(asked, rule, true, NOW));
+    expect(isInForce(ratified, NOW)).toBe(true);
+    expect(ratified.reviewDueAt).toBe(
+      timesOf(orderSpecSchema.parse(spec), rule, true, NOW).reviewDueAt,
+    );
+  });
+
   test('its own end stands, whatever else is said', () => {
     const order = anOrder(
       'o',

@@ -83,7 +83,9 @@ export interface Times {
  */
 export function timesOf(spec: OrderSpec, rule: LevelRule, ratified: boolean, now: number): Times {
   const isLegal = spec.authority.kind === 'legal';
-  const asked = spec.reviewAt === undefined ? Infinity : Date.parse(spec.reviewAt);
+  const wanted = spec.reviewAt === undefined ? Infinity : Date.parse(spec.reviewAt);
+  // Nobody reviews an order before it stands: a date that went by until then would end a recall at that very moment.
+  const asked = ratified && wanted <= now ? Infinity : wanted;
   const due = rule.review === null ? Infinity : after(now, rule.review);
   const review = ratified || isLegal ? Math.min(asked, due) : asked;
   return {
