@@ -86,6 +86,7 @@ describe('every command', () => {
       'audit export',
       'audit key',
       'audit verify',
+      'audit replay',
     ]);
   });
 

@@ -34,6 +34,9 @@ export const localConfig = (
 ): Config =>
   configSchema.parse({ dataDir: PLACE, log: { origin: ORIGIN }, ...parts } satisfies ConfigInput);
 
+/** One for all: each listens for the end of the process. */
+const log = createLogger({ level: 'silent' });
+
 /** A moment that the test sets. */
 export interface Time {
   now: number;
@@ -61,7 +64,6 @@ export class LocalBroker {
     const endpoints = new Map(listed.map((endpoint) => [endpoint.id, endpoint]));
     const policy = new Policy(readers.readPolicy(time.now), 0, endpoints);
     const store = { write: this.#write, caughtUp: () => Promise.resolve() } as unknown as Store;
-    const log = createLogger({ level: 'silent' });
     const parts = { store, clock, log };
     const url = 'https://broker.example';
     // What the verbs of grants, orders, people and tokens ask for, and no more.
@@ -112,8 +114,7 @@ export class LocalBroker {
     const { answers, changes, epoch, why } = writer.commit(writer.call(name, args));
     // As the broker follows its store: before anybody hears of the result.
     broker.policy.apply(changes, epoch);
-    for (const change of changes)
-      if (change.kind === 'key') broker.signingKeys.apply(change.value);
+    for (const change of changes) if (change.kind === 'key') broker.signingKeys.apply(change.value);
     if (changes.some(canNarrow)) broker.live.decideAgain();
     const [answer] = answers;
     if (answer && 'value' in answer) return Promise.resolve(answer.value as never);

@@ -48,10 +48,10 @@ export class Gap extends Error {}
 export function mustHave<K extends 'ref' | 'lab' | 'person' | 'grant' | 'token' | 'grantVersion'>(
   entry: LoggedEntry,
   part: K,
-): NonNullable<LoggedEntry[K]> {
-  const value = entry[part];
+): Exclude<LoggedEntry[K], undefined> {
+  const value: LoggedEntry[K] | undefined = entry[part];
   if (value === undefined) throw new Gap(`It has no "${part}".`);
-  return value as NonNullable<LoggedEntry[K]>;
+  return value as Exclude<LoggedEntry[K], undefined>;
 }
 
 /** The data of an entry as they must be. @throws Gap */

@@ -101,49 +101,51 @@ const amendedSchema = z.object({
 /** A new text: the grant's own, in force at once on the approvals of the one before, or proposed. */
 export function grantAmended(state: Replayed, entry: LoggedEntry): void {
   const grant = mustKnow(state, entry);
-  const { inForce, proposalReturned } = dataOf(entry, amendedSchema);
-  const { person } = actingPerson(entry);
-  if (inForce === true) {
-    const { authorIds, approvals, approvalsNeeded } = textOf(grant, grant.version);
-    write(grant, entry, { authorIds, approvals, approvalsNeeded });
-  } else {
-    const before = inForce === undefined ? grant.version : grant.proposed?.version;
-    const authors = before === undefined ? [] : textOf(grant, before).authorIds;
-    write(grant, entry, { authorIds: [...new Set([...authors, person])] });
-  }
-  if (proposalReturned !== undefined) textOf(grant, proposalReturned).approvals = [];
+  const { version, proposed } = grant;
   standsNow(grant, entry);
+  const { inForce, proposalReturned } = dataOf(entry, amendedSchema);
+  if (proposalReturned !== undefined) textOf(grant, proposalReturned).approvals = [];
+  if (inForce === true) {
+    const { authorIds, approvals, approvalsNeeded } = textOf(grant, version);
+    write(grant, entry, { authorIds, approvals, approvalsNeeded });
+    return;
+  }
+  const before = inForce === undefined ? version : proposed?.version;
+  const authors = before === undefined ? [] : textOf(grant, before).authorIds;
+  const { person } = actingPerson(entry);
+  write(grant, entry, { authorIds: [...new Set([...authors, person])] });
 }
 
 export function grantSubmitted(state: Replayed, entry: LoggedEntry): void {
-  const grant = mustKnow(state, entry);
+  const text = movedText(state, entry);
   const schema = z.object({ approvalsNeeded: z.array(approvalRoleSchema).default(NEEDED_BEFORE) });
-  const text = textOf(grant, mustHave(entry, 'grantVersion'));
   text.approvalsNeeded = dataOf(entry, schema).approvalsNeeded;
-  standsNow(grant, entry);
 }
 
 export function grantReturned(state: Replayed, entry: LoggedEntry): void {
-  const grant = mustKnow(state, entry);
-  textOf(grant, mustHave(entry, 'grantVersion')).approvals = [];
-  standsNow(grant, entry);
+  movedText(state, entry).approvals = [];
 }
 
 const approvedSchema = z.object({ as: approvalRoleSchema, narrows: z.int().optional() });
 
 /** An approval; of a narrower text, where the entry carries one. */
 export function grantApproved(state: Replayed, entry: LoggedEntry): void {
-  const grant = mustKnow(state, entry);
   const { as, narrows } = dataOf(entry, approvedSchema);
-  const version = mustHave(entry, 'grantVersion');
   if (narrows !== undefined) {
+    const grant = mustKnow(state, entry);
     const { authorIds, approvalsNeeded } = textOf(grant, narrows);
     write(grant, entry, { authorIds, approvalsNeeded });
   }
-  const text = textOf(grant, version);
+  const text = movedText(state, entry);
   const approval: Approval = { personId: actingPerson(entry).person, as, at: entry.at };
   text.approvals = [...text.approvals, approval];
+}
+
+/** Where the grant stands after a step, whether its text is known or not. @returns the text that the step is about */
+function movedText(state: Replayed, entry: LoggedEntry): GrantText {
+  const grant = mustKnow(state, entry);
   standsNow(grant, entry);
+  return textOf(grant, mustHave(entry, 'grantVersion'));
 }
 
 export function approvalsDropped(state: Replayed, entry: LoggedEntry): void {

@@ -129,28 +129,36 @@ const FORGET_EVERY = 1024;
  * gap of the state; the rest goes on.
  *
  * @param bytes the entry's exact bytes
+ * @param until epoch milliseconds
+ * @returns false, and nothing was replayed, where the entry was committed after that moment
  */
-export function replay(state: Replayed, bytes: Uint8Array): void {
+export function replay(state: Replayed, bytes: Uint8Array, until = Infinity): boolean {
+  const entry = parseLoggedEntry(bytes);
+  if (entry && entry.committedAt > until) return false;
   const index = state.size;
   state.size += 1;
-  const entry = parseLoggedEntry(bytes);
   if (!entry) {
     state.gaps.push({ index, kind: '?', why: 'This version cannot read the entry.' });
-    return;
+    return true;
   }
   state.until = entry.committedAt;
   if (state.size % FORGET_EVERY === 0) forgetExpired(state, entry.at);
+  const why = tell(state, entry);
+  if (why !== undefined) state.gaps.push({ index, kind: entry.kind, why });
+  return true;
+}
+
+/** @returns what the entry does not tell */
+function tell(state: Replayed, entry: LoggedEntry): string | undefined {
   const { kind } = entry;
-  if (!isKnown(kind)) {
-    const why = 'This version does not know the kind: what it changed is not in the state.';
-    state.gaps.push({ index, kind, why });
-    return;
-  }
+  if (!isKnown(kind))
+    return 'This version does not know the kind: what it changed is not in the state.';
   try {
     HANDLERS[kind]?.(state, entry);
+    return undefined;
   } catch (error) {
-    if (!(error instanceof Gap)) throw error;
-    state.gaps.push({ index, kind, why: error.message });
+    if (error instanceof Gap) return error.message;
+    throw error;
   }
 }
 
@@ -160,7 +168,3 @@ const isKnown = (kind: string): kind is EntryKind => Object.hasOwn(HANDLERS, kin
 export function forgetExpired(state: Replayed, now: number): void {
   endTokens(state, ({ expiresAt }) => expiresAt <= now);
 }
-
-/** When an entry was committed, epoch milliseconds; undefined where it cannot be read. */
-export const committedAt = (bytes: Uint8Array): number | undefined =>
-  parseLoggedEntry(bytes)?.committedAt;

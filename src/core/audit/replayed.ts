@@ -136,21 +136,18 @@ export function nothingReplayed(): Replayed {
   };
 }
 
-/** A replayed grant as decisions take it. @throws where the log has not told its text */
-export function grantOf(replayed: ReplayedGrant): Grant {
+/** A replayed grant as decisions take it; undefined where the log has not told its text. */
+export function grantOf(replayed: ReplayedGrant): Grant | undefined {
   const { id, state, version, proposed, texts, accepted, leavers } = replayed;
   const { joiners, acceptedForLabBy, createdAt, updatedAt } = replayed;
-  const textOf = (number: number): GrantText => {
-    const text = texts.get(number);
-    if (!text) throw new Error(`The log does not tell version ${number} of ${id}.`);
-    return text;
-  };
-  const text = textOf(version);
+  const text = texts.get(version);
+  const next = proposed && texts.get(proposed.version);
+  if (!text || next === undefined) return undefined;
   return {
     id,
     state,
     ...text,
-    proposed: proposed && { state: proposed.state, ...textOf(proposed.version) },
+    proposed: proposed && next && { state: proposed.state, ...next },
     acceptedBy: [...(accepted.get(text.termsDigest) ?? [])],
     joiners,
     leavers,

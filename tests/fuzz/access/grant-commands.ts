@@ -1,6 +1,11 @@
 /** What people do to grants. */
 import * as fc from 'fast-check';
-import { amendGrant, createGrant, digestOfTerms, stepGrant } from '../../../src/broker/manage-grants.ts';
+import {
+  amendGrant,
+  createGrant,
+  digestOfTerms,
+  stepGrant,
+} from '../../../src/broker/manage-grants.ts';
 import {
   accept,
   amend,
@@ -27,7 +32,7 @@ const MOST_GRANTS = 5;
 
 const create = command(
   'grant create',
-  fc.record({ ...{ wild: fc.nat(9), who: pick, what: pick }, members: pick, edits: edits(0) }),
+  fc.record({ ...whoAndWhat, members: pick, edits: edits(0) }),
   async (run, seed) => {
     const { model, local } = run;
     if (model.grants.length >= MOST_GRANTS) return;
@@ -62,7 +67,7 @@ const STALE = ['stale'];
 
 const amendments = command(
   'grant amend',
-  fc.record({ ...{ wild: fc.nat(9), who: pick, what: pick }, next: fc.boolean(), edits: edits(1) }),
+  fc.record({ ...whoAndWhat, next: fc.boolean(), edits: edits(1) }),
   async (run, seed) => {
     const { model, local } = run;
     const textFor = (grant: ModelGrant) =>
@@ -85,7 +90,7 @@ const amendments = command(
 );
 
 const step = (name: PlainStep): fc.Arbitrary<Command> =>
-  command(`grant ${name}`, whoAndWhat, async (run, seed) => {
+  command(`grant ${name}`, fc.record(whoAndWhat), async (run, seed) => {
     const { model, local } = run;
     const chosen = choose(run, seed, model.grants, (actor, grant) =>
       mayStep(model, grant, name, actor),
@@ -103,7 +108,7 @@ const step = (name: PlainStep): fc.Arbitrary<Command> =>
 const approvals = command(
   'grant approve',
   fc.record({
-    ...{ wild: fc.nat(9), who: pick, what: pick },
+    ...whoAndWhat,
     narrowing: fc.option(edits(1), { freq: 4 }),
   }),
   async (run, seed) => {
@@ -130,7 +135,7 @@ const approvals = command(
 
 const acceptances = command(
   'grant accept',
-  fc.record({ ...{ wild: fc.nat(9), who: pick, what: pick }, next: fc.boolean() }),
+  fc.record({ ...whoAndWhat, next: fc.boolean() }),
   async (run, seed) => {
     const { model, local } = run;
     const termsOf = ({ next, text }: ModelGrant) => (seed.next && next ? next : text).spec;
@@ -148,16 +153,66 @@ const acceptances = command(
   },
 );
 
+/** The next step of a grant on its way into force, by somebody who may take it. */
+const onwards = command(
+  'grant onwards',
+  fc.record({ who: pick, next: fc.boolean() }),
+  async (run, { who, next }) => {
+    const { model, local } = run;
+    const { broker } = local;
+    const steps = model.grants.flatMap((grant) =>
+      model.people.flatMap((actor): { name: string; take: () => Promise<void> }[] => {
+        if (mayStep(model, grant, 'submit', actor))
+          return [
+            {
+              name: 'grant submit',
+              take: async () => {
+                await stepGrant(broker, actor.id, grant.id, 'submit', {});
+                take(grant, 'submit');
+              },
+            },
+          ];
+        const role = approvalOf(model, grant, actor, undefined);
+        if (role)
+          return [
+            {
+              name: 'grant approve',
+              take: async () => {
+                await stepGrant(broker, actor.id, grant.id, 'approve', {});
+                approve(model, grant, actor, role, undefined);
+              },
+            },
+          ];
+        const { spec } = (next && grant.next) || grant.text;
+        if (!mayAccept(model, grant, actor, spec.terms.text)) return [];
+        const termsDigest = digestOfTerms(spec);
+        return [
+          {
+            name: 'grant accept',
+            take: async () => {
+              await stepGrant(broker, actor.id, grant.id, 'accept', { termsDigest });
+              accept(grant, actor, spec.terms.text);
+            },
+          },
+        ];
+      }),
+    );
+    const chosen = oneOf(steps, who);
+    if (chosen) await attempt(run, chosen.name, true, chosen.take);
+  },
+);
+
 /** By how often each comes. */
 export const grantCommands: { weight: number; arbitrary: fc.Arbitrary<Command> }[] = [
   { weight: 3, arbitrary: create },
   { weight: 6, arbitrary: amendments },
-  { weight: 6, arbitrary: step('submit') },
+  { weight: 24, arbitrary: onwards },
+  { weight: 2, arbitrary: step('submit') },
   { weight: 1, arbitrary: step('return') },
   { weight: 1, arbitrary: step('reject') },
   { weight: 1, arbitrary: step('withdraw') },
   { weight: 1, arbitrary: step('revoke') },
   { weight: 1, arbitrary: step('close') },
-  { weight: 10, arbitrary: approvals },
-  { weight: 6, arbitrary: acceptances },
+  { weight: 5, arbitrary: approvals },
+  { weight: 3, arbitrary: acceptances },
 ];

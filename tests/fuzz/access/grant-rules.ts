@@ -130,7 +130,9 @@ export function mayStep(
     case 'return':
       return isOneOf(actor, ...REVIEWERS) && isAt('submitted');
     case 'reject':
-      return isOneOf(actor, ...REVIEWERS) && isAt('submitted', ...(isSettled(grant) ? ['approved'] : []));
+      return (
+        isOneOf(actor, ...REVIEWERS) && isAt('submitted', ...(isSettled(grant) ? ['approved'] : []))
+      );
     case 'withdraw':
       return (
         writes(actor, grant.lab) &&

@@ -44,7 +44,8 @@ export function isAbout({ selector }: Pick<ModelOrder, 'selector'>, subject: Sub
     token: subject.token,
   };
   const named = Object.entries(rest) as [keyof typeof rest, string | undefined][];
-  if (!named.every(([part, wanted]) => wanted === undefined || facts[part] === wanted)) return false;
+  if (!named.every(([part, wanted]) => wanted === undefined || facts[part] === wanted))
+    return false;
   if (feature !== undefined && !subject.features?.includes(feature)) return false;
   if (safeguard !== undefined && !LIFTED[subject.endpoint ?? '']?.includes(safeguard)) return false;
   if (network !== undefined && !(subject.address !== undefined && inTestNetwork(subject.address)))

@@ -28,12 +28,12 @@ import {
 } from './order-rules.ts';
 import { lesserAt, lesserSeed, orderAt, orderSeed } from './order-seeds.ts';
 import { holdAgainst, picture } from './preview.ts';
-import { attempt, choose, command, pick, whoAndWhat, type Command, type Run } from './run.ts';
+import { attempt, choose, command, whoAndWhat, type Command, type Run } from './run.ts';
 import { isOneOf, type ModelDispute, type ModelOrder, type ModelPerson } from './state.ts';
 
 const issue = command(
   'order issue',
-  fc.record({ ...{ wild: fc.nat(9), who: pick, what: pick }, order: orderSeed }),
+  fc.record({ ...whoAndWhat, order: orderSeed }),
   async (run, seed) => {
     const { model, local } = run;
     const spec = orderAt(seed.order, model);
@@ -74,7 +74,7 @@ const onOrder = (
   act: OnOrder,
   follow: (run: Run, order: ModelOrder, actor: ModelPerson) => void = () => undefined,
 ): fc.Arbitrary<Command> =>
-  command(name, whoAndWhat, async (run, seed) => {
+  command(name, fc.record(whoAndWhat), async (run, seed) => {
     const chosen = choose(run, seed, run.model.orders, (actor, order) =>
       Boolean(isAllowed(run, order, actor)),
     );
@@ -138,11 +138,7 @@ const acknowledgements = onOrder(
 );
 
 /** A partner hears of no other partner's order. */
-function isHidden(
-  { model }: Pick<Run, 'model'>,
-  order: ModelOrder,
-  actor: ModelPerson,
-): boolean {
+function isHidden({ model }: Pick<Run, 'model'>, order: ModelOrder, actor: ModelPerson): boolean {
   if (actor.removed) return true;
   const byPartner = model.labs.some(({ id, kind }) => id === order.byLab && kind === 'partner');
   return actor.kind === 'partner' && byPartner && order.byLab !== actor.lab;
@@ -150,7 +146,7 @@ function isHidden(
 
 const lowers = command(
   'order lower',
-  fc.record({ ...{ wild: fc.nat(9), who: pick, what: pick }, lesser: lesserSeed }),
+  fc.record({ ...whoAndWhat, lesser: lesserSeed }),
   async (real, seed) => {
     const { model, local } = real;
     const isAllowed = (actor: ModelPerson, order: ModelOrder): boolean =>
@@ -168,14 +164,16 @@ const lowers = command(
 
 const objections = command(
   'order object',
-  fc.record({ ...{ wild: fc.nat(9), who: pick, what: pick }, lesser: fc.option(lesserSeed) }),
+  fc.record({ ...whoAndWhat, lesser: fc.option(lesserSeed) }),
   async (real, seed) => {
     const { model, local } = real;
     const isAllowed = (actor: ModelPerson, order: ModelOrder): boolean =>
       actor.kind === 'partner' &&
       !isHidden(real, order, actor) &&
       isOrderInForce(order, model.now) &&
-      !model.disputes.some((one) => one.order === order.id && one.lab === actor.lab && !one.decided);
+      !model.disputes.some(
+        (one) => one.order === order.id && one.lab === actor.lab && !one.decided,
+      );
     const chosen = choose(real, seed, model.orders, isAllowed);
     if (!chosen) return;
     const { actor, thing: order } = chosen;
@@ -198,7 +196,7 @@ const objections = command(
 const decisions = command(
   'dispute decide',
   fc.record({
-    ...{ wild: fc.nat(9), who: pick, what: pick },
+    ...whoAndWhat,
     outcome: fc.constantFrom('affirmed' as const, 'modified' as const, 'vacated' as const),
     lesser: fc.option(lesserSeed),
   }),
@@ -225,16 +223,12 @@ const decisions = command(
     const { actor, thing: dispute } = chosen;
     const order = orderOf(dispute);
     const given = seed.lesser ? lesserAt(order, seed.lesser, model) : null;
-    const done = await attempt(
-      real,
-      `dispute decide ${outcome}`,
-      isAllowed(actor, dispute),
-      () =>
-        decideDispute(local.broker, actor.id, dispute.id, {
-          outcome,
-          reasons: 'Weighed',
-          alternative: given,
-        }),
+    const done = await attempt(real, `dispute decide ${outcome}`, isAllowed(actor, dispute), () =>
+      decideDispute(local.broker, actor.id, dispute.id, {
+        outcome,
+        reasons: 'Weighed',
+        alternative: given,
+      }),
     );
     if (!done) return;
     dispute.decided = true;
@@ -255,6 +249,6 @@ export const orderCommands: { weight: number; arbitrary: fc.Arbitrary<Command> }
   { weight: 4, arbitrary: lifts },
   { weight: 5, arbitrary: lowers },
   { weight: 1, arbitrary: acknowledgements },
-  { weight: 4, arbitrary: objections },
-  { weight: 4, arbitrary: decisions },
+  { weight: 6, arbitrary: objections },
+  { weight: 10, arbitrary: decisions },
 ];

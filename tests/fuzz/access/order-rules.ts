@@ -3,7 +3,14 @@ import type { Measures, OrderSpec } from '../../../src/core/orders/order.ts';
 import type { Selector } from '../../../src/core/orders/selector.ts';
 import { isOrderInForce } from './oracle.ts';
 import { HOUR } from './setting.ts';
-import { offices, partsOf, personOf, type Model, type ModelOrder, type ModelPerson } from './state.ts';
+import {
+  offices,
+  partsOf,
+  personOf,
+  type Model,
+  type ModelOrder,
+  type ModelPerson,
+} from './state.ts';
 
 interface Rule {
   issue: readonly string[];
@@ -21,7 +28,13 @@ const NEVER = (): number => Infinity;
 
 /** The table. */
 const RULES: Rule[] = [
-  { issue: ['anyone'], ratify: [], lift: [...OFFICERS, ...AUDITORS], lapse: Infinity, review: NEVER },
+  {
+    issue: ['anyone'],
+    ratify: [],
+    lift: [...OFFICERS, ...AUDITORS],
+    lapse: Infinity,
+    review: NEVER,
+  },
   {
     issue: ['host.safety', ...AUDITORS],
     ratify: OFFICERS,
@@ -86,7 +99,11 @@ const holds = (actor: ModelPerson, wanted: readonly string[]): boolean =>
   (wanted.includes('anyone') || offices(actor).some((office) => wanted.includes(office)));
 
 /** What a partner's people order is about their own people alone, but for notices. */
-function isTheirOwn(model: Model, actor: ModelPerson, { level, selector }: Pick<ModelOrder, 'level' | 'selector'>): boolean {
+function isTheirOwn(
+  model: Model,
+  actor: ModelPerson,
+  { level, selector }: Pick<ModelOrder, 'level' | 'selector'>,
+): boolean {
   const { lab, person } = partsOf(selector);
   if (actor.kind !== 'partner' || level === 0 || lab === actor.lab) return true;
   return person !== undefined && personOf(model, person)?.lab === actor.lab;
@@ -99,7 +116,8 @@ export function mayIssue(model: Model, actor: ModelPerson, spec: OrderSpec): boo
   return holds(actor, who) && isTheirOwn(model, actor, spec);
 }
 
-const momentOf = (text: string | undefined): number => (text === undefined ? Infinity : Date.parse(text));
+const momentOf = (text: string | undefined): number =>
+  text === undefined ? Infinity : Date.parse(text);
 
 export function issued(model: Model, actor: ModelPerson, id: string, spec: OrderSpec): ModelOrder {
   const legal = spec.authority.kind === 'legal';
@@ -132,7 +150,10 @@ export function mayRatify(model: Model, order: ModelOrder, actor: ModelPerson): 
   const rule = ruleOf(model, order);
   const issuer = personOf(model, order.by);
   // Executive and auditor between them: each fills the part of the recall that the other did not.
-  const byOther = order.level === 5 && issuer !== undefined && !offices(issuer).some((one) => rule.issue.includes(one));
+  const byOther =
+    order.level === 5 &&
+    issuer !== undefined &&
+    !offices(issuer).some((one) => rule.issue.includes(one));
   return holds(actor, byOther ? rule.issue : rule.ratify);
 }
 
@@ -211,7 +232,9 @@ export function isLess(order: ModelOrder, to: Lesser): boolean {
   const { limitsPercent = 100, tokenSeconds = Infinity } = to.measures;
   const before = order.measures;
   const isPart = (name: 'features' | 'purposes' | 'putBack'): boolean =>
-    (to.measures[name] ?? []).every((one) => (before[name] as string[] | undefined)?.includes(one));
+    (to.measures[name] ?? []).every((one) =>
+      (before[name] as readonly unknown[] | undefined)?.includes(one),
+    );
   return (
     limitsPercent >= (before.limitsPercent ?? 100) &&
     tokenSeconds >= (before.tokenSeconds ?? Infinity) &&

@@ -6,73 +6,74 @@ import { oneOf, pick } from './run.ts';
 import { ENDPOINT_OF, HOUR, LIFTED, NETWORK, instant } from './setting.ts';
 import { partsOf, type Model, type ModelOrder } from './state.ts';
 
-const attributes = fc.record(
-  {
-    is: fc.subarray(['restricted', 'cleared'], { minLength: 1 }),
-    unknown: fc.constantFrom('matches' as const, 'spared' as const),
-  },
-  { requiredKeys: ['is', 'unknown'] },
-);
+const attributes = fc.record({
+  is: fc.subarray(['restricted', 'cleared'], { minLength: 1 }),
+  unknown: fc.constantFrom('matches' as const, 'spared' as const),
+});
 
-/** Choices for the parts of a selector. */
-export const partsSeed = fc.record(
-  {
-    lab: pick,
-    grant: pick,
-    endpoint: pick,
-    model: pick,
-    safeguard: pick,
-    person: pick,
-    attributes,
-    purpose: pick,
-    run: pick,
-    feature: pick,
-    network: pick,
-    token: pick,
-  },
-  { requiredKeys: [] },
-);
+const PARTS = [
+  'lab',
+  'grant',
+  'endpoint',
+  'model',
+  'safeguard',
+  'person',
+  'attributes',
+  'purpose',
+  'run',
+  'feature',
+  'network',
+  'token',
+] as const;
+
+/** Which parts a selector names, and a choice for each. Few: what names many is about hardly anything. */
+const partsSeed = fc.record({
+  names: fc.shuffledSubarray([...PARTS], { minLength: 1, maxLength: 3 }),
+  choice: pick,
+  attributes,
+});
 
 type PartsSeed = typeof partsSeed extends fc.Arbitrary<infer T> ? T : never;
-
-/** Mostly one or two parts: what names more is about hardly anything. */
-const fewParts = partsSeed.map((parts) => {
-  const names = Object.keys(parts) as (keyof PartsSeed)[];
-  const few = names.filter((name, i) => i < 2 || (parts[name] as number) % 5 === 0);
-  return Object.fromEntries(few.map((name) => [name, parts[name]])) as PartsSeed;
-});
 
 const PURPOSES = ['hallucination', 'scheming', 'bias'] as const;
 const FEATURES = ['streaming', 'tools', 'images'] as const;
 const SAFEGUARDS = [...new Set(Object.values(LIFTED).flat()), 'unheard-of'];
 
 /** What the choices mean at this moment. */
-function partsAt(seed: PartsSeed, { labs, grants, people, tokens }: Model): SelectorParts {
+function partsAt(
+  { names, choice, attributes: condition }: PartsSeed,
+  { labs, grants, people, tokens }: Model,
+): SelectorParts {
   const chosen = {
-    lab: (n: number) => oneOf(labs.filter(({ kind }) => kind === 'partner'), n)?.id,
+    lab: (n: number) =>
+      oneOf(
+        labs.filter(({ kind }) => kind === 'partner'),
+        n,
+      )?.id,
     grant: (n: number) => oneOf(grants, n)?.id,
     endpoint: (n: number) => oneOf(Object.keys(LIFTED), n),
     model: (n: number) => oneOf(Object.keys(ENDPOINT_OF), n),
     safeguard: (n: number) => oneOf(SAFEGUARDS, n),
-    person: (n: number) => oneOf(people.filter(({ kind }) => kind === 'partner'), n)?.id,
+    person: (n: number) =>
+      oneOf(
+        people.filter(({ kind }) => kind === 'partner'),
+        n,
+      )?.id,
     purpose: (n: number) => oneOf(PURPOSES, n),
     run: (n: number) => oneOf(tokens, n)?.run,
     feature: (n: number) => oneOf(FEATURES, n),
     network: () => NETWORK,
     token: (n: number) => oneOf(tokens, n)?.id,
   };
-  const { attributes: condition, ...picks } = seed;
-  const named = Object.entries(picks).flatMap(([part, n]) => {
-    const value = n === undefined ? undefined : chosen[part as keyof typeof chosen](n);
+  const named = names.flatMap((part, i): [string, unknown][] => {
+    if (part === 'attributes') return [[part, [{ name: 'export_status', ...condition }]]];
+    const value = chosen[part](choice >> i);
     return value === undefined ? [] : [[part, value]];
   });
-  return {
-    ...(Object.fromEntries(named) as SelectorParts),
-    ...(condition && { attributes: [{ name: 'export_status', ...condition }] }),
-  };
+  return Object.fromEntries(named);
 }
 
-export const measuresSeed: fc.Arbitrary<Measures> = fc.record(
+const measuresSeed: fc.Arbitrary<Measures> = fc.record(
   {
     limitsPercent: fc.constantFrom(10, 50),
     features: fc.subarray([...FEATURES], { minLength: 1 }),
@@ -84,7 +85,7 @@ export const measuresSeed: fc.Arbitrary<Measures> = fc.record(
 
 export const orderSeed = fc.record({
   level: fc.constantFrom(0, 1, 2, 2, 3, 3, 3, 4, 4, 5),
-  parts: fewParts,
+  parts: partsSeed,
   all: fc.nat(19),
   measures: measuresSeed,
   legal: fc.nat(9),
@@ -92,7 +93,7 @@ export const orderSeed = fc.record({
   review: fc.option(fc.constantFrom(1, 24 * 3, 24 * 60), { freq: 4 }),
 });
 
-export type OrderSeed = typeof orderSeed extends fc.Arbitrary<infer T> ? T : never;
+type OrderSeed = typeof orderSeed extends fc.Arbitrary<infer T> ? T : never;
 
 const MEASURES_OF: Record<number, (measures: Measures) => Measures> = {
   1: () => ({ tokenSeconds: 120 }),
@@ -116,7 +117,7 @@ export function orderAt(seed: OrderSeed, model: Model): OrderSpec | undefined {
 
 export const lesserSeed = fc.record({
   down: fc.nat(3),
-  parts: fewParts,
+  parts: partsSeed,
   widens: fc.nat(9),
   measures: measuresSeed,
   expires: fc.option(fc.constantFrom(1, 24 * 10), { freq: 4 }),

@@ -35,7 +35,7 @@ const isSpared = (model: Model, person: ModelPerson): boolean =>
   person.kind !== 'partner' &&
   model.people.filter((one) => one.kind === person.kind && !one.removed).length < 6;
 
-const create = command('person create', whoAndWhat, async (run, seed) => {
+const create = command('person create', fc.record(whoAndWhat), async (run, seed) => {
   const { model, local } = run;
   const key = spareKeys[model.people.length];
   if (!key) return;
@@ -52,10 +52,18 @@ const create = command('person create', whoAndWhat, async (run, seed) => {
   if (!made) return;
   const kid = await thumbprintOf(key.publicKey);
   const keys = [{ privateKey: key.privateKey, kid }];
-  model.people.push({ id: made.id, lab: lab.id, kind: lab.kind, roles, attributes, removed: false, keys });
+  model.people.push({
+    id: made.id,
+    lab: lab.id,
+    kind: lab.kind,
+    roles,
+    attributes,
+    removed: false,
+    keys,
+  });
 });
 
-const remove = command('person remove', whoAndWhat, async (run, seed) => {
+const remove = command('person remove', fc.record(whoAndWhat), async (run, seed) => {
   const { model, local } = run;
   const people = model.people.filter((person) => !isSpared(model, person));
   const isAllowed = (actor: ModelPerson, person: ModelPerson): boolean =>
@@ -75,7 +83,7 @@ function endTokens({ tokens }: Model, isMeant: (token: Model['tokens'][number]) 
   for (const token of tokens) if (isMeant(token)) token.ended = true;
 }
 
-const addKey = command('person add key', whoAndWhat, async (run, seed) => {
+const addKey = command('person add key', fc.record(whoAndWhat), async (run, seed) => {
   const { model, local } = run;
   const isAllowed = (actor: ModelPerson, person: ModelPerson): boolean =>
     actor === person && !person.removed && person.keys.length < 8;
@@ -90,7 +98,7 @@ const addKey = command('person add key', whoAndWhat, async (run, seed) => {
   person.keys.push({ privateKey: key.privateKey, kid: await thumbprintOf(key.publicKey) });
 });
 
-const removeKey = command('person remove key', whoAndWhat, async (run, seed) => {
+const removeKey = command('person remove key', fc.record(whoAndWhat), async (run, seed) => {
   const { model, local } = run;
   const keys = model.people.flatMap((person) => person.keys.map(({ kid }) => ({ person, kid })));
   const isAllowed = (actor: ModelPerson, { person }: { person: ModelPerson }): boolean =>
@@ -111,7 +119,7 @@ const removeKey = command('person remove key', whoAndWhat, async (run, seed) => 
 
 const handBack = command(
   'hand back',
-  fc.record({ ...{ wild: fc.nat(9), who: pick, what: pick }, whole: fc.boolean() }),
+  fc.record({ ...whoAndWhat, whole: fc.boolean() }),
   async (run, seed) => {
     const { model, local } = run;
     const isOver = (grant: ModelGrant): boolean =>
@@ -149,7 +157,7 @@ const handBack = command(
   },
 );
 
-const invite = command('invite', whoAndWhat, async (run, seed) => {
+const invite = command('invite', fc.record(whoAndWhat), async (run, seed) => {
   const { model, local } = run;
   const places = model.grants.filter(({ text }) => text.spec.maxPeople !== undefined);
   const chosen = choose(run, seed, places, (actor, { lab }) => answersFor(actor, lab));
@@ -201,7 +209,15 @@ const join = command('join', fc.record({ which: pick }), async (run, { which }) 
   const { lab, grant: _ } = invitation;
   const keys = [{ privateKey: key.privateKey, kid }];
   const roles = ['researcher' as const];
-  model.people.push({ id: personId, lab, kind: 'partner', roles, attributes: {}, removed: false, keys });
+  model.people.push({
+    id: personId,
+    lab,
+    kind: 'partner',
+    roles,
+    attributes: {},
+    removed: false,
+    keys,
+  });
   const stored = broker.policy.grant(grant.id)?.joiners.find((one) => one.personId === personId);
   grant.joined.set(personId, stored?.until ?? Infinity);
   if (taken(model, placesOf(grant, grant.text.spec)) > (grant.text.spec.maxPeople ?? 0))
@@ -231,6 +247,6 @@ export const peopleCommands: { weight: number; arbitrary: fc.Arbitrary<Command> 
   { weight: 1, arbitrary: removeKey },
   { weight: 2, arbitrary: handBack },
   { weight: 2, arbitrary: invite },
-  { weight: 2, arbitrary: join },
+  { weight: 4, arbitrary: join },
   { weight: 5, arbitrary: wait },
 ];

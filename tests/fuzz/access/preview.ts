@@ -22,9 +22,7 @@ export function picture({ model }: Run): Picture {
       if (open !== '') people.set(`${person.id} ${grant.id}`, open);
     }
   return {
-    grants: new Set(
-      model.grants.filter((grant) => stands(model, grant)).map(({ id }) => id),
-    ),
+    grants: new Set(model.grants.filter((grant) => stands(model, grant)).map(({ id }) => id)),
     people,
     tokens: new Set(model.tokens.filter((token) => opens(model, token)).map(({ id }) => id)),
   };
@@ -65,7 +63,8 @@ export function holdAgainst(
   const gone = (had: Iterable<string>, has: { has(id: string): boolean }): string[] =>
     [...had].filter((id) => !has.has(id)).sort();
   assert.deepEqual([...stops.grants].sort(), gone(before.grants, after.grants), 'grants');
-  const ids = (list: readonly { tokenId: string }[]): string[] => list.map((one) => one.tokenId).sort();
+  const ids = (list: readonly { tokenId: string }[]): string[] =>
+    list.map((one) => one.tokenId).sort();
   assert.deepEqual(ids(stops.tokens), gone(before.tokens, after.tokens), 'tokens');
   const requests = (list: readonly { requestId: string }[]): string[] =>
     list.map((one) => one.requestId).sort();

@@ -50,7 +50,9 @@ export const CONFIG = localConfig({
       ...DEMO_ENDPOINT,
       models: ['model-a-1', 'model-b-1', NEVER.model],
       safeguardsLifted: lifted('demo'),
-      alternatives: [{ restores: ['output-classifier'], models: { 'model-a-1': 'model-a-1-safe' } }],
+      alternatives: [
+        { restores: ['output-classifier'], models: { 'model-a-1': 'model-a-1-safe' } },
+      ],
     },
     {
       ...DEMO_ENDPOINT,
@@ -189,6 +191,7 @@ export async function makeWorld(): Promise<World> {
     orders: [],
     disputes: [],
     tokens: [],
+    endedRuns: new Set(),
     invitations: [],
   };
   return { template, model };

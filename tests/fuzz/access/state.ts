@@ -81,6 +81,7 @@ export interface ModelToken {
   purpose: Purpose;
   kid: string;
   run: string;
+  runName: string;
   expires: number;
   ended: boolean;
 }
@@ -101,6 +102,8 @@ export interface Model {
   orders: ModelOrder[];
   disputes: ModelDispute[];
   tokens: ModelToken[];
+  /** Runs that were ended: they take no token any more. */
+  endedRuns: Set<string>;
   invitations: ModelInvitation[];
 }
 

@@ -32,7 +32,8 @@ const CHANGES = {
   },
   // The one that is never granted comes rarely: with it, nothing else can be tried.
   withModel: (spec, pick) => {
-    const name = pick % 16 === 15 ? NEVER.model : MODELS.filter((one) => one !== NEVER.model)[pick % 3];
+    const name =
+      pick % 16 === 15 ? NEVER.model : MODELS.filter((one) => one !== NEVER.model)[pick % 3];
     return { endpoints: withModels([...new Set([...modelsOf(spec), name as string])]) };
   },
   endsEarlier: ({ window }) => ({ window: { ...window, until: earlier(window.until) } }),
@@ -46,7 +47,9 @@ const CHANGES = {
     const id = from[pick % from.length]?.id as string;
     return { people: [...people.filter(({ person }) => person !== id), { person: id }] };
   },
-  withoutPerson: ({ people }, pick) => ({ people: people.filter((_, i) => i !== pick % people.length) }),
+  withoutPerson: ({ people }, pick) => ({
+    people: people.filter((_, i) => i !== pick % people.length),
+  }),
   personUntil: ({ people }, pick, { now }) => ({
     people: people.map((one, i) =>
       i === pick % people.length ? { ...one, until: instant(now + (1 + (pick % 5)) * HOUR) } : one,
@@ -56,9 +59,13 @@ const CHANGES = {
   newTerms: (_, pick) => ({ terms: terms(1 + (pick % 3)) }),
   title: (_, pick) => ({ title: `A grant ${pick % 3}` }),
   network: ({ networks }) => ({ networks: networks === null ? [NETWORK] : null }),
-  withoutPurpose: ({ purposes }) => ({ purposes: { ...purposes, allowed: purposes.allowed.slice(1) } }),
+  withoutPurpose: ({ purposes }) => ({
+    purposes: { ...purposes, allowed: purposes.allowed.slice(1) },
+  }),
   withPurpose: ({ purposes }, pick) => {
-    const purpose = (['hallucination', 'scheming', 'bias', NEVER.purpose] as const)[pick % 4] as 'bias';
+    const purpose = (['hallucination', 'scheming', 'bias', NEVER.purpose] as const)[
+      pick % 4
+    ] as 'bias';
     return { purposes: { ...purposes, allowed: [...new Set([...purposes.allowed, purpose])] } };
   },
   tools: ({ features }) => ({ features: { ...features, tools: !features.tools } }),
