@@ -20,7 +20,7 @@ export interface ReplayedPerson extends Omit<Person, 'keys'> {
   kids: string[];
 }
 
-export interface ReplayedInvitation {
+interface ReplayedInvitation {
   id: string;
   labId: string;
   grantId: string | null;
@@ -48,7 +48,7 @@ export interface ReplayedGrant {
   updatedAt: number;
 }
 
-export interface Acknowledgement {
+interface Acknowledgement {
   orderId: string;
   personId: string;
   labId: string;
