@@ -12,6 +12,7 @@ import { addKeysCommands } from './keys/commands.ts';
 import { addJoin } from './join/command.ts';
 import { addLabCommands } from './lab/commands.ts';
 import { addLogin } from './login.ts';
+import { addDutyCommands } from './duty/commands.ts';
 import { addNoticeCommands } from './notice/commands.ts';
 import { addOrderCommands } from './order/commands.ts';
 import { addPersonCommands } from './person/commands.ts';
@@ -45,6 +46,7 @@ export function buildProgram(around: Surroundings = processSurroundings()): Comm
   addEndpointCommands(program, around);
   addGrantCommands(program, around);
   addOrderCommands(program, around);
+  addDutyCommands(program, around);
   addNoticeCommands(program, around);
   addTokenCommands(program, around);
   addRunCommands(program, around);

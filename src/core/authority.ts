@@ -55,6 +55,14 @@ const OFFICERS = {
   'partner.safety': 'lab',
 } as const;
 
+/** To judge whether a partner has done what it owed. */
+const DUTIES = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
+} as const;
+
 /** To see what happened: all of it, one's lab's, or one's own. */
 const RECORDS = { ...EVERYONE, 'host.researcher': 'self', 'partner.researcher': 'self' } as const;
 
@@ -88,6 +96,8 @@ export const AUTHORITY = {
     'partner.lead': 'lab',
   },
   'person.remove': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
+  'person.set_attributes': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'person.set_roles': { 'host.admin': 'all', 'partner.lead': 'lab' },
   // Nobody adds a key to somebody else: they could then speak as them, and be two people.
   'person.add_key': ONESELF,
   'person.remove_key': THEIR_OWN,
@@ -110,6 +120,13 @@ export const AUTHORITY = {
   'grant.accept': { 'partner.lead': 'lab', 'partner.researcher': 'lab', 'partner.auditor': 'lab' },
   'grant.revoke': { 'host.admin': 'all', 'host.safety': 'all' },
   'grant.close': { 'partner.lead': 'lab' },
+  'grant.review': { 'host.admin': 'all', 'host.safety': 'all' },
+  'grant.add_person': { 'partner.lead': 'lab' },
+  'grant.take_off_person': { 'partner.lead': 'lab' },
+  'duty.read': EVERYONE,
+  'duty.report': { 'partner.lead': 'lab' },
+  'duty.confirm': DUTIES,
+  'duty.return': DUTIES,
   'order.read': EVERYONE,
   // Who acts on an order is said by the rules of its level (core/orders/steps.ts); here is who may try.
   'order.issue': EVERYONE,

@@ -5,6 +5,7 @@ import type { Delivery, DeliveryState } from '../core/deliveries.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Invitation } from '../core/invitations.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
+import type { Duty } from '../core/duties.ts';
 import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Lab, Person } from '../core/people.ts';
@@ -21,6 +22,7 @@ import {
   type DeliveryFilter,
   type ListedDelivery,
 } from './list-deliveries.ts';
+import { listDuties, readDuty, type DutyFilter } from './list-duties.ts';
 import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
 import {
   listNotices,
@@ -31,7 +33,15 @@ import {
 import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
 import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
-import { readMeta, readGrant, readGrants, readInvitation, readPeople, toOrder } from './records.ts';
+import {
+  readMeta,
+  readGrant,
+  readGrants,
+  readInvitation,
+  readOrdersInForce,
+  readPeople,
+  toOrder,
+} from './records.ts';
 import {
   agenda,
   disputes,
@@ -92,15 +102,17 @@ export class Readers {
       labs: db.select().from(labs).all(),
       people: readPeople(db, db.select().from(people).all()),
       grants: readGrants(db, db.select().from(grants).all()),
-      ordersInForce: db
-        .select()
-        .from(orders)
-        .where(isNull(orders.endedAt))
-        .orderBy(asc(orders.id))
-        .all()
-        .map(toOrder),
+      ordersInForce: readOrdersInForce(db),
       liveTokens: db.select().from(tokens).where(gt(tokens.expiresAt, now)).all(),
     };
+  }
+
+  listDuties(page: PageRequest, filter: DutyFilter): Duty[] {
+    return listDuties(this.#db, page, filter);
+  }
+
+  readDuty(id: string): Duty | undefined {
+    return readDuty(this.#db, id);
   }
 
   listLabs({ after, limit }: PageRequest): Lab[] {

@@ -21,6 +21,7 @@ const PARAMS: Record<string, string> = {
   grant: NO_GRANT,
   order: NO_ORDER,
   notice: `ntc_${nothing}`,
+  duty: `dty_${nothing}`,
   token: NO_TOKEN,
   invitation: NO_INVITATION,
   run: NO_RUN,
@@ -69,6 +70,17 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { audience: SAMPLE_AUDIENCE };
     case '/api/v1/invitations':
       return { lab: people.partner.id, name: `Sample ${made}`, roles: ['researcher'] };
+    case '/api/v1/people/:person/roles':
+      return { roles: ['researcher'] };
+    case '/api/v1/people/:person/attributes':
+      return { attributes: { employer: { value: 'A sample' } } };
+    case '/api/v1/grants/:grant/people':
+      return { person: NO_PERSON };
+    case '/api/v1/duties/:duty/report':
+      return { statement: 'A sample' };
+    case '/api/v1/duties/:duty/return':
+    case '/api/v1/grants/:grant/review':
+      return { comment: 'A sample' };
     case '/api/v1/people/:person/keys':
       return { publicKey };
     case '/api/v1/grants':

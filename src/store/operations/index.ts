@@ -16,6 +16,9 @@ import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
 import { handBackAccess } from './hand-back.ts';
 import { invitePerson, withdrawInvitation } from './invitations.ts';
+import { confirmDuty, reportDuty, returnDuty } from './duties.ts';
+import { addPersonToGrant, takePersonOffGrant } from './grant-roster.ts';
+import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
@@ -31,6 +34,7 @@ import {
 } from './orders.ts';
 import { acknowledgeOrder, decideDispute, objectToOrder } from './disputes.ts';
 import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
+import { setPersonAttributes, setPersonRoles } from './person-facts.ts';
 import { recoverUnfinished, reserve, settle } from './requests.ts';
 import { revokeTokens } from './revoke-tokens.ts';
 import { noteTokenUse } from './token-use.ts';
@@ -53,6 +57,8 @@ export const OPERATIONS = {
   removePerson,
   addPersonKey,
   removePersonKey,
+  setPersonRoles,
+  setPersonAttributes,
   invitePerson,
   withdrawInvitation,
   joinByInvitation,
@@ -66,6 +72,12 @@ export const OPERATIONS = {
   acceptGrant,
   revokeGrant,
   closeGrant,
+  reviewGrant,
+  addPersonToGrant,
+  takePersonOffGrant,
+  reportDuty,
+  confirmDuty,
+  returnDuty,
   issueOrder,
   ratifyOrder,
   reviewOrder,
