@@ -1,7 +1,7 @@
 /** The roster in the hands of the lead: who is put on it, within its cap, and who is taken off. */
 import { and, eq } from 'drizzle-orm';
 import { refusalOfEndedGrant } from '../../core/access.ts';
-import { RefusedError, refuse } from '../../core/denials.ts';
+import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
 import { placeOf, type Grant } from '../../core/grants.ts';
 import { refusalOfPlace } from '../../core/invitations.ts';
 import type { WriterContext } from '../context.ts';
@@ -45,7 +45,7 @@ export const addPersonToGrant = controlOperation(
         'A person who is put back has the place that they had. Leave out "until".',
         { param: 'until' },
       );
-    passOrRefuse(refusalOfPlaceFor(context, grant, back, by.at));
+    passOrRefuse(refusalOfPlaceFor(context, grant, personId, by.at));
     if (comesBack) context.db.delete(grantTakenOff).where(isTakenOff(grant.id, personId)).run();
     if (!back) {
       const joiner = { until, addedBy: who.member.person.id, addedAt: by.at };
@@ -62,9 +62,16 @@ export const addPersonToGrant = controlOperation(
   (args) => args.grantId,
 );
 
-/** Those whom the text names hold their place without a cap. */
-function refusalOfPlaceFor(context: WriterContext, grant: Grant, back: boolean, at: number) {
-  if (back && grant.spec.maxPeople === undefined) return null;
+/** Whom the text names has a place without a cap, where it sets none. */
+function refusalOfPlaceFor(
+  context: WriterContext,
+  grant: Grant,
+  personId: string,
+  at: number,
+): Refusal | null {
+  const { people, maxPeople } = grant.spec;
+  const isNamed = people.some(({ person }) => person === personId);
+  if (isNamed && maxPeople === undefined) return null;
   return refusalOfPlace(grant, promisedPlaces(context, grant, at));
 }
 

@@ -84,6 +84,8 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
       const grant = step === 'approve' ? withCounting(context, found, args, who) : found;
       const taken = mustTake(context, grant, step, args, who);
       const { outcome } = taken;
+      // What has expired on record has told of its end, and has its duties.
+      const cause = grant.endedAt === null ? ENDS[step] : undefined;
       const work = WORK[step]?.(taken) ?? {};
       const version = work.version ?? taken.text.version;
       updateGrant(context, grant.id, {
@@ -91,7 +93,7 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
         updatedAt: args.by.at,
         acceptedForLabBy: outcome.forLab ? who.member.person.id : grant.acceptedForLabBy,
         ...placed(taken, version),
-        ...(ENDS[step] && { endedAt: args.by.at }),
+        ...(cause && { endedAt: args.by.at }),
       });
       const { of } = outcome;
       const data = { comment: args.comment, of, ...work.data };
@@ -100,7 +102,6 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
         tellOfStep(context, step, { before: grant, after: moved, outcome }, args.by);
       const { actor } = who;
       withdrawOntoEnded(context, moved, { at: args.by.at, actor });
-      const cause = ENDS[step];
       if (cause) followEnd(context, moved, { cause, at: args.by.at, actor });
       return moved;
     },
