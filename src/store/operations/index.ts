@@ -22,7 +22,7 @@ import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
-import { acknowledgeNotice, recordAttempt, replayDeliveries } from './notices.ts';
+import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
 import {
   issueOrder,
@@ -106,6 +106,7 @@ export const OPERATIONS = {
   runAgenda,
   acknowledgeNotice,
   recordAttempt,
+  forgetDelivered,
   replayDeliveries,
   recordEntry,
   catchUp,
