@@ -218,7 +218,7 @@ describe('a duty', () => {
       step('lead', duty, 'report', { statement }),
       step('lead', duty, 'report', { statement }),
     ]);
-    expect(both.map(({ status }) => status).sort()).toEqual([200, 409]);
+    expect(new Set(both.map(({ status }) => status))).toEqual(new Set([200, 409]));
     await step('admin', duty, 'confirm');
     await refused('report', { statement });
     await refused('return', { comment: 'Why' });

@@ -80,5 +80,7 @@ it.each<[string, string, () => Promise<Access>, (access: Access) => Promise<unkn
   await end(access);
   expect(codeOf(await ended)).toBe(code);
   upstream.release();
-  await expect(running.tokenFor(access.person, access.grant)).rejects.toThrow();
+  await expect(running.tokenFor(access.person, access.grant)).rejects.toThrow(
+    new RegExp(`${code}|person_not_on_grant`),
+  );
 });
