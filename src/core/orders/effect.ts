@@ -49,48 +49,76 @@ export function effectOf(
   watchTokenSeconds = Infinity,
 ): Effect {
   if (orders.length === 0) return NO_EFFECT;
-  const features = new Map<string, Order>();
-  const purposes = new Map<string, Order>();
-  const putBack = new Map<string, Order>();
-  const stops: Order[] = [];
-  const scales: Effect['scales'] = [];
-  const noted: Order[] = [];
-  let tokenSeconds = Infinity;
-  const note = <T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void => {
-    for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
-  };
-  const stopWith = (order: Order): void => {
-    if (!isInForce(order, now)) return;
-    if (selects(order, subject)) stops.push(order);
-    // What it would stop if it were used: so that scopes that are shown leave it out.
-    const { feature, purpose } = partsOf(order.selector);
-    if (feature !== undefined && selects(order, subject, 'feature'))
-      note(features, [feature], order);
-    if (purpose !== undefined && selects(order, subject, 'purpose'))
-      note(purposes, [purpose], order);
-  };
-  const consider = (order: Order): void => {
-    const { level, measures } = order;
-    if (level === LEVEL.notice) return;
-    if (level >= LEVEL.suspend_narrowly) {
-      stopWith(order);
-      return;
-    }
-    if (!selects(order, subject) || !isInForce(order, now)) return;
-    noted.push(order);
-    note(features, measures.features, order);
-    note(purposes, measures.purposes, order);
-    note(putBack, measures.putBack, order);
-    if (measures.limitsPercent !== undefined)
-      scales.push({ percent: measures.limitsPercent, order });
-    const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
-    tokenSeconds = Math.min(tokenSeconds, seconds);
-  };
+  // Most orders are about somebody else: what nothing applies to costs nothing.
+  let found: Found | undefined;
   for (const list of scopedOrders(orders, subject))
-    if (list) for (const order of list) consider(order);
+    if (list)
+      for (const order of list)
+        if (order.level !== LEVEL.notice && isInForce(order, now))
+          found = considered(order, subject, found, watchTokenSeconds);
+  if (!found) return NO_EFFECT;
   // Ids begin with the time: the oldest first.
-  if (stops.length > 1) stops.sort((a, b) => (a.id < b.id ? -1 : 1));
-  return { stops, features, purposes, putBack, scales, tokenSeconds, noted };
+  if (found.stops.length > 1) found.stops.sort((a, b) => (a.id < b.id ? -1 : 1));
+  return found;
+}
+
+/** An effect in the making. */
+interface Found extends Effect {
+  features: Map<string, Order>;
+  purposes: Map<string, Order>;
+  putBack: Map<string, Order>;
+}
+
+const nothingFound = (): Found => ({
+  stops: [],
+  features: new Map(),
+  purposes: new Map(),
+  putBack: new Map(),
+  scales: [],
+  tokenSeconds: Infinity,
+  noted: [],
+});
+
+/** What was found, with what an order adds to it. */
+function considered(
+  order: Order,
+  subject: OrderSubject,
+  before: Found | undefined,
+  watchTokenSeconds: number,
+): Found | undefined {
+  const { level, measures } = order;
+  if (level >= LEVEL.suspend_narrowly) return stoppedBy(order, subject, before);
+  if (!selects(order, subject)) return before;
+  const found = before ?? nothingFound();
+  found.noted.push(order);
+  note(found.features, measures.features, order);
+  note(found.purposes, measures.purposes, order);
+  note(found.putBack, measures.putBack, order);
+  if (measures.limitsPercent !== undefined)
+    found.scales.push({ percent: measures.limitsPercent, order });
+  const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
+  found.tokenSeconds = Math.min(found.tokenSeconds, seconds);
+  return found;
+}
+
+function stoppedBy(
+  order: Order,
+  subject: OrderSubject,
+  before: Found | undefined,
+): Found | undefined {
+  let found = before;
+  if (selects(order, subject)) (found ??= nothingFound()).stops.push(order);
+  // What it would stop if it were used: so that scopes that are shown leave it out.
+  const { feature, purpose } = partsOf(order.selector);
+  if (feature !== undefined && selects(order, subject, 'feature'))
+    note((found ??= nothingFound()).features, [feature], order);
+  if (purpose !== undefined && selects(order, subject, 'purpose'))
+    note((found ??= nothingFound()).purposes, [purpose], order);
+  return found;
+}
+
+function note<T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void {
+  for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
 }
 
 /** Codes by the narrowest part that an order names, narrowest first. */

@@ -14,7 +14,7 @@ const attributeSchema = z.strictObject({
     .describe('Whether it is about those, too, of whom the attribute is not known'),
 });
 
-type AttributeCondition = z.infer<typeof attributeSchema>;
+export type AttributeCondition = z.infer<typeof attributeSchema>;
 
 export const partsSchema = z
   .strictObject({
