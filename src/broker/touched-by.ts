@@ -49,7 +49,7 @@ export interface AccessNow {
   now: number;
   orders: readonly Order[];
   grants: { grant: Grant; people: Member[] }[];
-  tokens: { token: LiveToken; asked: IssueFacts }[];
+  tokens: { token: LiveToken; asked: AskedUnder }[];
   /** A lab whose people are told of nobody else's. */
   only: string | undefined;
 }
@@ -195,13 +195,13 @@ const isStopped = (
 function hasAccess(
   { facts: { grantSettings }, now }: Pick<AccessNow, 'facts' | 'now'>,
   grant: Grant,
-  member: Member,
+  { person, lab }: Member,
   orders: readonly Order[],
 ): boolean {
   const { excluded } = grantSettings;
   const bound = true;
   return grant.spec.purposes.allowed.some((purpose) => {
-    const asked = { ...member, grant, purpose, bound, narrowing: null, orders, excluded };
+    const asked = { person, lab, grant, purpose, bound, narrowing: null, orders, excluded };
     return decideIssue(asked, now).allowed && opensModels(asked, now);
   });
 }
@@ -231,20 +231,24 @@ function touching(
   return (member) => selects(who, { grantId, labId, person: member.person });
 }
 
+/** What is asked under a grant. */
+type AskedUnder = IssueFacts & { grant: Grant };
+
 /** The facts of a token of the gateway that is live. */
 function factsOfToken(
   { policy, grantSettings }: Facts,
   token: LiveToken,
   now: number,
-): IssueFacts | undefined {
+): AskedUnder | undefined {
   const { grantId, purpose, revokedAt, expiresAt, personId, runId, id, jkt, narrowing } = token;
   if (grantId === null || purpose === null || revokedAt !== null || expiresAt <= now)
     return undefined;
   const member = policy.member(personId);
-  if (!member) return undefined;
+  const grant = policy.grant(grantId);
+  if (!member || !grant) return undefined;
   return {
     ...member,
-    grant: policy.grant(grantId),
+    grant,
     purpose,
     runId: runId ?? undefined,
     tokenId: id,
@@ -256,10 +260,8 @@ function factsOfToken(
 }
 
 /** Whether a token opens anything. Terms that are new by now are asked for with the next one. */
-const isGood = (asked: IssueFacts, now: number): boolean =>
+const isGood = (asked: AskedUnder, now: number): boolean =>
   decideHeld(asked, now).allowed && opensModels(asked, now);
 
-function opensModels(asked: IssueFacts, now: number): boolean {
-  const { grant } = asked;
-  return grant !== undefined && modelsInForce({ ...asked, grant }, now).models.length > 0;
-}
+const opensModels = (asked: AskedUnder, now: number): boolean =>
+  modelsInForce(asked, now).models.length > 0;

@@ -5,7 +5,15 @@
 import { refusal, type DenialCode, type Refusal } from '../denials.ts';
 import { scopedOrders } from './index-of-orders.ts';
 import { LEVEL, isInForce, levelInWords, type Order } from './order.ts';
-import { partsOf, selectorInWords, selects, type OrderSubject, type Selector } from './selector.ts';
+import {
+  hasPurpose,
+  partsOf,
+  selectorInWords,
+  selectsBut,
+  usesFeature,
+  type OrderSubject,
+  type Selector,
+} from './selector.ts';
 
 /** What is in force for one subject. */
 export interface Effect {
@@ -52,10 +60,7 @@ export function effectOf(
   // Most orders are about somebody else: what nothing applies to costs nothing.
   let found: Found | undefined;
   for (const list of scopedOrders(orders, subject))
-    if (list)
-      for (const order of list)
-        if (order.level !== LEVEL.notice && isInForce(order, now))
-          found = considered(order, subject, found, watchTokenSeconds);
+    for (const order of list) found = considered(order, subject, found, { now, watchTokenSeconds });
   if (!found) return NO_EFFECT;
   // Ids begin with the time: the oldest first.
   if (found.stops.length > 1) found.stops.sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -84,12 +89,24 @@ function considered(
   order: Order,
   subject: OrderSubject,
   before: Found | undefined,
-  watchTokenSeconds: number,
+  { now, watchTokenSeconds }: { now: number; watchTokenSeconds: number },
 ): Found | undefined {
-  const { level, measures } = order;
-  if (level >= LEVEL.suspend_narrowly) return stoppedBy(order, subject, before);
-  if (!selects(order, subject)) return before;
+  const { level, measures, selector } = order;
+  if (level === LEVEL.notice) return before;
+  const stops = level >= LEVEL.suspend_narrowly;
+  const uses = usesFeature(order, subject);
+  const has = hasPurpose(order, subject);
+  if (!(uses && has) && !(stops && (uses || has))) return before;
+  if (!selectsBut(order, subject) || !isInForce(order, now)) return before;
   const found = before ?? nothingFound();
+  if (stops) {
+    if (uses && has) found.stops.push(order);
+    // What it would stop if it were used: so that scopes that are shown leave it out.
+    const { feature, purpose } = partsOf(selector);
+    if (feature !== undefined && has) noteOne(found.features, feature, order);
+    if (purpose !== undefined && uses) noteOne(found.purposes, purpose, order);
+    return found;
+  }
   found.noted.push(order);
   note(found.features, measures.features, order);
   note(found.purposes, measures.purposes, order);
@@ -101,24 +118,12 @@ function considered(
   return found;
 }
 
-function stoppedBy(
-  order: Order,
-  subject: OrderSubject,
-  before: Found | undefined,
-): Found | undefined {
-  let found = before;
-  if (selects(order, subject)) (found ??= nothingFound()).stops.push(order);
-  // What it would stop if it were used: so that scopes that are shown leave it out.
-  const { feature, purpose } = partsOf(order.selector);
-  if (feature !== undefined && selects(order, subject, 'feature'))
-    note((found ??= nothingFound()).features, [feature], order);
-  if (purpose !== undefined && selects(order, subject, 'purpose'))
-    note((found ??= nothingFound()).purposes, [purpose], order);
-  return found;
+function note<T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void {
+  for (const one of list ?? []) noteOne(map, one, order);
 }
 
-function note<T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void {
-  for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
+function noteOne<T>(map: Map<T, Order>, one: T, order: Order): void {
+  if (!map.has(one)) map.set(one, order);
 }
 
 /** Codes by the narrowest part that an order names, narrowest first. */

@@ -3,7 +3,6 @@
  * them about single people, tokens, grants, networks or values of an attribute cost nobody else's requests anything.
  */
 import { isInNetworks } from '../networks.ts';
-import type { Person } from '../people.ts';
 import type { Order } from './order.ts';
 import { partsOf, type AttributeCondition, type OrderSubject } from './selector.ts';
 
@@ -17,7 +16,7 @@ interface OrderIndex {
   byModel: Map<string, Order[]>;
   byEndpoint: Map<string, Order[]>;
   /** By one attribute that they name. */
-  byAttribute: Map<string, OrdersByValue>;
+  byAttribute: OrdersByValue[];
   /** With a network. */
   inNetworks: Order[];
   /** Of those, the ones that hold an address, for addresses that were asked about of late. */
@@ -27,6 +26,8 @@ interface OrderIndex {
 }
 
 interface OrdersByValue {
+  /** Of the attribute. */
+  name: string;
   /** An order is in the list of each value that its condition takes. */
   byValue: Map<string, Order[]>;
   /** Those that are about people, too, of whom the attribute is not known. */
@@ -43,28 +44,33 @@ const indexes = new WeakMap<readonly Order[], OrderIndex>();
 export function scopedOrders(
   orders: readonly Order[],
   subject: OrderSubject,
-): (readonly Order[] | undefined)[] {
+): readonly (readonly Order[])[] {
   const index = indexOf(orders);
-  return [
-    index.others,
-    index.byToken.get(subject.tokenId ?? ''),
-    index.byRun.get(subject.runId ?? ''),
-    index.byPerson.get(subject.person?.id ?? ''),
-    index.byGrant.get(subject.grantId),
-    index.byLab.get(subject.labId),
-    index.byModel.get(subject.model ?? ''),
-    index.byEndpoint.get(subject.endpoint ?? ''),
-    addressList(index, subject.address),
-    ...attributeLists(index, subject.person),
-  ];
+  const lists: (readonly Order[])[] = [];
+  const add = (list: readonly Order[] | undefined): void => {
+    if (list !== undefined && list.length > 0) lists.push(list);
+  };
+  add(index.others);
+  if (subject.tokenId !== undefined) add(index.byToken.get(subject.tokenId));
+  if (subject.runId !== undefined) add(index.byRun.get(subject.runId));
+  add(index.byGrant.get(subject.grantId));
+  add(index.byLab.get(subject.labId));
+  if (subject.model !== undefined) add(index.byModel.get(subject.model));
+  if (subject.endpoint !== undefined) add(index.byEndpoint.get(subject.endpoint));
+  if (subject.address !== undefined && index.inNetworks.length > 0)
+    add(ordersAt(index, subject.address));
+  if (subject.person !== undefined) {
+    const { id, attributes } = subject.person;
+    add(index.byPerson.get(id));
+    // One list for each attribute, so that no order comes twice.
+    for (const { name, byValue, ifUnknown } of index.byAttribute)
+      add(Object.hasOwn(attributes, name) ? byValue.get(attributes[name] as string) : ifUnknown);
+  }
+  return lists;
 }
 
 /** To hold an address against hundreds of networks takes longer than everything else of a decision. */
-function addressList(
-  { inNetworks, byAddress }: OrderIndex,
-  address: string | undefined,
-): readonly Order[] | undefined {
-  if (inNetworks.length === 0 || address === undefined) return undefined;
+function ordersAt({ inNetworks, byAddress }: OrderIndex, address: string): readonly Order[] {
   const known = byAddress.get(address);
   if (known) return known;
   const list = inNetworks.filter(({ selector }) => {
@@ -74,18 +80,6 @@ function addressList(
   if (byAddress.size >= MOST_ADDRESSES) byAddress.clear();
   byAddress.set(address, list);
   return list;
-}
-
-/** One list for each attribute, so that no order comes twice. */
-function attributeLists(
-  { byAttribute }: OrderIndex,
-  person: Person | undefined,
-): (readonly Order[] | undefined)[] {
-  if (byAttribute.size === 0 || !person) return [];
-  const { attributes } = person;
-  return [...byAttribute].map(([name, { byValue, ifUnknown }]) =>
-    Object.hasOwn(attributes, name) ? byValue.get(attributes[name] as string) : ifUnknown,
-  );
 }
 
 function indexOf(orders: readonly Order[]): OrderIndex {
@@ -99,7 +93,7 @@ function indexOf(orders: readonly Order[]): OrderIndex {
     byLab: new Map(),
     byModel: new Map(),
     byEndpoint: new Map(),
-    byAttribute: new Map(),
+    byAttribute: [],
     inNetworks: [],
     byAddress: new Map(),
     others: [],
@@ -135,10 +129,11 @@ function attributeListsFor(
   const { name, is, unknown } = conditions.reduce((fewest, one) =>
     values(one) < values(fewest) ? one : fewest,
   );
-  const at = byAttribute.get(name) ?? { byValue: new Map(), ifUnknown: [] };
-  byAttribute.set(name, at);
-  const lists = [...new Set(is)].map((value) => listAt(at.byValue, value));
-  return unknown === 'matches' ? [...lists, at.ifUnknown] : lists;
+  let at = byAttribute.find((one) => one.name === name);
+  if (!at) byAttribute.push((at = { name, byValue: new Map(), ifUnknown: [] }));
+  const { byValue, ifUnknown } = at;
+  const lists = [...new Set(is)].map((value) => listAt(byValue, value));
+  return unknown === 'matches' ? [...lists, ifUnknown] : lists;
 }
 
 function listAt(map: Map<string, Order[]>, key: string): Order[] {
