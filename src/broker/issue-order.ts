@@ -19,9 +19,9 @@ import { concernedBy } from './concerned.ts';
 import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
 import { mustHaveReach, orderToActOn } from './order-reach.ts';
-import { touchedBy } from './preview-order.ts';
 import { warningFor } from './order-warning.ts';
 import { mustSeeOrder } from './show-orders.ts';
+import { accessNow, stopsAllGrants, touchedBy } from './touched-by.ts';
 
 export interface IssuedOrder {
   order: Order;
@@ -63,9 +63,9 @@ async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec):
   const member = policy.member(actorId);
   if (!member || typeof reachOf(member, 'order.preview') !== 'string') return;
   const only = member.lab.kind === 'partner' ? member.lab.id : undefined;
-  const { stops, stays } = touchedBy(broker, spec, only);
-  const all = 'all' in spec.selector || (stops.grants.length > 1 && stays.grants === 0);
-  if (!all) return;
+  // Looked at alone: what need not be confirmed must not wait for a preview.
+  if (!('all' in spec.selector) && !stopsAllGrants(broker, spec, only)) return;
+  const { stops } = await touchedBy(await accessNow(broker, only), spec);
   const why = refusal(
     'confirmation_needed',
     `That stops everything: ${stops.grants.length} grants, ${stops.people.length} people, ${stops.live.length} requests in flight. If it is meant, send it again with ?confirmed=true.`,

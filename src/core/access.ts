@@ -208,14 +208,24 @@ export interface AccessFacts extends IssueFacts {
   restored?: readonly string[] | undefined;
 }
 
-/** What orders are held against. */
-const subjectOf = (facts: IssueFacts, grantId: string): OrderSubject => ({
+type RequestParts = Pick<OrderSubject, 'endpoint' | 'model' | 'features' | 'address'>;
+
+/** What orders are held against. All are of one form, which makes hundreds of comparisons quicker. */
+const subjectOf = (
+  { lab, person, purpose, runId, tokenId }: IssueFacts,
+  grantId: string,
+  { endpoint, model, features, address }: RequestParts = {},
+): OrderSubject => ({
   grantId,
-  labId: facts.lab.id,
-  person: facts.person,
-  purpose: facts.purpose,
-  runId: facts.runId,
-  tokenId: facts.tokenId,
+  labId: lab.id,
+  person,
+  purpose,
+  runId,
+  tokenId,
+  endpoint,
+  model,
+  features,
+  address,
 });
 
 export type Decision = { allowed: true; until: number } | { allowed: false; refusal: Refusal };
@@ -313,13 +323,12 @@ export function modelsInForce(
 ): { models: string[]; stopped: Refusal | null } {
   let stopped: Refusal | null = null;
   const { grant, narrowing, orders } = facts;
-  const subject = subjectOf(facts, grant.id);
   const models = scopeOf(grant.spec, narrowing)
     .endpoints.flatMap(({ endpoint, models: names }) => names.map((model) => ({ endpoint, model })))
     .filter((one) => {
       const why =
         refusalOfModel(one.endpoint, one.model, facts.excluded) ??
-        refusalByOrders(orders, { ...subject, ...one }, now);
+        refusalByOrders(orders, subjectOf(facts, grant.id, one), now);
       stopped ??= why;
       return why === null;
     })
@@ -380,17 +389,10 @@ export function decideAccess(facts: AccessFacts, now: number): Decision {
 /** What orders say of a request as a whole. */
 function refusalOfRequest(facts: AccessFacts, now: number): Refusal | null {
   if (facts.orders.length === 0) return null;
-  const { endpoint, model, features, address } = facts;
-  const subject = {
-    ...subjectOf(facts, (facts.grant as Grant).id),
-    endpoint,
-    model,
-    features,
-    address,
-  };
+  const subject = subjectOf(facts, (facts.grant as Grant).id, facts);
   const effect = effectOf(facts.orders, subject, now);
   return (
     refusalByEffect(effect, subject) ??
-    (model === undefined ? null : refusalOfLifted(effect, facts.restored ?? []))
+    (facts.model === undefined ? null : refusalOfLifted(effect, facts.restored ?? []))
   );
 }
