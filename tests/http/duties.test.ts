@@ -140,6 +140,55 @@ describe('duties begin', () => {
     expect((await api.get(lead, `/grants/${grant.id}`)).body.status).toBe('active');
   });
 
+  it('with a recall, once executive and auditor have acted, and once only', async () => {
+    const executive = await makePerson(test.broker, people.admin.id, people.host.id, 'Exe', [
+      'executive',
+    ]);
+    const [grant, other] = [
+      await withDuties({ endpoints: [{ endpoint: 'demo', models: ['model-b-1'] }] }),
+      await withDuties({ endpoints: [{ endpoint: 'demo', models: ['model-a-1'] }] }),
+    ];
+    const recall = { level: 5, selector: { model: 'model-b-1' }, grounds: 'A finding' };
+    const order = await api.post(executive, '/orders?confirmed=true', recall);
+    expect(order.status).toBe(201);
+    expect(await dutiesOf(grant)).toEqual([]);
+    expect((await api.post(people.auditor, `/orders/${order.body.id}/ratify`)).status).toBe(200);
+    const begun = await dutiesOf(grant);
+    expect(begun.map(({ kind, state, cause }) => [kind, state, cause])).toEqual([
+      ['destroy_tokens', 'done', 'recalled'],
+      ['certificate_of_destruction', 'open', 'recalled'],
+    ]);
+    expect(await dutiesOf(other)).toEqual([]);
+    // Its end asks anew for what was done, and not twice for what is still open.
+    await api.post(people.safety, `/grants/${grant.id}/revoke`, { comment: 'Over' });
+    const [certificates, all] = [
+      (await dutiesOf(grant)).filter(({ kind }) => kind === 'certificate_of_destruction'),
+      await dutiesOf(grant),
+    ];
+    expect([certificates.length, all.length]).toEqual([1, 3]);
+    const second = await makePerson(test.broker, people.admin.id, people.host.id, 'Exe Two', [
+      'executive',
+    ]);
+    await api.post(second, `/orders/${order.body.id}/lift`, { grounds: 'Over' });
+  });
+
+  it('with the recall of an authority at once, for the people that it is about alone', async () => {
+    const grant = await withDuties();
+    const order = await api.post(people.safety, '/orders', {
+      level: 5,
+      selector: { grant: grant.id, person: people.researcher.id },
+      grounds: 'Court order',
+      authority: { kind: 'legal', instrument: 'file 12/26' },
+    });
+    expect(order.status).toBe(201);
+    const duties = await dutiesOf(grant);
+    expect(duties.map(({ cause, person }) => [cause, person])).toEqual([
+      ['recalled', people.researcher.id],
+      ['recalled', people.researcher.id],
+    ]);
+    await api.post(people.safety, `/orders/${order.body.id}/lift`, { grounds: 'Over' });
+  });
+
   it('not for access that never was', async () => {
     const grant = await withDuties({
       people: [{ person: people.lead.id }, { person: people.secondResearcher.id }],
