@@ -176,7 +176,7 @@ describe('duties begin', () => {
     const grant = await withDuties();
     const order = await api.post(people.safety, '/orders', {
       level: 5,
-      selector: { grant: grant.id, person: people.researcher.id },
+      selector: { model: 'model-a-1', grant: grant.id, person: people.researcher.id },
       grounds: 'Court order',
       authority: { kind: 'legal', instrument: 'file 12/26' },
     });
