@@ -3,6 +3,7 @@ import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte } from 'drizzle-o
 import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Delivery, DeliveryState } from '../core/deliveries.ts';
 import type { Grant } from '../core/grants.ts';
+import type { Incident } from '../core/incidents/incident.ts';
 import type { Invitation } from '../core/invitations.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
 import type { Dispute } from '../core/orders/disputes.ts';
@@ -21,6 +22,7 @@ import {
   type DeliveryFilter,
   type ListedDelivery,
 } from './list-deliveries.ts';
+import { listIncidents, readIncident, type IncidentFilter } from './incident-rows.ts';
 import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
 import {
   listNotices,
@@ -218,6 +220,15 @@ export class Readers {
       .where(eq(disputes.orderId, orderId))
       .orderBy(asc(disputes.id))
       .all();
+  }
+
+  readIncident(id: string): Incident | undefined {
+    return readIncident(this.#db, id);
+  }
+
+  /** Newest first. */
+  listIncidents(page: PageRequest, filter: IncidentFilter): Incident[] {
+    return listIncidents(this.#db, page, filter);
   }
 
   /** Newest first. */

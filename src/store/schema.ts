@@ -4,6 +4,7 @@ import type { Json } from '../core/audit/entry.ts';
 import type { ApprovalRole } from '../core/authority-rules.ts';
 import type { DeliveryFailure, DeliveryState } from '../core/deliveries.ts';
 import type { GrantSpec, GrantState, Proposal } from '../core/grants.ts';
+import type { Incident, IncidentState } from '../core/incidents/incident.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
 import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
@@ -247,8 +248,15 @@ export const disputes = sqliteTable('disputes', {
   newOrderId: text('new_order_id'),
 });
 
+export const incidents = sqliteTable('incidents', {
+  id: text().primaryKey(),
+  state: text().$type<IncidentState>().notNull(),
+  nextDueAt: integer('next_due_at'),
+  record: text({ mode: 'json' }).$type<Incident>().notNull(),
+});
+
 /** What is done by itself at a moment. */
-export type AgendaKind = 'order' | 'dispute';
+export type AgendaKind = 'order' | 'dispute' | 'incident';
 
 export const agenda = sqliteTable(
   'agenda',

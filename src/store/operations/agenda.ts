@@ -5,6 +5,7 @@ import type { AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { agenda, type AgendaKind } from '../schema.ts';
 import { escalateDispute } from './disputes.ts';
+import { lookAtIncident } from './due-incidents.ts';
 import { lookAtOrder } from './due-orders.ts';
 import type { Operation } from './operation.ts';
 
@@ -16,6 +17,7 @@ type Handler = (context: WriterContext, item: AgendaItem, now: number) => void;
 /** What is done for each kind. */
 const HANDLERS: Record<AgendaKind, Handler> = {
   order: (context, { ref }, now) => lookAtOrder(context, ref, now),
+  incident: (context, { ref, at }, now) => lookAtIncident(context, ref, at, now),
   dispute: (context, { ref }, now) => escalateDispute(context, ref, mintId('ent', now), now),
 };
 
