@@ -179,6 +179,12 @@ export class Readers {
     return row && toOrder(row);
   }
 
+  /** The order that took the place of another. */
+  orderReplacing(id: string): Order | undefined {
+    const row = this.#db.select().from(orders).where(eq(orders.replaces, id)).get();
+    return row && toOrder(row);
+  }
+
   /** Newest first. */
   listOrders({ after, limit }: PageRequest, filter: { inForce?: boolean | undefined }): Order[] {
     return this.#db
@@ -356,6 +362,16 @@ export class Readers {
   listEntries({ from, limit, ref, kind, grantId, labId, personId }: EntryFilter): StoredEntry[] {
     const about = { ref, kind, grant_id: grantId, lab_id: labId, person_id: personId };
     return findEntries(this.#db, about, { from, limit, size: this.logSize() });
+  }
+
+  /** Outcomes of requests that an order ended, among the entries `from` to `to - 1`. Reads all of them. */
+  listOutcomesOf(orderId: string, from: number, to: number): StoredEntry[] {
+    return this.#db.$client
+      .prepare<unknown[], StoredEntry>(
+        `SELECT idx AS "index", bytes FROM entries WHERE idx >= ? AND idx < ?
+         AND kind = 'request.outcome' AND instr(bytes, CAST(? AS BLOB)) > 0 ORDER BY idx`,
+      )
+      .all(from, to, JSON.stringify(orderId));
   }
 
   /** The entries `from` to `to - 1`, a batch at a time: a log of any size in bounded memory. */

@@ -169,7 +169,7 @@ describe('from awareness to the final report', () => {
     });
     await step(id, 'correct', {
       awareAt: iso(clock.now - 2 * DAY),
-      harms: ['death', 'cybersecurity'],
+      addHarms: ['cybersecurity'],
       because: 'A mail of the day before was found',
     });
     expect((await step(id, 'reports', sent('initial'), executive)).state).toBe('reported');
@@ -186,10 +186,9 @@ describe('from awareness to the final report', () => {
     expect(closed).toMatchObject({ state: 'closed', nextDueAt: null, overdue: false });
 
     const kinds = entriesOf(id).map(({ kind }) => kind.slice('incident.'.length));
-    expect(kinds).toEqual([
-      ...['opened', 'linked', 'unlinked', 'linked', 'found', 'corrected', 'reported', 'reported'],
-      ...['resolved', 'reopened', 'resolved', 'reported'],
-    ]);
+    expect(kinds.join(' ')).toBe(
+      'opened linked unlinked linked found corrected reported reported resolved reopened resolved reported',
+    );
     expect(entriesOf(id).every((entry) => entry.lab === undefined)).toBe(true);
     expect(incidentFromLog(bytesOf(id))).toEqual(test.broker.readers.readIncident(id));
   });

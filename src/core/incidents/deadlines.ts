@@ -61,7 +61,7 @@ function stateAt(
 }
 
 /** When the first report is due: by the shortest of the spans, which working days make depend on the moment. */
-export function firstReportDue({ harms, awareAt }: Pick<Clocked, 'harms' | 'awareAt'>): number {
+function firstReportDue({ harms, awareAt }: Pick<Clocked, 'harms' | 'awareAt'>): number {
   return Math.min(...harms.map(({ within }) => after(awareAt, within)));
 }
 

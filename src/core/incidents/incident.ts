@@ -64,7 +64,7 @@ export type IncidentSpec = z.output<typeof incidentSpecSchema>;
 export const correctionSchema = z
   .strictObject({
     awareAt: instantSchema.optional().describe('An earlier moment of awareness'),
-    harms: harmsSchema.optional().describe('Kinds of harm that come to those it has'),
+    addHarms: harmsSchema.optional().describe('Kinds of harm that come to those it has'),
     title: titleSchema.optional(),
     description: proseSchema.optional(),
     because: proseSchema.describe('Why; kept in the record'),
@@ -130,7 +130,7 @@ export interface Done {
   at: number;
 }
 
-export interface IncidentLink extends Done {
+interface IncidentLink extends Done {
   order?: string | undefined;
   entry?: number | undefined;
   note: string | null;
@@ -143,7 +143,7 @@ export interface IncidentFinding extends Done, z.output<typeof findingSchema> {
   n: number;
 }
 
-export interface IncidentReport extends Done {
+interface IncidentReport extends Done {
   n: number;
   kind: ReportKind;
   text: string;

@@ -24,8 +24,7 @@ export type IncidentChange =
       step: 'correct';
       because: string;
       awareAt?: number | undefined;
-      /** All that it has then. */
-      harms?: Harm[] | undefined;
+      addHarms?: Harm[] | undefined;
       title?: string | undefined;
       description?: string | undefined;
     }
@@ -43,7 +42,7 @@ export type IncidentChange =
   | { step: 'resolve'; resolvedAt: number; text: string }
   | { step: 'reopen'; because: string };
 
-export type IncidentStep = IncidentChange['step'];
+type IncidentStep = IncidentChange['step'];
 
 type Row = IncidentStep | `report_${ReportKind}`;
 
@@ -104,20 +103,21 @@ export function refusalOfChange(
 type Of<S extends IncidentStep> = Extract<IncidentChange, { step: S }>;
 
 /** The clock never gets longer: awareness moves to earlier moments alone, and kinds of harm only come to the others. */
-function refusalOfCorrection(incident: Incident, { awareAt, harms }: Of<'correct'>) {
+function refusalOfCorrection(
+  incident: Incident,
+  { awareAt, addHarms = [] }: Of<'correct'>,
+): Refusal | null {
   if (awareAt !== undefined && awareAt >= incident.awareAt)
     return refusal(
       'incident_clock',
       `The moment of awareness, ${inWords(incident.awareAt)}, can only be moved to an earlier one.`,
       { param: 'awareAt' },
     );
-  const dropped = incident.harms.find(({ kind }) => harms?.every((one) => one.kind !== kind));
-  if (!dropped) return null;
-  return refusal(
-    'incident_clock',
-    `A kind of harm is never taken away: ${dropped.kind} is missing. Say in a finding why it did not come about.`,
-    { param: 'harms' },
-  );
+  const known = incident.harms.find(({ kind }) => addHarms.some((one) => one.kind === kind));
+  if (!known) return null;
+  return refusal('already_exists', `It has the kind of harm ${known.kind} already.`, {
+    param: 'addHarms',
+  });
 }
 
 function refusalOfLink(incident: Incident, target: LinkTarget): Refusal | null {
@@ -202,12 +202,12 @@ function tooMany(list: readonly unknown[], what: string): Refusal | null {
 export function changed(incident: Incident, change: IncidentChange, done: Done): Incident {
   switch (change.step) {
     case 'correct': {
-      const { title, description, harms, awareAt } = change;
+      const { title, description, addHarms = [], awareAt } = change;
       return {
         ...incident,
         title: title ?? incident.title,
         description: description ?? incident.description,
-        harms: harms ?? incident.harms,
+        harms: [...incident.harms, ...addHarms],
         awareAt: awareAt ?? incident.awareAt,
       };
     }
@@ -267,10 +267,14 @@ export function entryOfChange(change: IncidentChange): {
 } {
   switch (change.step) {
     case 'correct': {
-      const { step: _, harms, awareAt, ...said } = change;
+      const { step: _, addHarms, awareAt, ...said } = change;
       return {
         kind: 'incident.corrected',
-        data: { ...said, harms: harms && harmsForLog(harms), awareAt: awareAt && iso(awareAt) },
+        data: {
+          ...said,
+          addHarms: addHarms && harmsForLog(addHarms),
+          awareAt: awareAt && iso(awareAt),
+        },
       };
     }
     case 'link':

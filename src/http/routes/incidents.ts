@@ -1,6 +1,7 @@
 /** Incidents: from awareness to the final report. */
 import { z } from 'zod';
 import type { Broker } from '../../broker/broker.ts';
+import { exportIncident } from '../../broker/export-incident.ts';
 import {
   addFinding,
   correctIncident,
@@ -31,7 +32,8 @@ import {
   wholeIncidentAnswer,
 } from '../incident-answer.ts';
 import { pageOf, pageQuery, readPage } from '../paging.ts';
-import { route } from '../route.ts';
+import { showWholeOrder, wholeOrderAnswer } from '../order-answer.ts';
+import { mediaRoute, route } from '../route.ts';
 import { named } from '../schemas.ts';
 
 const tag = 'Incidents';
@@ -175,5 +177,34 @@ export const INCIDENT_ROUTES = [
     body: z.strictObject({ because }),
     handle: ({ broker, actorId, params: { incident }, body, ifMatch }) =>
       whole(broker, reopenIncident(body.because, broker, actorId, incident, ifMatch)),
+  }),
+  mediaRoute({
+    method: 'get',
+    path: '/api/v1/incidents/:incident/export',
+    action: 'incident.export',
+    tag,
+    summary: 'Export a report on an incident with its evidence',
+    description:
+      'A tar that "sallyport audit verify" checks offline: the report, the incident, its orders, and entries of the log with their proofs. The export goes on record. Headers: x-sallyport-export (id) and x-sallyport-entries.',
+    params,
+    media: 'application/x-tar',
+    handle: async ({ broker, actorId, params: { incident } }) => {
+      const { id, entries, bundle } = await exportIncident(broker, actorId, incident, {
+        incident: (one, now) => wholeIncidentAnswer.parse(showWholeIncident(one, now)),
+        order: ({ cut, cutIsPartial, ...one }, now) => ({
+          ...wholeOrderAnswer.parse(showWholeOrder(one, now)),
+          cut,
+          cutIsPartial,
+        }),
+      });
+      return {
+        headers: {
+          'content-disposition': `attachment; filename="sallyport-${incident}.tar"`,
+          'x-sallyport-export': id,
+          'x-sallyport-entries': String(entries),
+        },
+        body: bundle,
+      };
+    },
   }),
 ];

@@ -76,8 +76,8 @@ export const openIncident = controlOperation(
 /** A change as it is asked for: of kinds of harm only the names are known outside. */
 export type AskedChange =
   | Exclude<IncidentChange, { step: 'correct' | 'report' }>
-  | (Omit<Extract<IncidentChange, { step: 'correct' }>, 'harms'> & {
-      harms?: string[] | undefined;
+  | (Omit<Extract<IncidentChange, { step: 'correct' }>, 'addHarms'> & {
+      addHarms?: string[] | undefined;
     });
 
 interface ChangeArgs<C> {
@@ -95,12 +95,11 @@ export const changeIncident = controlOperation(
     const { change } = args;
     if (change.step === 'link') mustExist(context, change.target);
     if (change.step !== 'correct') return carryOut(context, args, change, who);
-    const { harms: kinds, awareAt, ...said } = change;
+    const { addHarms: kinds, awareAt, ...said } = change;
     if (awareAt !== undefined)
       mustBeAllowed(refusalOfMoment('awareAt', 'Awareness begins', awareAt, args.by.at));
-    const { harms: before } = mustFindIncident(context, args.incidentId);
-    const harms = kinds && harmsOf(context, kinds, before);
-    return carryOut(context, args, { ...said, awareAt, harms }, who);
+    const addHarms = kinds && harmsOf(context, kinds);
+    return carryOut(context, args, { ...said, awareAt, addHarms }, who);
   },
   (args) => args.incidentId,
 );
@@ -146,15 +145,10 @@ const ordersOf = (change: IncidentChange): string[] | undefined => {
   return order === undefined ? undefined : [order];
 };
 
-/** Kinds of harm with their spans: those that an incident has keep theirs, the others have what the rules say now. */
-function harmsOf(
-  { rules }: WriterContext,
-  kinds: readonly string[],
-  before: readonly Harm[] = [],
-): Harm[] {
-  const added = kinds.filter((kind) => before.every((harm) => harm.kind !== kind));
-  const harms = harmsByRules(added, rules.incidents);
-  if (Array.isArray(harms)) return [...before.filter(({ kind }) => kinds.includes(kind)), ...harms];
+/** Kinds of harm with the spans that the rules give them now. */
+function harmsOf({ rules }: WriterContext, kinds: readonly string[]): Harm[] {
+  const harms = harmsByRules(kinds, rules.incidents);
+  if (Array.isArray(harms)) return harms;
   const known = Object.keys(rules.incidents.reportWithin).join(', ');
   return refuse(
     'invalid_request',
