@@ -70,7 +70,8 @@ export const correctionSchema = z
     because: proseSchema.describe('Why; kept in the record'),
   })
   .refine(
-    ({ because: _, ...changes }) => Object.values(changes).some((value) => value !== undefined),
+    ({ awareAt, addHarms, title, description }) =>
+      [awareAt, addHarms, title, description].some((value) => value !== undefined),
     'must change something',
   );
 

@@ -1,6 +1,4 @@
 /** What may be done with an incident in which state, and what it makes of it. */
-import type { Json } from '../audit/entry.ts';
-import type { EntryKind } from '../audit/entry.ts';
 import { refusal, type Refusal } from '../denials.ts';
 import { reportInWords } from './deadlines.ts';
 import {
@@ -243,10 +241,12 @@ export function changed(incident: Incident, change: IncidentChange, done: Done):
   }
 }
 
-function reported(incident: Incident, { step: _, ...sent }: Of<'report'>, done: Done): Incident {
+function reported(incident: Incident, change: Of<'report'>, done: Done): Incident {
+  const { kind, text, to, sentAt, sha256 } = change;
   const n = incident.reports.length + 1;
-  const after = { ...incident, reports: [...incident.reports, { n, ...sent, ...done }] };
-  return sent.kind === 'final' ? withLastResolution(after, { finalReport: n }) : after;
+  const report = { n, kind, text, to, sentAt, sha256, ...done };
+  const after = { ...incident, reports: [...incident.reports, report] };
+  return kind === 'final' ? withLastResolution(after, { finalReport: n }) : after;
 }
 
 function withLastResolution(
@@ -260,61 +260,5 @@ function withLastResolution(
   return { ...incident, resolutions };
 }
 
-/** What the log says of a change: enough to make it again. */
-export function entryOfChange(change: IncidentChange): {
-  kind: EntryKind;
-  data: Record<string, Json | undefined>;
-} {
-  switch (change.step) {
-    case 'correct': {
-      const { step: _, addHarms, awareAt, ...said } = change;
-      return {
-        kind: 'incident.corrected',
-        data: {
-          ...said,
-          addHarms: addHarms && harmsForLog(addHarms),
-          awareAt: awareAt && iso(awareAt),
-        },
-      };
-    }
-    case 'link':
-      return { kind: 'incident.linked', data: { ...change.target, note: change.note } };
-    case 'unlink':
-      return { kind: 'incident.unlinked', data: { ...change.target, because: change.because } };
-    case 'find':
-      return { kind: 'incident.found', data: { ...change.finding } };
-    case 'report': {
-      const { step: _, sentAt, kind, ...sent } = change;
-      return { kind: 'incident.reported', data: { report: kind, sentAt: iso(sentAt), ...sent } };
-    }
-    case 'resolve':
-      return {
-        kind: 'incident.resolved',
-        data: { resolvedAt: iso(change.resolvedAt), text: change.text },
-      };
-    case 'reopen':
-      return { kind: 'incident.reopened', data: { because: change.because } };
-  }
-}
-
-/** What the log says of an incident that is opened. */
-export function openedData(incident: Incident): Record<string, Json | undefined> {
-  const { title, description, harms, updateEvery, finalReportWithin, awareAt, links } = incident;
-  return {
-    title,
-    description,
-    harms: harmsForLog(harms),
-    updateEvery,
-    finalReportWithin,
-    awareAt: iso(awareAt),
-    orders: links.flatMap(({ order }) => order ?? []),
-    entries: links.flatMap(({ entry }) => entry ?? []),
-  };
-}
-
-const harmsForLog = (harms: readonly Harm[]): Json =>
-  harms.map(({ kind, within }) => ({ kind, within }));
-
-const iso = (at: number): string => new Date(at).toISOString();
-const inWords = (at: number): string => iso(at).replace(/\.\d+Z$/, 'Z');
+const inWords = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

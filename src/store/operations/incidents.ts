@@ -1,6 +1,7 @@
 /** Incidents: opened, and everything that is done with them afterwards. */
 import type { EntryKind, Json } from '../../core/audit/entry.ts';
 import { refuse } from '../../core/denials.ts';
+import { entryOfChange, openedData } from '../../core/incidents/entries.ts';
 import {
   harmsByRules,
   targetInWords,
@@ -10,8 +11,6 @@ import {
 } from '../../core/incidents/incident.ts';
 import {
   changed,
-  entryOfChange,
-  openedData,
   refusalOfChange,
   refusalOfMoment,
   type IncidentChange,
