@@ -46,6 +46,14 @@ export const wholeIncidentAnswer = named(
         state: z.enum(DEADLINE_STATES).describe('At this moment'),
       }),
     ),
+    corrections: z.array(
+      z.object({
+        because: z.string(),
+        awareBefore: instant.nullable().describe('What awareness was moved from; null: it was not'),
+        addedHarms: z.array(z.string()),
+        ...done,
+      }),
+    ),
     links: z.array(
       z.object({
         order: z.string().optional(),
@@ -109,6 +117,10 @@ export function showWholeIncident(
       ...one,
       dueAt: toInstant(one.dueAt),
       doneAt: toInstantOrNull(one.doneAt),
+    })),
+    corrections: incident.corrections.map((one) => ({
+      ...at(one),
+      awareBefore: toInstantOrNull(one.awareBefore),
     })),
     links: incident.links.map((link) => ({
       ...at(link),

@@ -42,6 +42,7 @@ const anIncident = (values: Partial<Incident> = {}): Incident => ({
   awareAt: AWARE,
   openedBy: BY,
   openedAt: AWARE,
+  corrections: [],
   links: [],
   findings: [],
   reports: [],

@@ -88,6 +88,10 @@ beforeAll(async () => {
     text: 'Seen again',
     evidence: 'reproduced',
   });
+  await post(admin, `/incidents/${incident}/correct`, {
+    addHarms: ['cybersecurity'],
+    because: 'A key was in it',
+  });
   await post(admin, `/incidents/${incident}/unlink`, { entry: 2, because: 'Another matter' });
   await post(admin, `/incidents/${incident}/reports`, {
     kind: 'initial',
@@ -175,6 +179,7 @@ describe('a report as it was handed out', () => {
     expect(text).toContain('reported: ticket 4711');
     expect(text).toContain('moderate (exploitation exploited, breadth low');
     expect(text).toContain(`| \`${requestId}\` |`);
+    expect(text).toContain('- **Kinds of harm added:** `cybersecurity`\n\n> A key was in it');
     expect(text).toContain('### Finding 1: reproduced');
     expect(text).toContain('to The authority');
     expect(text).toContain('entry 2, taken off');

@@ -35,6 +35,7 @@ function opened({ ref, at, actor, data }: LoggedEntry): Incident {
     awareAt: moment(data['awareAt']),
     openedBy: done.by,
     openedAt: done.at,
+    corrections: [],
     links: [
       ...(data['orders'] as string[]).map((order) => ({ order, ...link })),
       ...(data['entries'] as number[]).map((entry) => ({ entry, ...link })),

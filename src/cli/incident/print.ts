@@ -28,6 +28,11 @@ export function printIncident(around: Surroundings, incident: WholeIncident): vo
   );
   if (incident.description !== null) printText(around, 'What happened', incident.description);
   printLinks(around, incident);
+  for (const { at, because, awareBefore, addedHarms } of incident.corrections) {
+    const moved = awareBefore === null ? '' : `, aware since ${moment(awareBefore)} before`;
+    const added = addedHarms.length === 0 ? '' : `, added ${addedHarms.join(', ')}`;
+    printText(around, `Corrected ${moment(at)}${moved}${added}`, because);
+  }
   for (const { n, evidence, text, reference, sha256 } of incident.findings)
     printText(around, withMore(`Finding ${n}: ${evidence}`, reference, sha256), text);
   for (const { n, kind, sentAt, to, text, sha256 } of incident.reports)

@@ -28,6 +28,14 @@ export const wholeIncidentSchema = incidentSchema.extend({
       state: z.string(),
     }),
   ),
+  corrections: z.array(
+    z.looseObject({
+      because: z.string(),
+      awareBefore: z.string().nullable(),
+      addedHarms: z.array(z.string()),
+      ...done,
+    }),
+  ),
   links: z.array(
     z.looseObject({
       order: z.string().optional(),

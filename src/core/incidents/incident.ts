@@ -153,6 +153,14 @@ interface IncidentReport extends Done {
   sha256?: string | undefined;
 }
 
+/** What was corrected: of a text only that it was, since the log has both. */
+interface Correction extends Done {
+  because: string;
+  /** The moment of awareness that was moved; null: it was not. */
+  awareBefore: number | null;
+  addedHarms: string[];
+}
+
 export interface Resolution extends Done {
   resolvedAt: number;
   text: string;
@@ -178,6 +186,7 @@ export interface Incident {
   awareAt: number;
   openedBy: string;
   openedAt: number;
+  corrections: Correction[];
   links: IncidentLink[];
   findings: IncidentFinding[];
   /** In the order in which they were sent. */

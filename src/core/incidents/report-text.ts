@@ -61,6 +61,7 @@ export function reportText(about: ReportFacts): string {
     '## Clock',
     clock(about),
     ...section('## What happened', incident.description && quotation(incident.description)),
+    ...section('## Corrections', corrections(about)),
     ...section('## Findings', findings(about)),
     ...section('## Reports', reports(about)),
     ...section('## Resolution', resolutions(about)),
@@ -98,6 +99,23 @@ function clock({ incident, export: made }: ReportFacts): string {
   ]);
   return table(['due', 'until', 'sent', 'state'], rows);
 }
+
+const corrections = (about: ReportFacts): string =>
+  about.incident.corrections
+    .map(({ because, awareBefore, addedHarms, ...done }) =>
+      [
+        facts([
+          ['Corrected', doneBy(about, done)],
+          ['Awareness before', awareBefore === null ? undefined : moment(awareBefore)],
+          [
+            'Kinds of harm added',
+            addedHarms.length === 0 ? undefined : addedHarms.map(code).join(', '),
+          ],
+        ]),
+        quotation(because),
+      ].join('\n\n'),
+    )
+    .join('\n\n');
 
 const findings = (about: ReportFacts): string =>
   about.incident.findings

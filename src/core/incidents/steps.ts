@@ -82,7 +82,7 @@ export function refusalOfChange(
   if (!ALLOWED[row].includes(state)) return refusal('incident_state', INSTEAD[state]);
   switch (change.step) {
     case 'correct':
-      return refusalOfCorrection(incident, change);
+      return refusalOfCorrection(incident, change) ?? tooMany(incident.corrections, 'corrections');
     case 'link':
       return refusalOfLink(incident, change.target);
     case 'unlink':
@@ -200,13 +200,20 @@ function tooMany(list: readonly unknown[], what: string): Refusal | null {
 export function changed(incident: Incident, change: IncidentChange, done: Done): Incident {
   switch (change.step) {
     case 'correct': {
-      const { title, description, addHarms = [], awareAt } = change;
+      const { title, description, addHarms = [], awareAt, because } = change;
+      const correction = {
+        because,
+        awareBefore: awareAt === undefined ? null : incident.awareAt,
+        addedHarms: addHarms.map(({ kind }) => kind),
+        ...done,
+      };
       return {
         ...incident,
         title: title ?? incident.title,
         description: description ?? incident.description,
         harms: [...incident.harms, ...addHarms],
         awareAt: awareAt ?? incident.awareAt,
+        corrections: [...incident.corrections, correction],
       };
     }
     case 'link': {

@@ -58,6 +58,7 @@ export const openIncident = controlOperation(
         awareAt,
         openedBy: done.by,
         openedAt: by.at,
+        corrections: [],
         links: links.map((target) => ({ ...target, note: null, ...done, removed: null })),
         findings: [],
         reports: [],
