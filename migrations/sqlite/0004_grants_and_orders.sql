@@ -196,3 +196,13 @@ CREATE TABLE duties (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX duties_by_grant ON duties (grant_id, id);
 CREATE INDEX duties_by_lab ON duties (lab_id, id);
+-- Incidents. `record` is all of it; what lists are searched by stands beside it, and changes with it.
+CREATE TABLE incidents (
+  id          TEXT PRIMARY KEY,
+  state       TEXT NOT NULL CHECK (state IN ('open', 'reported', 'resolved', 'closed')),
+  -- When the next report is due, or was; NULL: none is.
+  next_due_at INTEGER,
+  record      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX incidents_by_state ON incidents (state, id);
+CREATE INDEX incidents_by_due ON incidents (next_due_at) WHERE next_due_at IS NOT NULL;

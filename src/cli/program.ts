@@ -8,6 +8,7 @@ import { usageExitCodeOf } from './define.ts';
 import { addEndpointCommands } from './endpoint/commands.ts';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
 import { addGrantCommands } from './grant/commands.ts';
+import { addIncidentCommands } from './incident/commands.ts';
 import { addKeysCommands } from './keys/commands.ts';
 import { addJoin } from './join/command.ts';
 import { addLabCommands } from './lab/commands.ts';
@@ -47,6 +48,7 @@ export function buildProgram(around: Surroundings = processSurroundings()): Comm
   addGrantCommands(program, around);
   addOrderCommands(program, around);
   addDutyCommands(program, around);
+  addIncidentCommands(program, around);
   addNoticeCommands(program, around);
   addTokenCommands(program, around);
   addRunCommands(program, around);

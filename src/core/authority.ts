@@ -80,6 +80,18 @@ const NOTICES = {
   'partner.researcher': 'self',
 } as const;
 
+/** To manage incidents, and to see them. */
+const INCIDENT_OFFICERS = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.executive': 'all',
+} as const;
+const INCIDENTS = {
+  ...INCIDENT_OFFICERS,
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
+} as const;
+
 /** Each action of the control API, and how far each role's hand reaches in it. Absent means never. */
 export const AUTHORITY = {
   'lab.read': EVERYONE,
@@ -144,6 +156,12 @@ export const AUTHORITY = {
     'partner.auditor': 'lab',
   },
   'dispute.decide': OFFICERS,
+  // Incidents are the host's and the auditors' to see: partners are told by what is reported to them.
+  'incident.read': INCIDENTS,
+  'incident.open': INCIDENT_OFFICERS,
+  'incident.change': INCIDENT_OFFICERS,
+  'incident.report': INCIDENT_OFFICERS,
+  'incident.export': INCIDENTS,
   'token.read': RECORDS,
   'token.revoke': THEIR_OWN,
   'run.read': RECORDS,

@@ -303,6 +303,16 @@ export const DENIALS = {
     'permission_error',
     'Whoever issued an order may not lift it. Another person must.',
   ),
+  incident_state: no(
+    409,
+    'invalid_request_error',
+    'The state of the incident does not allow this step. See it with "sallyport incident show".',
+  ),
+  incident_clock: no(
+    409,
+    'invalid_request_error',
+    'The moments of an incident follow each other, and its deadlines never get later.',
+  ),
   notice_of_others: no(
     403,
     'permission_error',

@@ -41,7 +41,9 @@ export const NOTICE_KINDS = [
   'incident.opened',
   'incident.deadline',
   'incident.overdue',
+  'incident.reported',
   'incident.resolved',
+  'incident.reopened',
 ] as const;
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number];

@@ -4,6 +4,7 @@ import { ASSERTION_ROUTES } from './routes/assertions.ts';
 import { ENDPOINT_ROUTES } from './routes/endpoints.ts';
 import { GRANT_ROUTES } from './routes/grants.ts';
 import { HAND_BACK_ROUTES } from './routes/hand-back.ts';
+import { INCIDENT_ROUTES } from './routes/incidents.ts';
 import { INVITATION_ROUTES } from './routes/invitations.ts';
 import { KEY_ROUTES } from './routes/keys.ts';
 import { LAB_ROUTES } from './routes/labs.ts';
@@ -25,6 +26,7 @@ export const ROUTES: readonly Route[] = [
   ...GRANT_ROUTES,
   ...ORDER_ROUTES,
   ...DUTY_ROUTES,
+  ...INCIDENT_ROUTES,
   ...NOTICE_ROUTES,
   ...TOKEN_ROUTES,
   ...RUN_ROUTES,

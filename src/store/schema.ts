@@ -5,6 +5,7 @@ import type { ApprovalRole } from '../core/authority-rules.ts';
 import type { DeliveryFailure, DeliveryState } from '../core/deliveries.ts';
 import type { DutyCause, DutyKind, DutyState } from '../core/duties.ts';
 import type { GrantSpec, GrantState, Proposal } from '../core/grants.ts';
+import type { Incident, IncidentState } from '../core/incidents/incident.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
 import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
@@ -284,8 +285,15 @@ export const disputes = sqliteTable('disputes', {
   newOrderId: text('new_order_id'),
 });
 
+export const incidents = sqliteTable('incidents', {
+  id: text().primaryKey(),
+  state: text().$type<IncidentState>().notNull(),
+  nextDueAt: integer('next_due_at'),
+  record: text({ mode: 'json' }).$type<Incident>().notNull(),
+});
+
 /** What is done by itself at a moment. */
-export type AgendaKind = 'order' | 'dispute' | 'attributes' | 'grant' | 'duty';
+export type AgendaKind = 'order' | 'dispute' | 'attributes' | 'grant' | 'duty' | 'incident';
 
 export const agenda = sqliteTable(
   'agenda',

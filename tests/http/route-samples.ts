@@ -26,6 +26,7 @@ const PARAMS: Record<string, string> = {
   invitation: NO_INVITATION,
   run: NO_RUN,
   dispute: `dsp_${nothing}`,
+  incident: `inc_${nothing}`,
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
@@ -101,6 +102,22 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { level: 0, grounds: 'A sample' };
     case '/api/v1/disputes/:dispute/decide':
       return { outcome: 'affirmed', reasons: 'A sample' };
+    case '/api/v1/incidents':
+      return { title: 'A sample', harms: ['death'] };
+    case '/api/v1/incidents/:incident/correct':
+      return { title: 'A sample', because: 'A sample' };
+    case '/api/v1/incidents/:incident/links':
+      return { entry: 0 };
+    case '/api/v1/incidents/:incident/unlink':
+      return { entry: 0, because: 'A sample' };
+    case '/api/v1/incidents/:incident/findings':
+      return { text: 'A sample', evidence: 'reported' };
+    case '/api/v1/incidents/:incident/reports':
+      return { kind: 'initial', text: 'A sample', to: ['A sample'] };
+    case '/api/v1/incidents/:incident/resolve':
+      return { text: 'A sample' };
+    case '/api/v1/incidents/:incident/reopen':
+      return { because: 'A sample' };
     case '/api/v1/keys/:kid/retire':
     case '/api/v1/orders/:order/lift':
     case '/api/v1/orders/:order/review':

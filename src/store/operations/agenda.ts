@@ -5,6 +5,7 @@ import type { AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { agenda, type AgendaKind } from '../schema.ts';
 import { escalateDispute } from './disputes.ts';
+import { lookAtIncident } from './due-incidents.ts';
 import { lookAtOrder } from './due-orders.ts';
 import { lookAtDuty } from './duties.ts';
 import { lookAtGrant } from './grant-ends.ts';
@@ -22,6 +23,7 @@ const HANDLERS: Record<AgendaKind, Handler> = {
   attributes: (context, { ref }, now) => lookAtAttributes(context, ref, now),
   grant: lookAtGrant,
   duty: (context, { ref }, now) => lookAtDuty(context, ref, now),
+  incident: (context, { ref, at }, now) => lookAtIncident(context, ref, at, now),
   dispute: (context, { ref }, now) => escalateDispute(context, ref, mintId('ent', now), now),
 };
 

@@ -14,6 +14,8 @@ import { amendGrant, createGrant } from './grants.ts';
 import { runAgenda } from './agenda.ts';
 import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
+import { changeIncident, openIncident, reportIncident } from './incidents.ts';
+import { recordIncidentExport } from './export-incident.ts';
 import { handBackAccess } from './hand-back.ts';
 import { invitePerson, withdrawInvitation } from './invitations.ts';
 import { confirmDuty, reportDuty, returnDuty } from './duties.ts';
@@ -87,6 +89,10 @@ export const OPERATIONS = {
   acknowledgeOrder,
   objectToOrder,
   decideDispute,
+  openIncident,
+  changeIncident,
+  reportIncident,
+  recordIncidentExport,
   issueToken,
   denyToken,
   consume,
