@@ -9,6 +9,7 @@ import {
   isInForce,
   levelInWords,
   levelName,
+  orderSpecSchema,
   type Measures,
   type Order,
   type OrderSpec,
@@ -82,7 +83,9 @@ export interface Times {
  */
 export function timesOf(spec: OrderSpec, rule: LevelRule, ratified: boolean, now: number): Times {
   const isLegal = spec.authority.kind === 'legal';
-  const asked = spec.reviewAt === undefined ? Infinity : Date.parse(spec.reviewAt);
+  const wanted = spec.reviewAt === undefined ? Infinity : Date.parse(spec.reviewAt);
+  // Nobody reviews an order before it stands: a date that went by until then would end a recall at that very moment.
+  const asked = ratified && wanted <= now ? Infinity : wanted;
   const due = rule.review === null ? Infinity : after(now, rule.review);
   const review = ratified || isLegal ? Math.min(asked, due) : asked;
   return {
@@ -209,5 +212,13 @@ export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
     return refused('level', `It must be of a lower level than ${order.level}, or narrower.`);
   if (to.level === order.level && !isWithinMeasures(to.measures, order.measures))
     return refused('measures', 'At the same level it may ask for nothing that the order does not.');
-  return null;
+  return refusalOfNoOrder(order, to);
+}
+
+/** What takes an order's place is an order itself, and does what its level does. */
+function refusalOfNoOrder({ grounds }: Order, to: Lowered): Refusal | null {
+  const issue = orderSpecSchema.safeParse({ ...to, grounds }).error?.issues[0];
+  if (!issue) return null;
+  const [param] = issue.path.map(String);
+  return refusal('invalid_request', `${issue.path.join('.')}: ${issue.message}`, { param });
 }
