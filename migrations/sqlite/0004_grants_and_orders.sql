@@ -145,3 +145,8 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_pending ON deliveries (channel, next_at) WHERE state = 'pending';
 CREATE INDEX deliveries_by_state ON deliveries (state, id);
+
+-- How often an order was changed since it was issued: a part of what `If-Match` is held against.
+ALTER TABLE orders ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+-- Which part of two whoever issued it has, as their roles were then.
+ALTER TABLE orders ADD COLUMN issued_as TEXT NOT NULL DEFAULT 'issuer' CHECK (issued_as IN ('issuer', 'ratifier'));

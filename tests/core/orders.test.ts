@@ -24,6 +24,7 @@ import {
   decideOrder,
   decideRatification,
   decideSupplement,
+  partOf,
   refusalOfLowering,
   ruleOf,
   timesOf,
@@ -491,10 +492,19 @@ describe('an order is loosened', () => {
 });
 
 describe('an order is ratified', () => {
-  const ratify = (one: Order, issuer: Member, who: Member): string =>
-    decideRatification(one, issuer, acting(who, one.level), NOW)?.code ?? 'ratified';
+  const ratify = (one: Order, who: Member): string =>
+    decideRatification(one, acting(who, one.level), NOW)?.code ?? 'ratified';
   const by = (issuer: Member, level: number): Order =>
-    anOrder('o', { model: 'm' }, { level, issuedBy: issuer.person.id, lapsesAt: NOW + HOUR });
+    anOrder(
+      'o',
+      { model: 'm' },
+      {
+        level,
+        issuedBy: issuer.person.id,
+        issuedAs: partOf(acting(issuer, level)),
+        lapsesAt: NOW + HOUR,
+      },
+    );
 
   test.each([
     [4, SAFETY, SAFETY, 'second_person_needed'],
@@ -505,7 +515,7 @@ describe('an order is ratified', () => {
     [5, AUDITOR, aMember(HOST, 'a2', 'auditor'), 'role_required'],
     [5, EXECUTIVE, aMember(HOST, 'e2', 'executive'), 'role_required'],
   ])('of level %i, issued by %o, by %o: %s', (level, issuer, who, expected) => {
-    expect(ratify(by(issuer, level), issuer, who)).toBe(expected);
+    expect(ratify(by(issuer, level), who)).toBe(expected);
   });
 
   test('and then no longer lapses; a legal one never does', () => {

@@ -9,6 +9,7 @@ import {
   isInForce,
   levelInWords,
   levelName,
+  type IssuedAs,
   type Measures,
   type Order,
   type OrderSpec,
@@ -116,10 +117,16 @@ function refusalOfTheirs(order: Order, actor: Member): Refusal | null {
   );
 }
 
-/** Decides whether a person may make an order stand. */
+/** Which part of two somebody has who issues an order. */
+export const partOf = ({ actor, rule }: Acting): IssuedAs =>
+  rule.anyOrder && !holds(actor, rule.issue) ? 'ratifier' : 'issuer';
+
+/**
+ * Decides whether a person may make an order stand. What was issued by somebody who could then stays issued if they are
+ * removed: else whoever removes them could end it alone.
+ */
 export function decideRatification(
   order: Order,
-  issuer: Member | undefined,
   { actor, rule }: Acting,
   now: number,
 ): Refusal | null {
@@ -130,7 +137,7 @@ export function decideRatification(
   if (why) return why;
   if (order.lapsesAt === null) return refusal('already_decided', 'The order stands already.');
   // Where executive and auditor act in any order, each fills the part that the other did not.
-  const may = rule.anyOrder && issuer && !holds(issuer, rule.issue) ? rule.issue : rule.ratify;
+  const may = rule.anyOrder && order.issuedAs === 'ratifier' ? rule.issue : rule.ratify;
   if (holds(actor, may)) return null;
   return refusal('role_required', `It is ratified by: ${may.join(', ') || 'nobody'}.`);
 }

@@ -11,6 +11,7 @@ import {
 import { mintId } from '../../lib/ids.ts';
 import { LEVEL, type Order } from '../../core/orders/order.ts';
 import { decideLift } from '../../core/orders/steps.ts';
+import { refusalOfStale } from '../../core/revision.ts';
 import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { notify } from '../notify.ts';
@@ -32,7 +33,7 @@ export const acknowledgeOrder = controlOperation(
   'order.acknowledge',
   (context, args: { by: By; orderId: string }, who): { underObjection: boolean } => {
     const { by } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const { person, lab } = who.member;
     const underObjection = openDisputes(context, order.id).some((one) => one.labId === lab.id);
     context.db
@@ -58,7 +59,7 @@ export const objectToOrder = controlOperation(
     who,
   ): Dispute => {
     const { by, id, grounds, alternative } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const { person, lab } = who.member;
     const open = openDisputes(context, order.id);
     mustBeAllowed(decideObjection(order, open, lab.id, by.at));
@@ -80,6 +81,8 @@ export const objectToOrder = controlOperation(
 interface DecideArgs {
   by: By;
   disputeId: string;
+  /** The revisions of the objection that are decided on; undefined: whichever there is. */
+  ifMatch?: readonly string[] | undefined;
   outcome: DisputeOutcome;
   reasons: string;
   /** For `modified`: what takes the order's place; without it, what was proposed. */
@@ -94,9 +97,10 @@ export const decideDispute = controlOperation(
   (context, args: DecideArgs, who): Dispute => {
     const { by, outcome, reasons } = args;
     const dispute = readDispute(context, args.disputeId);
+    mustBeAllowed(refusalOfStale(dispute, args.ifMatch));
     if (dispute.decidedAt !== null)
       refuse('already_decided', `The objection was decided: ${dispute.outcome}.`);
-    const order = mustFindOrder(context, dispute.orderId);
+    const order = mustFindOrder(context, dispute);
     mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at, 'decide on'));
     const newOrderId = carryOut(context, order, dispute, args, who);
     context.db

@@ -4,6 +4,7 @@ import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
 import type { NoticeKind } from '../../core/notices.ts';
 import {
   levelInWords,
+  revised,
   type Measures,
   type Order,
   type OrderSpec,
@@ -16,23 +17,31 @@ import {
   decideRatification,
   decideReview,
   decideSupplement,
+  partOf,
   refusalOfLowering,
   ruleOf,
   timesOf,
   type Acting,
 } from '../../core/orders/steps.ts';
+import { refusalOfStale } from '../../core/revision.ts';
 import type { WriterContext } from '../context.ts';
 import { notify } from '../notify.ts';
 import { concernedBy, endOrder, insertOrder, updateOrder } from '../order-rows.ts';
-import { readGrant, readMember, readOrder, readPerson } from '../records.ts';
+import { readGrant, readOrder, readPerson } from '../records.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
 
 /** Whom an order concerns beside the host, as the broker found when it asked for the operation. */
 export type Concerned = { labId: string; personId?: string | undefined }[];
 
-interface OrderArgs {
+/** Which order, and which state of it the actor has seen. */
+export interface OrderTarget {
   by: By;
   orderId: string;
+  /** The revisions of the order that the actor would change; undefined: whichever there is. */
+  ifMatch?: readonly string[] | undefined;
+}
+
+export interface OrderArgs extends OrderTarget {
   concerned: Concerned;
 }
 
@@ -47,6 +56,7 @@ export const issueOrder = controlOperation(
       spec,
       issuedBy: who.member.person.id,
       issuedByLab: who.member.lab.id,
+      issuedAs: partOf(acting),
       issuedAt: by.at,
       ...timesOf(spec, acting.rule, false, by.at),
     });
@@ -58,7 +68,8 @@ export const issueOrder = controlOperation(
 
 /** What an entry says of an order that begins: enough to know from the log alone until when it is in force. */
 function issuedData(order: Order): Record<string, Json | undefined> {
-  return { ...specOf(order), ...timesData(order), replaces: order.replaces ?? undefined };
+  const { issuedAs, replaces } = order;
+  return { ...specOf(order), ...timesData(order), issuedAs, replaces: replaces ?? undefined };
 }
 
 function timesData(order: Order): Record<string, Json | undefined> {
@@ -92,10 +103,9 @@ export const ratifyOrder = controlOperation(
   'order.ratify',
   (context, args: OrderArgs & { grounds?: string | undefined }, who): Order => {
     const { by } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const acting = actingOn(context, order, who);
-    const issuer = readMember(context.db, order.issuedBy);
-    mustBeAllowed(decideRatification(order, issuer, acting, by.at));
+    mustBeAllowed(decideRatification(order, acting, by.at));
     const ratified = updateOrder(context, order.id, {
       ratifiedBy: who.member.person.id,
       ratifiedAt: by.at,
@@ -120,7 +130,7 @@ export const reviewOrder = controlOperation(
   'order.review',
   (context, args: OrderArgs & { grounds: string }, who): Order => {
     const { by } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const acting = actingOn(context, order, who);
     mustBeAllowed(decideReview(order, acting, by.at));
     // A date that was asked for holds for the first review.
@@ -146,7 +156,7 @@ export const supplementOrder = controlOperation(
   'order.supplement',
   (context, args: OrderArgs & { supplement: Supplement }, who): Order => {
     const { by, supplement } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const acting = actingOn(context, order, who);
     const { instrument, ...reasons } = supplement;
     const said = Object.fromEntries(Object.entries(reasons).filter(([, v]) => v !== undefined));
@@ -174,7 +184,7 @@ export const liftOrder = controlOperation(
   'order.lift',
   (context, args: OrderArgs & { grounds: string }, who): Order => {
     const { by, grounds } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at));
     const lifted = endOrder(context, order.id, {
       at: by.at,
@@ -203,7 +213,7 @@ export interface LowerArgs extends OrderArgs {
 export const lowerOrder = controlOperation(
   'order.lower',
   (context, args: LowerArgs, who): Order => {
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     mustBeAllowed(decideLift(order, actingOn(context, order, who), args.by.at, 'lower'));
     return replaceOrder(context, order, args, who, 'lowered');
   },
@@ -214,7 +224,7 @@ export const lowerOrder = controlOperation(
 export function replaceOrder(
   context: WriterContext,
   order: Order,
-  args: Omit<LowerArgs, 'orderId'>,
+  args: Omit<LowerArgs, keyof OrderTarget> & { by: By },
   who: Authorised,
   because: 'lowered' | 'modified',
 ): Order {
@@ -237,6 +247,7 @@ export function replaceOrder(
     spec,
     issuedBy: order.issuedBy,
     issuedByLab: order.issuedByLab,
+    issuedAs: order.issuedAs,
     issuedAt: by.at,
     ratifiedBy: personId,
     ratifiedAt: by.at,
@@ -270,8 +281,13 @@ export function actingOn(
   return { actor: who.member, rules, rule: ruleOf(rules, spec, named) };
 }
 
-export function mustFindOrder({ db }: WriterContext, id: string): Order {
-  return readOrder(db, id) ?? refuse('not_found', 'There is no such order.');
+export function mustFindOrder(
+  { db }: WriterContext,
+  { orderId, ifMatch }: Pick<OrderTarget, 'orderId' | 'ifMatch'>,
+): Order {
+  const order = readOrder(db, orderId) ?? refuse('not_found', 'There is no such order.');
+  mustBeAllowed(refusalOfStale(revised(order), ifMatch));
+  return order;
 }
 
 export function mustBeAllowed(why: Refusal | null): void {
