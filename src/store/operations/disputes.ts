@@ -14,6 +14,7 @@ import { decideLift } from '../../core/orders/steps.ts';
 import { refusalOfStale } from '../../core/revision.ts';
 import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
+import { peopleHolding } from '../holders.ts';
 import { notify } from '../notify.ts';
 import { concernedBy, endOrder } from '../order-rows.ts';
 import { disputes, orderAcknowledgements } from '../schema.ts';
@@ -193,6 +194,7 @@ export function escalateDispute(
   context.db.update(disputes).set({ escalatedAt: now }).where(eq(disputes.id, id)).run();
   const { orderId, labId } = dispute;
   const { escalateTo } = context.rules.disputes;
+  const holders = peopleHolding(context, escalateTo, labId);
   context.append({
     id: entryId,
     kind: 'dispute.overdue',
@@ -201,13 +203,13 @@ export function escalateDispute(
     ref: orderId,
     lab: labId,
     orders: [orderId],
-    data: { dispute: id, escalatedTo: escalateTo },
+    data: { dispute: id, escalatedTo: escalateTo, told: holders.map(({ personId }) => personId) },
   });
   notify(context, {
     kind: 'dispute.overdue',
     ref: orderId,
     at: now,
-    to: [{ labId: context.host }, { labId }],
+    to: [{ labId: context.host }, { labId }, ...holders],
     title: `The objection ${id} to order ${orderId} is overdue. It is for ${escalateTo.join(', ')} to decide`,
   });
 }

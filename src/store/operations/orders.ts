@@ -1,6 +1,7 @@
 /** Orders: issued, ratified, reviewed, completed, lowered, lifted. */
 import type { EntryKind, Json } from '../../core/audit/entry.ts';
 import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
+import type { LevelRule } from '../../core/authority-rules.ts';
 import type { NoticeKind } from '../../core/notices.ts';
 import {
   levelInWords,
@@ -270,15 +271,23 @@ export function replaceOrder(
   return lowered;
 }
 
-/** What an action on an order is decided on: the rule of its level, or of the grant that it names. */
+/** What an action on an order is decided on. */
 export function actingOn(
-  { db, rules }: WriterContext,
+  context: WriterContext,
   spec: Pick<OrderSpec, 'level' | 'selector'>,
   who: Authorised,
 ): Acting {
+  return { actor: who.member, rules: context.rules, rule: ruleFor(context, spec) };
+}
+
+/** The rule of an order's level, or of the grant that it names. */
+export function ruleFor(
+  { db, rules }: WriterContext,
+  spec: Pick<OrderSpec, 'level' | 'selector'>,
+): LevelRule {
   const { grant } = partsOf(spec.selector);
   const named = grant === undefined ? undefined : readGrant(db, grant)?.spec;
-  return { actor: who.member, rules, rule: ruleOf(rules, spec, named) };
+  return ruleOf(rules, spec, named);
 }
 
 export function mustFindOrder(
