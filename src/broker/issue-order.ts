@@ -14,7 +14,7 @@ import { mintId } from '../lib/ids.ts';
 import type { OrderArgs } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
-import { concernedBy } from './concerned.ts';
+import { concernedBy, recalledBy } from './concerned.ts';
 import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
 import { mustHaveReach, orderToActOn } from './order-reach.ts';
@@ -49,7 +49,9 @@ export async function issueOrder(
     await mustNotStopAll(broker, actorId, spec);
   const who = by(broker, actorId);
   const id = mintId('ord', who.at);
-  const order = await broker.store.write('issueOrder', { by: who, id, spec, concerned });
+  const recalled = recalledBy(broker, { ...spec, issuedByLab });
+  const args = { by: who, id, spec, concerned, recalled };
+  const order = await broker.store.write('issueOrder', args);
   return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec) };
 }
 
@@ -84,8 +86,10 @@ type Actor = [
 
 /** Makes an order stand: by another person, with the right role. */
 export async function ratifyOrder(...actor: Actor): Promise<Order> {
-  const [broker] = actor;
-  return broker.store.write('ratifyOrder', await acting('order.ratify', actor));
+  const [broker, actorId, orderId] = actor;
+  const args = await acting('order.ratify', actor);
+  const recalled = recalledBy(broker, mustSeeOrder(broker, actorId, orderId));
+  return broker.store.write('ratifyOrder', { ...args, recalled });
 }
 
 /** Records that an order was reviewed and goes on. */

@@ -3,7 +3,9 @@ import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite
 import type { Json } from '../core/audit/entry.ts';
 import type { ApprovalRole } from '../core/authority-rules.ts';
 import type { DeliveryFailure, DeliveryState } from '../core/deliveries.ts';
+import type { DutyCause, DutyKind, DutyState } from '../core/duties.ts';
 import type { GrantSpec, GrantState, Proposal } from '../core/grants.ts';
+import type { Incident, IncidentState } from '../core/incidents/incident.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
 import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
@@ -35,6 +37,9 @@ export const people = sqliteTable('people', {
   createdAt: integer('created_at').notNull(),
   removedAt: integer('removed_at'),
   subject: text(),
+  attributesUntil: text('attributes_until', { mode: 'json' })
+    .$type<Record<string, number>>()
+    .notNull(),
 });
 
 export const invitations = sqliteTable('invitations', {
@@ -73,6 +78,8 @@ export const grants = sqliteTable('grants', {
   updatedAt: integer('updated_at').notNull(),
   proposedVersion: integer('proposed_version'),
   proposedState: text('proposed_state').$type<Proposal['state']>(),
+  reviewDueAt: integer('review_due_at'),
+  endedAt: integer('ended_at'),
 });
 
 export const grantVersions = sqliteTable(
@@ -136,6 +143,37 @@ export const grantLeavers = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
 );
+
+export const grantTakenOff = sqliteTable(
+  'grant_taken_off',
+  {
+    grantId: text('grant_id').notNull(),
+    personId: text('person_id').notNull(),
+    by: text().notNull(),
+    at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
+);
+
+export const duties = sqliteTable('duties', {
+  id: text().primaryKey(),
+  grantId: text('grant_id').notNull(),
+  labId: text('lab_id').notNull(),
+  personId: text('person_id'),
+  kind: text().$type<DutyKind>().notNull(),
+  text: text().notNull(),
+  cause: text().$type<DutyCause>().notNull(),
+  state: text().$type<DutyState>().notNull(),
+  begunAt: integer('begun_at').notNull(),
+  dueAt: integer('due_at').notNull(),
+  reportedBy: text('reported_by'),
+  reportedAt: integer('reported_at'),
+  statement: text(),
+  documentDigest: text('document_digest'),
+  confirmedBy: text('confirmed_by'),
+  confirmedAt: integer('confirmed_at'),
+  returnedBecause: text('returned_because'),
+});
 
 export const runs = sqliteTable('runs', {
   id: text().primaryKey(),
@@ -249,8 +287,15 @@ export const disputes = sqliteTable('disputes', {
   newOrderId: text('new_order_id'),
 });
 
+export const incidents = sqliteTable('incidents', {
+  id: text().primaryKey(),
+  state: text().$type<IncidentState>().notNull(),
+  nextDueAt: integer('next_due_at'),
+  record: text({ mode: 'json' }).$type<Incident>().notNull(),
+});
+
 /** What is done by itself at a moment. */
-export type AgendaKind = 'order' | 'dispute';
+export type AgendaKind = 'order' | 'dispute' | 'attributes' | 'grant' | 'duty' | 'incident';
 
 export const agenda = sqliteTable(
   'agenda',

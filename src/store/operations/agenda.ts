@@ -5,8 +5,12 @@ import type { AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { agenda, type AgendaKind } from '../schema.ts';
 import { escalateDispute } from './disputes.ts';
+import { lookAtIncident } from './due-incidents.ts';
 import { lookAtOrder } from './due-orders.ts';
+import { lookAtDuty } from './duties.ts';
+import { lookAtGrant } from './grant-ends.ts';
 import type { Operation } from './operation.ts';
+import { lookAtAttributes } from './person-facts.ts';
 
 /** Items of one transaction. */
 const AT_A_TIME = 64;
@@ -16,6 +20,10 @@ type Handler = (context: WriterContext, item: AgendaItem, now: number) => void;
 /** What is done for each kind. */
 const HANDLERS: Record<AgendaKind, Handler> = {
   order: (context, { ref }, now) => lookAtOrder(context, ref, now),
+  attributes: (context, { ref }, now) => lookAtAttributes(context, ref, now),
+  grant: lookAtGrant,
+  duty: (context, { ref }, now) => lookAtDuty(context, ref, now),
+  incident: (context, { ref, at }, now) => lookAtIncident(context, ref, at, now),
   dispute: (context, { ref }, now) => escalateDispute(context, ref, mintId('ent', now), now),
 };
 

@@ -26,6 +26,7 @@ import {
 } from '../../core/orders/steps.ts';
 import { refusalOfStale } from '../../core/revision.ts';
 import type { WriterContext } from '../context.ts';
+import { beginDuties } from '../duties.ts';
 import { notify } from '../notify.ts';
 import { concernedBy, endOrder, insertOrder, updateOrder } from '../order-rows.ts';
 import { readGrant, readOrder, readPerson } from '../records.ts';
@@ -33,6 +34,9 @@ import { controlOperation, type Authorised, type By } from './operation.ts';
 
 /** Whom an order concerns beside the host, as the broker found when it asked for the operation. */
 export type Concerned = { labId: string; personId?: string | undefined }[];
+
+/** Whose duties begin with a recall, as the broker found: of whole grants, or of one person under each. */
+export type Recalled = { grantId: string; personId?: string | undefined }[];
 
 /** Which order, and which state of it the actor has seen. */
 export interface OrderTarget {
@@ -46,9 +50,17 @@ export interface OrderArgs extends OrderTarget {
   concerned: Concerned;
 }
 
+interface IssueArgs {
+  by: By;
+  id: string;
+  spec: OrderSpec;
+  concerned: Concerned;
+  recalled: Recalled;
+}
+
 export const issueOrder = controlOperation(
   'order.issue',
-  (context, args: { by: By; id: string; spec: OrderSpec; concerned: Concerned }, who): Order => {
+  (context, args: IssueArgs, who): Order => {
     const { by, id, spec } = args;
     const acting = actingOn(context, spec, who);
     mustBeAllowed(decideOrder(spec, acting, { person: personOf(context, spec) }));
@@ -63,6 +75,8 @@ export const issueOrder = controlOperation(
     });
     record(context, order, { by, who, kind: 'order.issued' }, issuedData(order));
     tell(context, order, args.concerned, by.at, 'order.issued', `issued: ${spec.grounds}`);
+    // Of a recall that needs no second person.
+    if (spec.authority.kind === 'legal') beginRecall(context, args.recalled, by.at, who);
     return order;
   },
 );
@@ -100,9 +114,11 @@ function specOf(order: Order): OrderSpec {
   };
 }
 
+type RatifyArgs = OrderArgs & { grounds?: string | undefined; recalled: Recalled };
+
 export const ratifyOrder = controlOperation(
   'order.ratify',
-  (context, args: OrderArgs & { grounds?: string | undefined }, who): Order => {
+  (context, args: RatifyArgs, who): Order => {
     const { by } = args;
     const order = mustFindOrder(context, args);
     const acting = actingOn(context, order, who);
@@ -122,10 +138,25 @@ export const ratifyOrder = controlOperation(
       },
     );
     tell(context, ratified, args.concerned, by.at, 'order.ratified', 'ratified');
+    beginRecall(context, args.recalled, by.at, who);
     return ratified;
   },
   (args) => args.orderId,
 );
+
+/** The duties of a recall begin once it stands on two, or on the order of an authority. The grants themselves go on. */
+function beginRecall(
+  context: WriterContext,
+  recalled: Recalled,
+  at: number,
+  { actor }: Authorised,
+): void {
+  for (const { grantId, personId } of recalled) {
+    const grant = readGrant(context.db, grantId);
+    if (grant?.state === 'active' && grant.endedAt === null)
+      beginDuties(context, grant, { cause: 'recalled', at, actor, personId });
+  }
+}
 
 export const reviewOrder = controlOperation(
   'order.review',
