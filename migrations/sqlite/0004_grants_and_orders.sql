@@ -211,3 +211,7 @@ CREATE INDEX incidents_by_due ON incidents (next_due_at) WHERE next_due_at IS NO
 ALTER TABLE orders ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
 -- Which part of two whoever issued it has, as their roles were then.
 ALTER TABLE orders ADD COLUMN issued_as TEXT NOT NULL DEFAULT 'issuer' CHECK (issued_as IN ('issuer', 'ratifier'));
+
+-- What fails is tried again, later each time, and holds up nothing else.
+ALTER TABLE agenda ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agenda ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;

@@ -303,6 +303,9 @@ export const agenda = sqliteTable(
     at: integer().notNull(),
     kind: text().$type<AgendaKind>().notNull(),
     ref: text().notNull(),
+    /** How often it failed, and the moment before which it is not tried again. */
+    attempts: integer().notNull().default(0),
+    notBefore: integer('not_before').notNull().default(0),
   },
   (table) => [primaryKey({ columns: [table.kind, table.ref, table.at] })],
 );

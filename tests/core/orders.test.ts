@@ -28,6 +28,7 @@ import {
   refusalOfLowering,
   ruleOf,
   timesOf,
+  timesOfLowered,
   type Acting,
 } from '../../src/core/orders/steps.ts';
 import { budgetsSchema, limitsSchema } from '../../src/core/limits.ts';
@@ -488,6 +489,39 @@ describe('an order is loosened', () => {
     expect(to(4, { lab: PARTNER.id })).toBe('level');
     expect(to(5, { lab: PARTNER.id, model: 'm' })).toBe('level');
     expect(to(2, { model: 'm' })).toBe('selector');
+  });
+
+  test('to what ends no later than it would have', () => {
+    const to = (end: number | undefined, expiresAt: number | undefined): string =>
+      refusalOfLowering(
+        anOrder('w', { lab: PARTNER.id }, end === undefined ? {} : { expiresAt: at(end) }),
+        {
+          level: 2,
+          selector: { lab: PARTNER.id },
+          measures: { limitsPercent: 50 },
+          expiresAt: expiresAt === undefined ? undefined : at(expiresAt),
+        },
+      )?.param ?? 'less';
+    expect(to(NOW + HOUR, NOW + HOUR + 1)).toBe('expiresAt');
+    expect(to(NOW + HOUR, NOW + HOUR)).toBe('less');
+    expect(to(NOW + HOUR, undefined)).toBe('less');
+    expect(to(undefined, NOW + HOUR)).toBe('less');
+  });
+
+  test('and lapses when it would have, unless whoever lowers it could have ratified the lesser', () => {
+    const suspended = anOrder('s', { lab: PARTNER.id }, { lapsesAt: NOW + HOUR });
+    const lapses = (first: Order, level: number, who: Member): number | null => {
+      const spec = { ...first, level };
+      return timesOfLowered(first, spec, acting(who, level), NOW).lapsesAt;
+    };
+    // An admin lifts what is of level 4, and ratifies what is of level 3 and below.
+    expect(lapses(suspended, 4, ADMIN)).toBe(NOW + HOUR);
+    expect(lapses(suspended, 4, SECOND)).toBeNull();
+    expect(lapses(suspended, 3, ADMIN)).toBeNull();
+    expect(lapses(suspended, 0, ADMIN)).toBeNull();
+    expect(lapses({ ...suspended, lapsesAt: null }, 4, ADMIN)).toBeNull();
+    const longer = { ...suspended, lapsesAt: NOW + 48 * HOUR };
+    expect(lapses(longer, 4, ADMIN)).toBe(NOW + 24 * HOUR);
   });
 });
 

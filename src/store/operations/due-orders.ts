@@ -2,6 +2,7 @@
 import type { Json } from '../../core/audit/entry.ts';
 import { mintId } from '../../lib/ids.ts';
 import { ownEnd, type Order } from '../../core/orders/order.ts';
+import { takeOffDue } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { concernedBy, endOrder } from '../order-rows.ts';
 import { peopleHolding } from '../holders.ts';
@@ -12,6 +13,8 @@ import { ruleFor, tell } from './orders.ts';
 export function lookAtOrder(context: WriterContext, id: string, now: number): void {
   const order = readOrder(context.db, id);
   if (!order || order.endedAt !== null) return;
+  // However late this is: one look sees to all of it.
+  takeOffDue(context, 'order', id, now);
   const end = ownEnd(order);
   if (end && end.at <= now) {
     const ended = endOrder(context, id, {

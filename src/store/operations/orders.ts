@@ -22,6 +22,7 @@ import {
   refusalOfLowering,
   ruleOf,
   timesOf,
+  timesOfLowered,
   type Acting,
 } from '../../core/orders/steps.ts';
 import { refusalOfStale } from '../../core/revision.ts';
@@ -252,7 +253,7 @@ export const lowerOrder = controlOperation(
   (args) => args.orderId,
 );
 
-/** Ends an order and begins the lesser one. It stands on the authority of the first, and on the person who lowered it. */
+/** Ends an order and begins the lesser one. It rests on whoever issued the first, and on the person who lowered it. */
 export function replaceOrder(
   context: WriterContext,
   order: Order,
@@ -261,7 +262,7 @@ export function replaceOrder(
   because: 'lowered' | 'modified',
 ): Order {
   const { by, newId, level, selector, measures, expiresAt, grounds } = args;
-  mustBeAllowed(refusalOfLowering(order, { level, selector, measures }));
+  mustBeAllowed(refusalOfLowering(order, { level, selector, measures, expiresAt }));
   const personId = who.member.person.id;
   const ended = endOrder(context, order.id, { at: by.at, by: personId, because, grounds });
   const { measures: _, ...before } = specOf(order);
@@ -273,7 +274,8 @@ export function replaceOrder(
     grounds,
     ...(expiresAt !== undefined && { expiresAt }),
   };
-  const acting = actingOn(context, spec, who);
+  const times = timesOfLowered(order, spec, actingOn(context, spec, who), by.at);
+  const stands = times.lapsesAt === null;
   const lowered = insertOrder(context, {
     id: newId,
     spec,
@@ -281,9 +283,9 @@ export function replaceOrder(
     issuedByLab: order.issuedByLab,
     issuedAs: order.issuedAs,
     issuedAt: by.at,
-    ratifiedBy: personId,
-    ratifiedAt: by.at,
-    ...timesOf(spec, acting.rule, true, by.at),
+    ratifiedBy: stands ? personId : null,
+    ratifiedAt: stands ? by.at : null,
+    ...times,
     replaces: order.id,
     loweredBy: personId,
   });
