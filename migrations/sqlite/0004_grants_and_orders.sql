@@ -206,3 +206,12 @@ CREATE TABLE incidents (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX incidents_by_state ON incidents (state, id);
 CREATE INDEX incidents_by_due ON incidents (next_due_at) WHERE next_due_at IS NOT NULL;
+
+-- How often an order was changed since it was issued: a part of what `If-Match` is held against.
+ALTER TABLE orders ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+-- Which part of two whoever issued it has, as their roles were then.
+ALTER TABLE orders ADD COLUMN issued_as TEXT NOT NULL DEFAULT 'issuer' CHECK (issued_as IN ('issuer', 'ratifier'));
+
+-- What fails is tried again, later each time, and holds up nothing else.
+ALTER TABLE agenda ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agenda ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;

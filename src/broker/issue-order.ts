@@ -11,8 +11,7 @@ import {
 } from '../core/orders/order.ts';
 import type { Selector } from '../core/orders/selector.ts';
 import { mintId } from '../lib/ids.ts';
-import type { By } from '../store/operations/operation.ts';
-import type { Concerned } from '../store/operations/orders.ts';
+import type { OrderArgs } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { concernedBy, recalledBy } from './concerned.ts';
@@ -77,7 +76,13 @@ async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec):
   throw new RefusedError(why);
 }
 
-type Actor = [broker: Broker, actorId: string, orderId: string];
+/** Who acts on which order, and which revisions of it may be changed; undefined: whichever there is. */
+type Actor = [
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+  ifMatch?: readonly string[] | undefined,
+];
 
 /** Makes an order stand: by another person, with the right role. */
 export async function ratifyOrder(...actor: Actor): Promise<Order> {
@@ -126,48 +131,66 @@ export async function liftOrder(
   actorId: string,
   orderId: string,
   grounds: string,
+  ifMatch?: readonly string[],
 ): Promise<Order> {
-  const args = await acting('order.lift', [broker, actorId, orderId]);
+  const args = await acting('order.lift', [broker, actorId, orderId, ifMatch]);
   return broker.store.write('liftOrder', { ...args, grounds });
 }
 
 /** Takes notice of an order; under objection, where one is open. */
-export async function acknowledgeOrder(...actor: Actor): Promise<{ underObjection: boolean }> {
-  const [broker, actorId, orderId] = actor;
+export async function acknowledgeOrder(
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+): Promise<{ underObjection: boolean }> {
   await orderToActOn(broker, actorId, 'order.acknowledge', orderId);
   return broker.store.write('acknowledgeOrder', { by: by(broker, actorId), orderId });
 }
 
 /** Objects to an order, and perhaps proposes another measure. The order goes on. */
 export async function objectToOrder(
-  ...[input, ...actor]: [{ grounds: string; alternative: Alternative | null }, ...Actor]
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+  input: { grounds: string; alternative: Alternative | null },
 ): Promise<Dispute> {
-  const [broker, actorId, orderId] = actor;
   await orderToActOn(broker, actorId, 'order.object', orderId);
   const who = by(broker, actorId);
   const id = mintId('dsp', who.at);
   return broker.store.write('objectToOrder', { by: who, id, orderId, ...input });
 }
 
-/** Decides an objection. */
+/**
+ * Decides an objection.
+ *
+ * @param ifMatch the revisions of the objection that may be decided on; undefined: whichever there is
+ */
 export async function decideDispute(
   broker: Broker,
   actorId: string,
   disputeId: string,
   input: { outcome: DisputeOutcome; reasons: string; alternative: Alternative | null },
+  ifMatch?: readonly string[],
 ): Promise<Dispute> {
   await mustHaveReach(broker, actorId, 'dispute.decide', disputeId);
   const orderId = broker.readers.orderOfDispute(disputeId) ?? refuse('not_found');
   const { by: who, concerned } = await acting('dispute.decide', [broker, actorId, orderId]);
   const newId = mintId('ord', who.at);
-  return broker.store.write('decideDispute', { by: who, disputeId, newId, concerned, ...input });
+  return broker.store.write('decideDispute', {
+    by: who,
+    disputeId,
+    ifMatch,
+    newId,
+    concerned,
+    ...input,
+  });
 }
 
 /** What every operation on an order is told. */
 async function acting(
   action: Action,
-  [broker, actorId, orderId]: Actor,
-): Promise<{ by: By; orderId: string; concerned: Concerned }> {
+  [broker, actorId, orderId, ifMatch]: Actor,
+): Promise<OrderArgs> {
   const order = await orderToActOn(broker, actorId, action, orderId);
-  return { by: by(broker, actorId), orderId, concerned: concernedBy(broker, order) };
+  return { by: by(broker, actorId), orderId, ifMatch, concerned: concernedBy(broker, order) };
 }

@@ -67,7 +67,10 @@ export async function accessNow(facts: Facts, only?: string): Promise<AccessNow>
   const { orders } = policy;
   const access: AccessNow = { facts, now, orders, grants: [], tokens: [], only };
   const turns = new Turns();
-  for (const grant of [...policy.grants()]) {
+  // Of lists of this moment: those of the policy change while others have their turn.
+  const grants = [...policy.grants()];
+  const tokens = [...policy.tokens()];
+  for (const grant of grants) {
     if (only !== undefined && grant.spec.lab !== only) continue;
     if (grantStanding(grant, orders, now, excluded).refusal) continue;
     const people: Member[] = [];
@@ -78,7 +81,7 @@ export async function accessNow(facts: Facts, only?: string): Promise<AccessNow>
       if (turns.isOver) await turns.next();
     }
   }
-  for (const token of [...policy.tokens()]) {
+  for (const token of tokens) {
     const asked = factsOfToken(facts, token, now);
     if (asked && (only === undefined || asked.lab.id === only) && isGood({ ...asked, orders }, now))
       access.tokens.push({ token, asked });
@@ -130,7 +133,8 @@ export async function touchedBy(
     if (runId !== null) runs.add(runId);
     labs.add(asked.lab.id);
   }
-  for (const request of [...facts.live.all()]) {
+  const live = [...facts.live.all()];
+  for (const request of live) {
     if (turns.isOver) await turns.next();
     const { requestId, personId, grantId, stream, cancellation } = request;
     const { only } = access;
@@ -170,6 +174,7 @@ function hypothetical({ policy }: Pick<Broker, 'policy'>, spec: OrderSpec, now: 
     safeguardAt: policy.safeguardAt(spec.selector),
     issuedBy: '',
     issuedByLab: '',
+    issuedAs: 'issuer',
     issuedAt: now,
     ratifiedBy: null,
     ratifiedAt: null,
@@ -182,6 +187,7 @@ function hypothetical({ policy }: Pick<Broker, 'policy'>, spec: OrderSpec, now: 
     endedBy: null,
     endedBecause: null,
     endGrounds: null,
+    changes: 0,
   };
 }
 

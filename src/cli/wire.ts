@@ -166,6 +166,8 @@ export type ScopeLeft = z.infer<typeof scopeSchema>;
 
 export const orderSchema = z.looseObject({
   id: z.string(),
+  /** What "If-Match" takes. */
+  revision: z.string(),
   level: z.number(),
   levelName: z.string(),
   selector: selectorSchema,
@@ -205,6 +207,7 @@ export const issuedOrderSchema = orderSchema.extend({
 
 export const disputeSchema = z.looseObject({
   id: z.string(),
+  revision: z.string(),
   orderId: z.string(),
   labId: z.string(),
   grounds: z.string(),

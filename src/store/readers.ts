@@ -1,5 +1,5 @@
 /** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
-import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, gte, inArray, isNull, lt } from 'drizzle-orm';
 import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Delivery, DeliveryState } from '../core/deliveries.ts';
 import type { Grant } from '../core/grants.ts';
@@ -11,6 +11,7 @@ import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Lab, Person } from '../core/people.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
+import { countPutOff, itemsDue, type AgendaItem } from './agenda.ts';
 import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
@@ -45,7 +46,6 @@ import {
   toOrder,
 } from './records.ts';
 import {
-  agenda,
   disputes,
   orderAcknowledgements,
   charges,
@@ -339,9 +339,14 @@ export class Readers {
     return countDeliveries(this.#db, state);
   }
 
-  /** Whether there is something that the broker has to do by itself by now. */
-  isAnythingDue(now: number): boolean {
-    return this.#db.select().from(agenda).where(lte(agenda.at, now)).limit(1).get() !== undefined;
+  /** What the broker has to do by itself by now, oldest first. */
+  itemsDue(now: number, limit: number): AgendaItem[] {
+    return itemsDue(this.#db, now, limit);
+  }
+
+  /** How much of that failed at its last attempt. */
+  countPutOff(): number {
+    return countPutOff(this.#db);
   }
 
   openRequests(): number {

@@ -9,7 +9,7 @@ import type { Incident, IncidentState } from '../core/incidents/incident.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
 import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
-import type { EndedBecause, OrderSpec } from '../core/orders/order.ts';
+import type { EndedBecause, IssuedAs, OrderSpec } from '../core/orders/order.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { LabIdentity, LabKind, Role } from '../core/people.ts';
 import type { SigningKeyState } from '../core/signing-keys.ts';
@@ -242,6 +242,7 @@ export const orders = sqliteTable('orders', {
   spec: text({ mode: 'json' }).$type<OrderSpec>().notNull(),
   issuedBy: text('issued_by').notNull(),
   issuedByLab: text('issued_by_lab').notNull(),
+  issuedAs: text('issued_as').$type<IssuedAs>().notNull(),
   issuedAt: integer('issued_at').notNull(),
   ratifiedBy: text('ratified_by'),
   ratifiedAt: integer('ratified_at'),
@@ -254,6 +255,7 @@ export const orders = sqliteTable('orders', {
   endedBy: text('ended_by'),
   endedBecause: text('ended_because').$type<EndedBecause>(),
   endGrounds: text('end_grounds'),
+  changes: integer().notNull().default(0),
 });
 
 export const orderAcknowledgements = sqliteTable(
@@ -301,6 +303,9 @@ export const agenda = sqliteTable(
     at: integer().notNull(),
     kind: text().$type<AgendaKind>().notNull(),
     ref: text().notNull(),
+    /** How often it failed, and the moment before which it is not tried again. */
+    attempts: integer().notNull().default(0),
+    notBefore: integer('not_before').notNull().default(0),
   },
   (table) => [primaryKey({ columns: [table.kind, table.ref, table.at] })],
 );

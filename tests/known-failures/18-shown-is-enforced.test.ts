@@ -1,5 +1,6 @@
 /** Known failure 18: the status that is shown is not the one that is enforced; "revoked" is said, and it was refused. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runAgenda } from '../../src/broker/run-agenda.ts';
 import { Api } from '../support/api.ts';
 import { makeActiveGrant } from '../support/grants.ts';
 import { admitForTest } from '../support/live-request.ts';
@@ -76,7 +77,7 @@ const SCENES: [string, [string, (id: string) => unknown][]][] = [
         'expired',
         async () => {
           moveTo(clock.now + 9 * DAY);
-          await test.broker.store.write('runAgenda', { now: clock.now });
+          await runAgenda(test.broker);
           moveTo(clock.now - 8 * DAY);
         },
       ],

@@ -102,6 +102,7 @@ export function anOrder(name: string, selector: Selector, changes: Partial<Order
     safeguardAt: null,
     issuedBy: idOf('per', 'safety'),
     issuedByLab: idOf('lab', 'host'),
+    issuedAs: 'issuer',
     issuedAt: 0,
     ratifiedBy: null,
     ratifiedAt: null,
@@ -114,6 +115,7 @@ export function anOrder(name: string, selector: Selector, changes: Partial<Order
     endedBy: null,
     endedBecause: null,
     endGrounds: null,
+    changes: 0,
     ...changes,
   };
 }

@@ -11,7 +11,7 @@ import {
   withdrawGrant,
 } from './grant-steps.ts';
 import { amendGrant, createGrant } from './grants.ts';
-import { runAgenda } from './agenda.ts';
+import { doDue, putOffDue } from './agenda.ts';
 import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
 import { changeIncident, openIncident, reportIncident } from './incidents.ts';
@@ -109,7 +109,8 @@ export const OPERATIONS = {
   reserve,
   settle,
   recoverUnfinished,
-  runAgenda,
+  doDue,
+  putOffDue,
   acknowledgeNotice,
   recordAttempt,
   forgetDelivered,
