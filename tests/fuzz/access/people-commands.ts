@@ -56,7 +56,7 @@ const setRoles = command(
     const { model, local } = run;
     const rolesFor = ({ kind }: ModelPerson): Role[] => {
       const some = ROLES[kind].filter((_, i) => (seed.roles >> i) % 2 === 1);
-      return some.length > 0 ? some : [...ROLES[kind].slice(0, 1)];
+      return some.length > 0 ? some : ROLES[kind].slice(0, 1);
     };
     const isAllowed = (actor: ModelPerson, person: ModelPerson): boolean =>
       answersFor(actor, person.lab) &&
