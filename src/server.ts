@@ -371,9 +371,10 @@ function isGatewayPath({ url = '' }: IncomingMessage): boolean {
 function tidy({ policy, store, clock, log }: Broker, longestRequestMs: number): void {
   const now = clock();
   policy.forgetTokensExpiredBefore(now - longestRequestMs);
-  store
-    .write('forgetUsed', { now })
-    .catch((error: unknown) =>
-      log.warn({ err: String(error) }, 'what was used up and has expired was not forgotten'),
-    );
+  for (const what of ['forgetUsed', 'forgetDelivered'] as const)
+    store
+      .write(what, { now })
+      .catch((error: unknown) =>
+        log.warn({ err: String(error), what }, 'what is of no use any more was not forgotten'),
+      );
 }

@@ -145,3 +145,73 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_pending ON deliveries (channel, next_at) WHERE state = 'pending';
 CREATE INDEX deliveries_by_state ON deliveries (state, id);
+
+-- Attributes of people that end: their names, and when. Whatever has ended is taken out of `attributes`, on record.
+ALTER TABLE people ADD COLUMN attributes_until TEXT NOT NULL DEFAULT '{}';
+
+-- What grants of older versions ask of people, of the host and of their end: nothing.
+UPDATE grant_versions SET spec =
+  json_set(spec, '$.requires', json('[]'), '$.review', json('null'), '$.duties', json('[]'));
+
+-- `review_due_at`: from then on the grant is suspended, until it is reviewed. `ended_at`: when it was put on record that it
+-- is over. The agenda puts the end of those on record whose window closes.
+ALTER TABLE grants ADD COLUMN review_due_at INTEGER;
+ALTER TABLE grants ADD COLUMN ended_at INTEGER;
+UPDATE grants SET ended_at = updated_at WHERE state IN ('revoked', 'closed');
+INSERT INTO agenda (at, kind, ref)
+  SELECT unixepoch(json_extract(spec, '$.window.until')) * 1000, 'grant', grants.id
+  FROM grants JOIN grant_versions ON grant_id = grants.id AND grant_versions.version = grants.version
+  WHERE state = 'active';
+
+-- People whom the lead took off the roster of a grant. The row goes when they are put back.
+CREATE TABLE grant_taken_off (
+  grant_id  TEXT    NOT NULL REFERENCES grants (id),
+  person_id TEXT    NOT NULL REFERENCES people (id),
+  by        TEXT    NOT NULL REFERENCES people (id),
+  at        INTEGER NOT NULL,
+  PRIMARY KEY (grant_id, person_id)
+) STRICT, WITHOUT ROWID;
+
+-- What is to be done once a grant, or the access of one person under it, has ended.
+CREATE TABLE duties (
+  id               TEXT    PRIMARY KEY,
+  grant_id         TEXT    NOT NULL REFERENCES grants (id),
+  lab_id           TEXT    NOT NULL REFERENCES labs (id),
+  -- Whose access ended; NULL: the whole grant.
+  person_id        TEXT    REFERENCES people (id),
+  kind             TEXT    NOT NULL,
+  text             TEXT    NOT NULL,
+  cause            TEXT    NOT NULL,
+  state            TEXT    NOT NULL CHECK (state IN ('open', 'reported', 'done')),
+  begun_at         INTEGER NOT NULL,
+  due_at           INTEGER NOT NULL,
+  reported_by      TEXT    REFERENCES people (id),
+  reported_at      INTEGER,
+  statement        TEXT,
+  -- SHA-256 of a document that stays with whoever reported it, hex.
+  document_digest  TEXT,
+  confirmed_by     TEXT    REFERENCES people (id),
+  confirmed_at     INTEGER,
+  returned_because TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX duties_by_grant ON duties (grant_id, id);
+CREATE INDEX duties_by_lab ON duties (lab_id, id);
+-- Incidents. `record` is all of it; what lists are searched by stands beside it, and changes with it.
+CREATE TABLE incidents (
+  id          TEXT PRIMARY KEY,
+  state       TEXT NOT NULL CHECK (state IN ('open', 'reported', 'resolved', 'closed')),
+  -- When the next report is due, or was; NULL: none is.
+  next_due_at INTEGER,
+  record      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX incidents_by_state ON incidents (state, id);
+CREATE INDEX incidents_by_due ON incidents (next_due_at) WHERE next_due_at IS NOT NULL;
+
+-- How often an order was changed since it was issued: a part of what `If-Match` is held against.
+ALTER TABLE orders ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+-- Which part of two whoever issued it has, as their roles were then.
+ALTER TABLE orders ADD COLUMN issued_as TEXT NOT NULL DEFAULT 'issuer' CHECK (issued_as IN ('issuer', 'ratifier'));
+
+-- What fails is tried again, later each time, and holds up nothing else.
+ALTER TABLE agenda ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agenda ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;

@@ -21,8 +21,15 @@ export interface BundleReader {
   next: (expected: string) => Promise<BundleFile | undefined>;
   /** Reads `length` bytes of a file that was read before; fewer if the file was changed meanwhile. */
   again: (file: { path: string; position: number }, length: number) => Promise<Buffer>;
-  /** A file that is there and has no place in a bundle, when every expected one was read; undefined if none. */
-  surplus: (belongs: (path: string) => boolean) => Promise<string | undefined>;
+  /**
+   * A file that is there and has no place in a bundle, when every expected one was read; undefined if none.
+   *
+   * @param folders those of the bundle: of a directory, nothing else is looked at
+   */
+  surplus: (
+    belongs: (path: string) => boolean,
+    folders: readonly string[],
+  ) => Promise<string | undefined>;
   close: () => Promise<void>;
 }
 

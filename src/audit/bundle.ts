@@ -1,6 +1,5 @@
 /** Writes an evidence bundle: everything an auditor needs to check the log without the server that kept it. */
-import { Readable } from 'node:stream';
-import { pack, type Pack } from 'tar-stream';
+import type { Readable } from 'node:stream';
 import { openCheckpoint } from '../core/audit/checkpoint.ts';
 import { MAX_ENTRY_BYTES } from '../core/audit/entry.ts';
 import { readTileAt } from '../core/audit/tiles.ts';
@@ -12,6 +11,7 @@ import {
   bundleManifest,
   bundleTiles,
 } from './bundle-layout.ts';
+import { streamTar, type AddFile } from './tar-writer.ts';
 
 /** What a bundle is made from. */
 export interface BundleContents {
@@ -37,47 +37,27 @@ const NEWLINE = Buffer.from('\n');
  */
 export function evidenceBundle(contents: BundleContents): Readable {
   const checkpoint = openCheckpoint(contents.checkpoint, contents.verifierKey);
-  return Readable.from(archive(contents, checkpoint.origin, checkpoint.size), {
-    objectMode: false,
-  });
-}
-
-async function* archive(
-  contents: BundleContents,
-  origin: string,
-  size: number,
-): AsyncGenerator<Buffer> {
-  const tar = pack();
-  const filled = fill(tar, contents, origin, size).catch((error: unknown) => {
-    tar.destroy(error as Error);
-  });
-  try {
-    for await (const chunk of tar as AsyncIterable<Buffer>) yield chunk;
-  } finally {
-    tar.destroy();
-    await filled;
-  }
+  return streamTar((add) => fill(add, contents, checkpoint.origin, checkpoint.size));
 }
 
 async function fill(
-  tar: Pack,
+  add: AddFile,
   contents: BundleContents,
   origin: string,
   size: number,
 ): Promise<void> {
   const note = Buffer.from(contents.checkpoint, 'utf8');
-  await addFile(tar, MANIFEST_PATH, bundleManifest(origin, size, note));
-  await addFile(tar, CHECKPOINT_PATH, note);
-  await addFile(tar, VERIFIER_KEY_PATH, Buffer.from(`${contents.verifierKey}\n`, 'utf8'));
+  await add(MANIFEST_PATH, bundleManifest(origin, size, note));
+  await add(CHECKPOINT_PATH, note);
+  await add(VERIFIER_KEY_PATH, Buffer.from(`${contents.verifierKey}\n`, 'utf8'));
   for (const { path, level, n } of bundleTiles(size)) {
-    await addFile(tar, path, readTileAt(size, level, n, contents.tile));
+    await add(path, readTileAt(size, level, n, contents.tile));
   }
-  await addEntries(tar, contents.entries, size);
-  tar.finalize();
+  await addEntries(add, contents.entries, size);
 }
 
 async function addEntries(
-  tar: Pack,
+  add: AddFile,
   batches: BundleContents['entries'],
   size: number,
 ): Promise<void> {
@@ -94,7 +74,7 @@ async function addEntries(
       lines.push(entry, NEWLINE);
       index += 1;
       if (index === file.first + file.count) {
-        await addFile(tar, file.path, Buffer.concat(lines));
+        await add(file.path, Buffer.concat(lines));
         lines = [];
         file = files.next().value;
       }
@@ -102,18 +82,6 @@ async function addEntries(
     if (file === undefined) return;
   }
   throw new Error(`The log has ${size} entries by its checkpoint, but only ${index} were found.`);
-}
-
-/** Resolves once the archive's reader has taken the file: that is the back-pressure. */
-function addFile(tar: Pack, name: string, content: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // A fixed time and owner, so that a bundle depends on the log alone.
-    const header = { name, size: content.length, mode: 0o644, mtime: new Date(0) };
-    tar.entry(header, content, (error) => {
-      if (error) reject(error);
-      else resolve();
-    });
-  });
 }
 
 function assertOneLine(entry: Uint8Array, index: number): void {

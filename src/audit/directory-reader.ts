@@ -23,9 +23,9 @@ export function openDirectory(root: string): BundleReader {
         await file.close();
       }
     },
-    surplus: async (belongs) => {
+    surplus: async (belongs, folders) => {
       // Beside the bundle's own folders people may keep notes; inside them, a file would pass for checked.
-      for (const folder of ['tile', 'entries']) {
+      for (const folder of folders) {
         const found = await findSurplus(root, join(root, folder), belongs);
         if (found !== undefined) return found;
       }

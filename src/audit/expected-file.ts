@@ -58,10 +58,10 @@ export async function readSmall(reader: BundleReader, path: string, most: number
   return collect(file);
 }
 
-/** Position in the bundle; infinite for a tile or entries of a log whose size is not known yet. */
+/** Position in the bundle; infinite for what comes after the key, where the log's size is not known yet. */
 function positionOf(path: string, size: number | undefined): number | undefined {
   const position = bundlePosition(path, size ?? 0);
-  if (size === undefined && /^(tile|entries)\//.test(path)) return Infinity;
+  if (size === undefined && /^(tile|entries)\/|^report\.md$/.test(path)) return Infinity;
   return position;
 }
 

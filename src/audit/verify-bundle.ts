@@ -13,7 +13,9 @@ import type { BundleReader } from './bundle-reader.ts';
 import { readSmall } from './expected-file.ts';
 import { Finding, tampered, type VerificationStatus } from './finding.ts';
 import { openBundle } from './open-bundle.ts';
+import { MOST_REPORT_MANIFEST_BYTES, isReportManifest } from './report-layout.ts';
 import { checkEntries } from './verify-entries.ts';
+import { checkReport, type SignedCheckpoint } from './verify-report.ts';
 import { checkTiles } from './verify-tiles.ts';
 
 export type { VerificationStatus };
@@ -29,6 +31,8 @@ export interface BundleReport {
   root?: string;
   /** Entries whose bytes were found right. */
   entriesChecked: number;
+  /** The incident that it is a report on; undefined for a bundle of the whole log. */
+  incident?: string;
   /** The first entry that is wrong, or missing. Undefined when no single entry is to blame. */
   firstBadIndex?: number;
   /** One sentence or two that say what is wrong and where. Undefined when sound. */
@@ -90,7 +94,7 @@ async function verify(
   report: BundleReport,
   onEntry: (bytes: Buffer) => void,
 ): Promise<void> {
-  const manifest = await readSmall(reader, MANIFEST_PATH, MOST_BYTES);
+  const manifest = await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
   const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
   const checkpoint = await checkSignature(reader, note, key);
   const { origin, size, root } = checkpoint;
@@ -106,6 +110,11 @@ async function verify(
     );
   }
   report.checked.push('verifier key as given');
+
+  if (isReportManifest(manifest)) {
+    await verifyReport(reader, manifest, { ...checkpoint, note }, report);
+    return;
+  }
 
   if (!manifest.equals(bundleManifest(origin, size, note))) {
     throw tampered(`${MANIFEST_PATH} was changed: it does not describe the signed checkpoint.`);
@@ -123,11 +132,35 @@ async function verify(
   } finally {
     report.entriesChecked = progress.matching;
   }
-  const surplus = await reader.surplus((file) => bundlePosition(file, size) !== undefined);
+  const surplus = await reader.surplus(
+    (file) => bundlePosition(file, size) !== undefined,
+    ['tile', 'entries'],
+  );
   if (surplus !== undefined) {
     throw tampered(`The bundle holds ${surplus}, which no bundle of this log has there.`);
   }
   report.checked.push(`${size} entries up to the signed root, each with its own index and log`);
+}
+
+/** What comes after the key in a report on an incident. */
+async function verifyReport(
+  reader: BundleReader,
+  manifest: Buffer,
+  checkpoint: SignedCheckpoint,
+  report: BundleReport,
+): Promise<void> {
+  const progress = { matching: 0 };
+  try {
+    const { incident, files, entries } = await checkReport(reader, manifest, checkpoint, progress);
+    report.incident = incident;
+    report.checked.push(
+      'manifest, by the entry of its export',
+      `${files} files by the manifest`,
+      `${entries} entries by their proofs, each with its own index and log`,
+    );
+  } finally {
+    report.entriesChecked = progress.matching;
+  }
 }
 
 /** The checkpoint, if the caller's key signed it. The bundle's own key serves only to explain why not. */

@@ -83,7 +83,7 @@ export async function checkEntries(
 }
 
 /** What is signed may still be wrong: the log itself put the entry where it does not belong. */
-function assertOwnPlace(line: Buffer, index: number, origin: string): void {
+export function assertOwnPlace(line: Buffer, index: number, origin: string): void {
   const place = ownPlace(line);
   if (place?.index === index && place.log === origin) return;
   throw tampered(

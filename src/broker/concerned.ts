@@ -1,9 +1,9 @@
 /** Whom an order concerns: who may see it, and who is told. */
 import type { Grant } from '../core/grants.ts';
 import { rosterOf } from '../core/grants.ts';
-import type { Order } from '../core/orders/order.ts';
-import { partsOf, selects } from '../core/orders/selector.ts';
-import type { Concerned } from '../store/operations/orders.ts';
+import { LEVEL, type Order } from '../core/orders/order.ts';
+import { partsOf, selects, type SelectorPart } from '../core/orders/selector.ts';
+import type { Concerned, Recalled } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 
 type About = Pick<Order, 'selector' | 'issuedByLab'>;
@@ -59,4 +59,33 @@ export function concernedBy(broker: Broker, order: About): Concerned {
   return named && told.some(({ labId }) => labId === named.labId)
     ? [...told, { labId: named.labId, personId: named.id }]
     : told;
+}
+
+/** Parts of a selector that are no access as a whole: what is recalled there leaves the grant standing, and its tokens. */
+const IN_PART: readonly SelectorPart[] = ['purpose', 'run', 'feature', 'network', 'token'];
+
+/**
+ * Of which grants the duties begin, should an order recall: those in force that it reaches; where it is about people, for
+ * each of them alone. None for an order of another level, or one about a part of what people may do.
+ */
+export function recalledBy(broker: Broker, order: About & Pick<Order, 'level'>): Recalled {
+  const { policy } = broker;
+  const { selector } = order;
+  const { lab, person, attributes, ...rest } = partsOf(selector);
+  if (order.level !== LEVEL.recall) return [];
+  if (IN_PART.some((part) => rest[part as keyof typeof rest] !== undefined)) return [];
+  const people = { selector: { person, attributes }, safeguardAt: null };
+  return [...policy.grants()]
+    .filter(({ state, endedAt, spec }) => {
+      const isRunning = state === 'active' && endedAt === null;
+      return isRunning && (lab === undefined || spec.lab === lab);
+    })
+    .filter((grant) => touchesGrant(broker, order, grant))
+    .flatMap((grant) => {
+      if (person === undefined && attributes === undefined) return [{ grantId: grant.id }];
+      return rosterOf(grant)
+        .map(({ personId }) => policy.person(personId))
+        .filter((one) => selects(people, { grantId: grant.id, labId: grant.spec.lab, person: one }))
+        .map((one) => ({ grantId: grant.id, personId: one?.id }));
+    });
 }

@@ -52,6 +52,7 @@ export class Gauges {
     try {
       this.#notices.waiting.set(readers.countDeliveries('pending'));
       this.#notices.dead.set(readers.countDeliveries('dead'));
+      gauges.putOff.set(readers.countPutOff());
       gauges.entries.set(readers.logSize());
       const checkpoint = readers.latestCheckpoint();
       if (!checkpoint) return;
@@ -87,6 +88,10 @@ function logGauges(metrics: Metrics) {
     outcomes: metrics.gauge(
       'log_waiting_outcomes',
       'Ended requests whose outcome could not be recorded yet',
+    ),
+    putOff: metrics.gauge(
+      'due_failing',
+      'What the broker has to do by itself and failed at the last attempt',
     ),
     entries: metrics.gauge('log_entries', 'Entries in the log'),
     checkpoint: metrics.gauge(

@@ -11,17 +11,16 @@ import {
 } from '../core/orders/order.ts';
 import type { Selector } from '../core/orders/selector.ts';
 import { mintId } from '../lib/ids.ts';
-import type { By } from '../store/operations/operation.ts';
-import type { Concerned } from '../store/operations/orders.ts';
+import type { OrderArgs } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
-import { concernedBy } from './concerned.ts';
+import { concernedBy, recalledBy } from './concerned.ts';
 import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
 import { mustHaveReach, orderToActOn } from './order-reach.ts';
-import { touchedBy } from './preview-order.ts';
 import { warningFor } from './order-warning.ts';
 import { mustSeeOrder } from './show-orders.ts';
+import { accessNow, stopsAllGrants, touchedBy } from './touched-by.ts';
 
 export interface IssuedOrder {
   order: Order;
@@ -50,7 +49,9 @@ export async function issueOrder(
     await mustNotStopAll(broker, actorId, spec);
   const who = by(broker, actorId);
   const id = mintId('ord', who.at);
-  const order = await broker.store.write('issueOrder', { by: who, id, spec, concerned });
+  const recalled = recalledBy(broker, { ...spec, issuedByLab });
+  const args = { by: who, id, spec, concerned, recalled };
+  const order = await broker.store.write('issueOrder', args);
   return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec) };
 }
 
@@ -63,9 +64,9 @@ async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec):
   const member = policy.member(actorId);
   if (!member || typeof reachOf(member, 'order.preview') !== 'string') return;
   const only = member.lab.kind === 'partner' ? member.lab.id : undefined;
-  const { stops, stays } = touchedBy(broker, spec, only);
-  const all = 'all' in spec.selector || (stops.grants.length > 1 && stays.grants === 0);
-  if (!all) return;
+  // Looked at alone: what need not be confirmed must not wait for a preview.
+  if (!('all' in spec.selector) && !stopsAllGrants(broker, spec, only)) return;
+  const { stops } = await touchedBy(await accessNow(broker, only), spec);
   const why = refusal(
     'confirmation_needed',
     `That stops everything: ${stops.grants.length} grants, ${stops.people.length} people, ${stops.live.length} requests in flight. If it is meant, send it again with ?confirmed=true.`,
@@ -75,12 +76,20 @@ async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec):
   throw new RefusedError(why);
 }
 
-type Actor = [broker: Broker, actorId: string, orderId: string];
+/** Who acts on which order, and which revisions of it may be changed; undefined: whichever there is. */
+type Actor = [
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+  ifMatch?: readonly string[] | undefined,
+];
 
 /** Makes an order stand: by another person, with the right role. */
 export async function ratifyOrder(...actor: Actor): Promise<Order> {
-  const [broker] = actor;
-  return broker.store.write('ratifyOrder', await acting('order.ratify', actor));
+  const [broker, actorId, orderId] = actor;
+  const args = await acting('order.ratify', actor);
+  const recalled = recalledBy(broker, mustSeeOrder(broker, actorId, orderId));
+  return broker.store.write('ratifyOrder', { ...args, recalled });
 }
 
 /** Records that an order was reviewed and goes on. */
@@ -122,48 +131,66 @@ export async function liftOrder(
   actorId: string,
   orderId: string,
   grounds: string,
+  ifMatch?: readonly string[],
 ): Promise<Order> {
-  const args = await acting('order.lift', [broker, actorId, orderId]);
+  const args = await acting('order.lift', [broker, actorId, orderId, ifMatch]);
   return broker.store.write('liftOrder', { ...args, grounds });
 }
 
 /** Takes notice of an order; under objection, where one is open. */
-export async function acknowledgeOrder(...actor: Actor): Promise<{ underObjection: boolean }> {
-  const [broker, actorId, orderId] = actor;
+export async function acknowledgeOrder(
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+): Promise<{ underObjection: boolean }> {
   await orderToActOn(broker, actorId, 'order.acknowledge', orderId);
   return broker.store.write('acknowledgeOrder', { by: by(broker, actorId), orderId });
 }
 
 /** Objects to an order, and perhaps proposes another measure. The order goes on. */
 export async function objectToOrder(
-  ...[input, ...actor]: [{ grounds: string; alternative: Alternative | null }, ...Actor]
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+  input: { grounds: string; alternative: Alternative | null },
 ): Promise<Dispute> {
-  const [broker, actorId, orderId] = actor;
   await orderToActOn(broker, actorId, 'order.object', orderId);
   const who = by(broker, actorId);
   const id = mintId('dsp', who.at);
   return broker.store.write('objectToOrder', { by: who, id, orderId, ...input });
 }
 
-/** Decides an objection. */
+/**
+ * Decides an objection.
+ *
+ * @param ifMatch the revisions of the objection that may be decided on; undefined: whichever there is
+ */
 export async function decideDispute(
   broker: Broker,
   actorId: string,
   disputeId: string,
   input: { outcome: DisputeOutcome; reasons: string; alternative: Alternative | null },
+  ifMatch?: readonly string[],
 ): Promise<Dispute> {
   await mustHaveReach(broker, actorId, 'dispute.decide', disputeId);
   const orderId = broker.readers.orderOfDispute(disputeId) ?? refuse('not_found');
   const { by: who, concerned } = await acting('dispute.decide', [broker, actorId, orderId]);
   const newId = mintId('ord', who.at);
-  return broker.store.write('decideDispute', { by: who, disputeId, newId, concerned, ...input });
+  return broker.store.write('decideDispute', {
+    by: who,
+    disputeId,
+    ifMatch,
+    newId,
+    concerned,
+    ...input,
+  });
 }
 
 /** What every operation on an order is told. */
 async function acting(
   action: Action,
-  [broker, actorId, orderId]: Actor,
-): Promise<{ by: By; orderId: string; concerned: Concerned }> {
+  [broker, actorId, orderId, ifMatch]: Actor,
+): Promise<OrderArgs> {
   const order = await orderToActOn(broker, actorId, action, orderId);
-  return { by: by(broker, actorId), orderId, concerned: concernedBy(broker, order) };
+  return { by: by(broker, actorId), orderId, ifMatch, concerned: concernedBy(broker, order) };
 }

@@ -85,6 +85,42 @@ export async function stepGrant(
   return broker.store.write(OPERATION_OF[step], { ...target, ...input, narrowed });
 }
 
+/** Records that a grant was reviewed and goes on. */
+export function reviewGrant(
+  broker: Broker,
+  actorId: string,
+  grantId: string,
+  comment: string,
+  ifMatch?: readonly string[],
+): Promise<Grant> {
+  const target = { by: by(broker, actorId), grantId, ifMatch };
+  return broker.store.write('reviewGrant', { ...target, comment });
+}
+
+/** Puts a person on the roster of a grant. @param until epoch milliseconds; null: as long as the grant lasts */
+export function addPersonToGrant(
+  broker: Broker,
+  actorId: string,
+  grantId: string,
+  { personId, until }: { personId: string; until: number | null },
+  ifMatch?: readonly string[],
+): Promise<Grant> {
+  const target = { by: by(broker, actorId), grantId, ifMatch };
+  return broker.store.write('addPersonToGrant', { ...target, personId, until });
+}
+
+/** Takes a person off the roster of a grant. When it returns, nothing passes for them under it. */
+export function takePersonOffGrant(
+  broker: Broker,
+  actorId: string,
+  grantId: string,
+  personId: string,
+  ifMatch?: readonly string[],
+): Promise<Grant> {
+  const target = { by: by(broker, actorId), grantId, ifMatch };
+  return broker.store.write('takePersonOffGrant', { ...target, personId });
+}
+
 /** A grant can name only what the configuration offers. @throws RefusedError after the refusal was recorded */
 async function mustBeOffered(
   broker: Broker,

@@ -1,5 +1,5 @@
 /** Registering labs, people and their keys. */
-import type { Lab, LabKind, Person, PublicKey, Role } from '../core/people.ts';
+import type { AttributeChanges, Lab, LabKind, Person, PublicKey, Role } from '../core/people.ts';
 import { mintId } from '../lib/ids.ts';
 import { thumbprintOf } from '../oauth/client-assertion.ts';
 import type { NewPerson } from '../store/operations/people.ts';
@@ -41,6 +41,24 @@ export async function createPerson(
 
 export function removePerson(broker: Broker, actorId: string, personId: string): Promise<Person> {
   return broker.store.write('removePerson', { by: by(broker, actorId), personId });
+}
+
+export function setPersonRoles(
+  broker: Broker,
+  actorId: string,
+  personId: string,
+  roles: Role[],
+): Promise<Person> {
+  return broker.store.write('setPersonRoles', { by: by(broker, actorId), personId, roles });
+}
+
+export function setPersonAttributes(
+  broker: Broker,
+  actorId: string,
+  personId: string,
+  changes: AttributeChanges,
+): Promise<Person> {
+  return broker.store.write('setPersonAttributes', { by: by(broker, actorId), personId, changes });
 }
 
 export async function addPersonKey(

@@ -5,7 +5,7 @@ import type { Broker } from './broker.ts';
 
 /** An order is never refused for naming what is not there: a typing error must not cost the seconds that count. */
 export function warningFor(
-  { policy, endpoints }: Broker,
+  { policy, endpoints }: Pick<Broker, 'policy' | 'endpoints'>,
   { selector, measures }: Pick<OrderSpec, 'selector' | 'measures'>,
 ): string | undefined {
   const nothing = 'The order is in force, but at present nothing here matches its selector';

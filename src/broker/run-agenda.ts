@@ -1,8 +1,35 @@
 /** Has the store do what falls due. */
+import { RefusedError } from '../core/denials.ts';
+import type { AgendaItem } from '../store/agenda.ts';
 import type { Broker } from './broker.ts';
 
-/** Does everything that has fallen due. Called every second; where nothing has, it costs one lookup. */
-export async function runAgenda({ readers, store, clock }: Broker): Promise<void> {
-  for (let more = readers.isAnythingDue(clock()); more;)
-    ({ more } = await store.write('runAgenda', { now: clock() }));
+/** Items of one commit. */
+const AT_A_TIME = 64;
+
+/**
+ * Does everything that has fallen due, oldest first; what fails is put off and holds up nothing else. Called every second;
+ * where nothing is due, it costs one lookup.
+ */
+export async function runAgenda(broker: Broker): Promise<void> {
+  const { readers, clock } = broker;
+  for (;;) {
+    const due = readers.itemsDue(clock(), AT_A_TIME);
+    if (due.length === 0) return;
+    const done = await Promise.all(due.map((item) => doOne(broker, item)));
+    if (!done.every(Boolean)) return;
+  }
+}
+
+/** @returns whether it was done or put off; else the log cannot be written, and everything has to wait */
+async function doOne({ store, clock, log }: Broker, item: AgendaItem): Promise<boolean> {
+  try {
+    await store.write('doDue', { item, now: clock() });
+    return true;
+  } catch (error) {
+    if (error instanceof RefusedError && error.refusal.code === 'log_unavailable') return false;
+    const put = await store.write('putOffDue', { item, now: clock() }).catch(() => null);
+    if (put === null) return false;
+    log.error({ ...item, ...put, err: String(error) }, 'what fell due failed, and is tried again');
+    return true;
+  }
 }

@@ -1,6 +1,7 @@
 /** What is shown of a grant: its status is the decision function's, not a column's. */
 import { grantStanding, refusalOfEndedGrant, type Standing } from '../core/access.ts';
 import { approvalsFor } from '../core/approvals.ts';
+import { unmet } from '../core/attributes.ts';
 import type { ApprovalRole } from '../core/authority-rules.ts';
 import { budgetsLeft } from '../core/budgets-left.ts';
 import { refuse } from '../core/denials.ts';
@@ -23,6 +24,8 @@ import { withState } from './show-invitations.ts';
 /** Somebody on the roster; of those who were removed, nothing passes any more. */
 interface ShownPlace extends RosterPlace {
   removed: boolean;
+  /** What the grant requires of them and is not known: nothing passes for them. */
+  lacking: string[];
 }
 
 export interface ShownGrant {
@@ -69,7 +72,12 @@ export function withStanding(broker: Broker, grant: Grant): ShownGrant {
   const now = clock();
   const roster = rosterOf(grant).map((place) => {
     const person = policy.person(place.personId);
-    return { ...place, removed: typeof person?.removedAt === 'number' };
+    const lacking = person ? unmet(grant.spec.requires, person, now) : [];
+    return {
+      ...place,
+      removed: typeof person?.removedAt === 'number',
+      lacking: lacking.map(({ name }) => name),
+    };
   });
   const places =
     grant.spec.maxPeople === undefined

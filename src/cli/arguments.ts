@@ -97,3 +97,9 @@ export function severalIds(prefix: IdPrefix): (text: string, before?: string[]) 
   const parse = id(prefix);
   return (text, before = []) => [...before, parse(text)];
 }
+
+/** Gathers whole numbers from `least` on. */
+export function severalNumbers(least: number): (text: string, before?: number[]) => number[] {
+  const parse = wholeNumber(least);
+  return (text, before = []) => [...before, parse(text)];
+}

@@ -33,6 +33,7 @@ export const personSchema = z.looseObject({
   name: z.string(),
   roles: names,
   attributes: z.record(z.string(), z.string()),
+  attributesUntil: z.record(z.string(), time),
   subject: z.string().nullish(),
   keys: z.array(z.looseObject({ kid: z.string(), addedAt: time })),
   createdAt: time,
@@ -69,6 +70,7 @@ const grantSpecSchema = z.looseObject({
   purposes: z.looseObject({ allowed: names, excluded: names }),
   people: z.array(z.looseObject({ person: z.string(), until: maybeTime })),
   maxPeople: z.number().optional(),
+  requires: z.array(z.looseObject({ name: z.string(), is: names.optional() })),
   limits: capsSchema,
   budgets: capsSchema,
   perPerson: z.looseObject({ limits: capsSchema, budgets: capsSchema }),
@@ -77,6 +79,8 @@ const grantSpecSchema = z.looseObject({
   transcripts: z.string(),
   unknownFields: z.string(),
   window: z.looseObject({ from: time, until: time }),
+  review: z.looseObject({ every: z.string() }).nullable(),
+  duties: z.array(z.looseObject({ kind: z.string(), text: z.string(), within: z.string() })),
   tokenLifetimeSeconds: z.number(),
   terms: z.looseObject({ version: z.string(), text: z.string() }),
 });
@@ -116,7 +120,11 @@ export const grantSchema = z.looseObject({
   acceptedForLabBy: z.string().nullish(),
   joiners: z.array(z.looseObject({ personId: z.string(), until: maybeTime })),
   leavers: names,
-  roster: z.array(z.looseObject({ personId: z.string(), until: maybeTime, removed: z.boolean() })),
+  takenOff: names,
+  reviewDueAt: maybeTime,
+  roster: z.array(
+    z.looseObject({ personId: z.string(), until: maybeTime, removed: z.boolean(), lacking: names }),
+  ),
   /** Places of the roster that are taken, and those that open invitations hold. */
   places: z.looseObject({ taken: z.number(), invited: z.number() }).nullish(),
   createdAt: time,
@@ -158,6 +166,8 @@ export type ScopeLeft = z.infer<typeof scopeSchema>;
 
 export const orderSchema = z.looseObject({
   id: z.string(),
+  /** What "If-Match" takes. */
+  revision: z.string(),
   level: z.number(),
   levelName: z.string(),
   selector: selectorSchema,
@@ -197,6 +207,7 @@ export const issuedOrderSchema = orderSchema.extend({
 
 export const disputeSchema = z.looseObject({
   id: z.string(),
+  revision: z.string(),
   orderId: z.string(),
   labId: z.string(),
   grounds: z.string(),

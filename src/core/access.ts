@@ -3,6 +3,7 @@
  * show as a grant's status, what a token is issued on and what a request passes on are all that function.
  */
 import { openApprovals } from './approvals.ts';
+import { requirementsEnd, unmet } from './attributes.ts';
 import { refusal, type Refusal } from './denials.ts';
 import {
   NOTHING_EXCLUDED,
@@ -59,13 +60,25 @@ export function grantStanding(
     case 'active':
       break;
   }
-  if (now >= Date.parse(grant.spec.window.until))
+  if (grant.endedAt !== null || now >= Date.parse(grant.spec.window.until))
     return { status: 'expired', refusal: refusal('grant_expired') };
-  const stopped = refusalOfWhole(grant.spec, excluded) ?? stoppedAsAWhole(grant, orders, now);
+  const stopped =
+    refusalOfWhole(grant.spec, excluded) ??
+    refusalOfReview(grant, now) ??
+    stoppedAsAWhole(grant, orders, now);
   if (stopped) return { status: 'suspended', refusal: stopped };
   if (now < Date.parse(grant.spec.window.from))
     return { status: 'scheduled', refusal: refusal('grant_not_started') };
   return { status: 'active', refusal: null };
+}
+
+/** A review that was missed stops everything, until somebody reviews it. */
+function refusalOfReview({ id, reviewDueAt }: Grant, now: number): Refusal | null {
+  if (reviewDueAt === null || now < reviewDueAt) return null;
+  return refusal(
+    'review_missed',
+    `The review of this grant was due at ${new Date(reviewDueAt).toISOString()}. An admin or safety officer of the host lab reviews it ("sallyport grant review ${id}").`,
+  );
 }
 
 function whyNotActive(
@@ -195,14 +208,24 @@ export interface AccessFacts extends IssueFacts {
   restored?: readonly string[] | undefined;
 }
 
-/** What orders are held against. */
-const subjectOf = (facts: IssueFacts, grantId: string): OrderSubject => ({
+type RequestParts = Pick<OrderSubject, 'endpoint' | 'model' | 'features' | 'address'>;
+
+/** What orders are held against. All are of one form, which makes hundreds of comparisons quicker. */
+const subjectOf = (
+  { lab, person, purpose, runId, tokenId }: IssueFacts,
+  grantId: string,
+  { endpoint, model, features, address }: RequestParts = {},
+): OrderSubject => ({
   grantId,
-  labId: facts.lab.id,
-  person: facts.person,
-  purpose: facts.purpose,
-  runId: facts.runId,
-  tokenId: facts.tokenId,
+  labId: lab.id,
+  person,
+  purpose,
+  runId,
+  tokenId,
+  endpoint,
+  model,
+  features,
+  address,
 });
 
 export type Decision = { allowed: true; until: number } | { allowed: false; refusal: Refusal };
@@ -236,13 +259,20 @@ export function decideHeld(facts: IssueFacts, now: number): Decision {
     return denied(refusal('grant_unknown'));
   if (grant.leavers.includes(person.id)) return denied(refusal('access_handed_back'));
   const place = placeOf(grant, person.id);
-  if (!place) return denied(refusal('person_not_on_grant'));
+  if (!place) {
+    const taken = grant.takenOff.includes(person.id)
+      ? 'Your lead has taken you off the roster of this grant.'
+      : undefined;
+    return denied(refusal('person_not_on_grant', taken));
+  }
   const standing = grantStanding(grant, orders, now, excluded);
   if (standing.refusal) return denied(standing.refusal);
   if (now >= place.until)
     return denied(
       refusal('person_not_on_grant', 'Your place on the roster of this grant has ended.'),
     );
+  const [lacking] = unmet(grant.spec.requires, person, now);
+  if (lacking) return denied(refusalOfLacking(lacking));
   if (
     !grant.spec.purposes.allowed.includes(purpose) ||
     grant.spec.purposes.excluded.includes(purpose)
@@ -264,7 +294,23 @@ export function decideHeld(facts: IssueFacts, now: number): Decision {
     const inForce = modelsInForce({ ...facts, grant }, now);
     if (inForce.models.length === 0) return denied(inForce.stopped ?? refusal('model_not_granted'));
   }
-  return { allowed: true, until: Math.min(Date.parse(grant.spec.window.until), place.until) };
+  return { allowed: true, until: Math.min(place.until, endOfHeld(grant, person)) };
+}
+
+/** When what a person holds under a grant ends by itself, whatever their place says; epoch milliseconds. */
+const endOfHeld = ({ spec, reviewDueAt }: Grant, person: Person): number =>
+  Math.min(
+    Date.parse(spec.window.until),
+    reviewDueAt ?? Infinity,
+    requirementsEnd(spec.requires, person),
+  );
+
+function refusalOfLacking({ name, is }: { name: string; is?: string[] | undefined }): Refusal {
+  const which = is ? `"${name}" to be ${is.join(' or ')}` : `"${name}" to be known`;
+  return refusal(
+    'attribute_required',
+    `The grant requires the attribute ${which}, and of you it is not, or not any more. Your lead or an admin of the host lab sets it ("sallyport person set-attributes").`,
+  );
 }
 
 /**
@@ -277,13 +323,12 @@ export function modelsInForce(
 ): { models: string[]; stopped: Refusal | null } {
   let stopped: Refusal | null = null;
   const { grant, narrowing, orders } = facts;
-  const subject = subjectOf(facts, grant.id);
   const models = scopeOf(grant.spec, narrowing)
     .endpoints.flatMap(({ endpoint, models: names }) => names.map((model) => ({ endpoint, model })))
     .filter((one) => {
       const why =
         refusalOfModel(one.endpoint, one.model, facts.excluded) ??
-        refusalByOrders(orders, { ...subject, ...one }, now);
+        refusalByOrders(orders, subjectOf(facts, grant.id, one), now);
       stopped ??= why;
       return why === null;
     })
@@ -344,17 +389,10 @@ export function decideAccess(facts: AccessFacts, now: number): Decision {
 /** What orders say of a request as a whole. */
 function refusalOfRequest(facts: AccessFacts, now: number): Refusal | null {
   if (facts.orders.length === 0) return null;
-  const { endpoint, model, features, address } = facts;
-  const subject = {
-    ...subjectOf(facts, (facts.grant as Grant).id),
-    endpoint,
-    model,
-    features,
-    address,
-  };
+  const subject = subjectOf(facts, (facts.grant as Grant).id, facts);
   const effect = effectOf(facts.orders, subject, now);
   return (
     refusalByEffect(effect, subject) ??
-    (model === undefined ? null : refusalOfLifted(effect, facts.restored ?? []))
+    (facts.model === undefined ? null : refusalOfLifted(effect, facts.restored ?? []))
   );
 }

@@ -55,6 +55,14 @@ const OFFICERS = {
   'partner.safety': 'lab',
 } as const;
 
+/** To judge whether a partner has done what it owed. */
+const DUTIES = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
+} as const;
+
 /** To see what happened: all of it, one's lab's, or one's own. */
 const RECORDS = { ...EVERYONE, 'host.researcher': 'self', 'partner.researcher': 'self' } as const;
 
@@ -70,6 +78,18 @@ const NOTICES = {
   'partner.safety': 'lab',
   'partner.auditor': 'lab',
   'partner.researcher': 'self',
+} as const;
+
+/** To manage incidents, and to see them. */
+const INCIDENT_OFFICERS = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.executive': 'all',
+} as const;
+const INCIDENTS = {
+  ...INCIDENT_OFFICERS,
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
 } as const;
 
 /** Each action of the control API, and how far each role's hand reaches in it. Absent means never. */
@@ -88,6 +108,8 @@ export const AUTHORITY = {
     'partner.lead': 'lab',
   },
   'person.remove': { 'host.admin': 'all', 'host.safety': 'all', 'partner.lead': 'lab' },
+  'person.set_attributes': { 'host.admin': 'all', 'partner.lead': 'lab' },
+  'person.set_roles': { 'host.admin': 'all', 'partner.lead': 'lab' },
   // Nobody adds a key to somebody else: they could then speak as them, and be two people.
   'person.add_key': ONESELF,
   'person.remove_key': THEIR_OWN,
@@ -110,6 +132,13 @@ export const AUTHORITY = {
   'grant.accept': { 'partner.lead': 'lab', 'partner.researcher': 'lab', 'partner.auditor': 'lab' },
   'grant.revoke': { 'host.admin': 'all', 'host.safety': 'all' },
   'grant.close': { 'partner.lead': 'lab' },
+  'grant.review': { 'host.admin': 'all', 'host.safety': 'all' },
+  'grant.add_person': { 'partner.lead': 'lab' },
+  'grant.take_off_person': { 'partner.lead': 'lab' },
+  'duty.read': EVERYONE,
+  'duty.report': { 'partner.lead': 'lab' },
+  'duty.confirm': DUTIES,
+  'duty.return': DUTIES,
   'order.read': EVERYONE,
   // Who acts on an order is said by the rules of its level (core/orders/steps.ts); here is who may try.
   'order.issue': EVERYONE,
@@ -127,6 +156,12 @@ export const AUTHORITY = {
     'partner.auditor': 'lab',
   },
   'dispute.decide': OFFICERS,
+  // Incidents are the host's and the auditors' to see: partners are told by what is reported to them.
+  'incident.read': INCIDENTS,
+  'incident.open': INCIDENT_OFFICERS,
+  'incident.change': INCIDENT_OFFICERS,
+  'incident.report': INCIDENT_OFFICERS,
+  'incident.export': INCIDENTS,
   'token.read': RECORDS,
   'token.revoke': THEIR_OWN,
   'run.read': RECORDS,

@@ -160,6 +160,16 @@ export const DENIALS = {
     'permission_error',
     'The host lab never grants this, whoever approves it. Leave it out.',
   ),
+  attribute_required: no(
+    403,
+    'permission_error',
+    'The grant requires an attribute that is not known of you. Your lead or the host lab sets it.',
+  ),
+  review_missed: no(
+    403,
+    'permission_error',
+    'The review of this grant was missed, so it is suspended. Ask the host lab to review it.',
+  ),
   access_handed_back: no(
     403,
     'permission_error',
@@ -293,10 +303,36 @@ export const DENIALS = {
     'permission_error',
     'Whoever issued an order may not lift it. Another person must.',
   ),
+  incident_state: no(
+    409,
+    'invalid_request_error',
+    'The state of the incident does not allow this step. See it with "sallyport incident show".',
+  ),
+  incident_clock: no(
+    409,
+    'invalid_request_error',
+    'The moments of an incident follow each other, and its deadlines never get later.',
+  ),
   notice_of_others: no(
     403,
     'permission_error',
     'The notice is addressed to somebody else: only they can acknowledge it.',
+  ),
+
+  last_admin: no(
+    409,
+    'invalid_request_error',
+    'This is the last admin of the host lab. Register another one first.',
+  ),
+  own_roles: no(
+    403,
+    'permission_error',
+    'Nobody changes their own roles. Ask another admin, or the lead of your lab.',
+  ),
+  attribute_under_order: no(
+    403,
+    'permission_error',
+    'An order in force is about this attribute: as long as it is, only the host lab changes it.',
   ),
 
   // The broker and the upstream

@@ -40,6 +40,7 @@ export function refusalOfWhole(
   spec: Pick<GrantSpec, 'endpoints' | 'purposes'>,
   excluded: Exclusions,
 ): Refusal | null {
+  if (Object.values(excluded).every((list) => list.length === 0)) return null;
   const models = spec.endpoints.flatMap((entry) =>
     entry.models.map((model) => refusalOfModel(entry.endpoint, model, excluded)),
   );

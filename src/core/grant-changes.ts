@@ -2,7 +2,8 @@
  * What a new text of a grant changes, point by point, and whether that is narrower. What is not proved to be narrower
  * is wider: it takes the full approvals.
  */
-import { placeOf, type Grant, type GrantSpec } from './grants.ts';
+import { after as later } from './durations.ts';
+import { placeOf, type GrantSpec, type Rostered } from './grants.ts';
 import type { Budgets, Limits } from './limits.ts';
 import { isCovered } from './networks.ts';
 import type { Features } from './vocabulary.ts';
@@ -19,7 +20,7 @@ export interface Change {
 }
 
 /** A grant as far as a new text is held against it. */
-type Before = Pick<Grant, 'spec' | 'joiners' | 'leavers'>;
+type Before = Rostered;
 
 /**
  * Compares a new text with the one of a grant.
@@ -60,6 +61,7 @@ const COMPARED: Record<keyof GrantSpec, Compare> = {
   people: comparePeople,
   // Without it, nobody is invited at all.
   maxPeople: of('maxPeople', (path, from = 0, to = 0) => compareCap(path, from, to)),
+  requires: of('requires', compareRequirements),
   limits: of('limits', compareCaps),
   budgets: of('budgets', compareCaps),
   perPerson: of('perPerson', (path, from, to) => [
@@ -94,6 +96,18 @@ const COMPARED: Record<keyof GrantSpec, Compare> = {
       isEarlier(to.until, from.until) ? 'narrower' : 'wider',
     ),
   ]),
+  // Never is the longest.
+  review: of('review', (path, from, to) =>
+    replaced(
+      `${path}.every`,
+      from?.every ?? 'never',
+      to?.every ?? 'never',
+      spanOf(to) < spanOf(from) ? 'narrower' : 'wider',
+    ),
+  ),
+  duties: of('duties', (path, from, to) =>
+    replaced(path, JSON.stringify(from), JSON.stringify(to), 'wider'),
+  ),
   tokenLifetimeSeconds: of('tokenLifetimeSeconds', compareCap),
   terms: of('terms', (path, from, to) => [
     ...replaced(`${path}.version`, from.version, to.version, 'wider'),
@@ -102,6 +116,9 @@ const COMPARED: Record<keyof GrantSpec, Compare> = {
       : [{ path: `${path}.text`, effect: 'wider' as const, text: 'the terms have a new text' }]),
   ]),
 };
+
+const spanOf = (review: GrantSpec['review']): number =>
+  review === null ? Infinity : later(0, review.every);
 
 const isEarlier = (one: string, other: string): boolean => Date.parse(one) < Date.parse(other);
 
@@ -135,6 +152,23 @@ function inverted(changes: Change[]): Change[] {
 
 const modelsOf = (endpoints: GrantSpec['endpoints']): string[] =>
   endpoints.flatMap(({ endpoint, models }) => models.map((model) => `${model} at ${endpoint}`));
+
+/** What is required beside, or of fewer values, is narrower. */
+function compareRequirements(
+  path: string,
+  from: GrantSpec['requires'],
+  to: GrantSpec['requires'],
+): Change[] {
+  const names = [...new Set([...from, ...to].map(({ name }) => name))];
+  return names.flatMap((name): Change[] => {
+    const [was, is] = [from, to].map((list) => list.find((one) => one.name === name));
+    if (!was) return [{ path, effect: 'narrower', text: `${path}: with ${name}` }];
+    if (!is) return [{ path, effect: 'wider', text: `${path}: without ${name}` }];
+    if (was.is && is.is) return compareSets(`${path}.${name}`, was.is, is.is);
+    const said = (values: string[] | undefined): string => values?.join(', ') ?? 'any value';
+    return replaced(`${path}.${name}`, said(was.is), said(is.is), is.is ? 'narrower' : 'wider');
+  });
+}
 
 /** Less is narrower; null: as much as one likes. */
 function compareCap(path: string, from: number | null, to: number | null): Change[] {

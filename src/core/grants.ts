@@ -1,7 +1,10 @@
 /** Grants: what they say, the states they pass through, and who may move them. */
 import { z } from 'zod';
 import type { Approvable } from './approvals.ts';
+import { requirementSchema } from './attributes.ts';
 import { levelOverrideSchema } from './authority-rules.ts';
+import { durationSchema } from './durations.ts';
+import { dutySpecSchema } from './duties.ts';
 import { idSchema } from './ids.ts';
 import { instantSchema } from './instants.ts';
 import { budgetsSchema, limitsSchema } from './limits.ts';
@@ -50,6 +53,11 @@ export const grantSpecSchema = z
       .describe(
         'Most people on the roster: up to it, the lead invites more without a new approval. Without it, only those named above',
       ),
+    requires: z
+      .array(requirementSchema)
+      .max(16)
+      .default([])
+      .describe('Attributes that each person on the roster must have, or nothing passes for them'),
     limits: limitsSchema.default(NO_LIMITS),
     budgets: budgetsSchema.default(NO_BUDGETS),
     perPerson: z
@@ -102,6 +110,18 @@ export const grantSpecSchema = z
         'Rules of authority that orders naming this grant follow instead of those of the broker',
       ),
     window: z.strictObject({ from: instantSchema, until: instantSchema }),
+    review: z
+      .strictObject({ every: durationSchema })
+      .nullable()
+      .default(null)
+      .describe(
+        'How often the host reviews the grant, from when it came into force. A review that is missed suspends it',
+      ),
+    duties: z
+      .array(dutySpecSchema)
+      .max(16)
+      .default([])
+      .describe('What is to be done once the grant has ended, for all of it or for one person'),
     tokenLifetimeSeconds: z.int().min(60).max(3600).default(900),
     terms: z
       .strictObject({ version: z.string().min(1).max(40), text: z.string().min(1).max(16_000) })
@@ -126,6 +146,9 @@ export const grantSpecSchema = z
     );
     repeated(spec.people.map((entry) => entry.person)).forEach((id) =>
       fail(['people'], `names "${id}" twice`),
+    );
+    repeated(spec.requires.map((one) => one.name)).forEach((name) =>
+      fail(['requires'], `names "${name}" twice`),
     );
     if (spec.people.length === 0 && spec.maxPeople === undefined)
       fail(['people'], 'must name somebody, or "maxPeople" let the lead invite people');
@@ -175,8 +198,14 @@ export interface Grant extends GrantText {
   joiners: { personId: string; until: number | null }[];
   /** People who handed their place back: they have none, whoever names them. */
   leavers: string[];
+  /** People whom the lead took off the roster, and can put back. */
+  takenOff: string[];
   /** The lead who accepted for the partner lab, which made the grant active. */
   acceptedForLabBy: string | null;
+  /** When the next review is due, epoch milliseconds; from then on the grant is suspended. Null: none is. */
+  reviewDueAt: number | null;
+  /** When it was put on record that the grant is over, epoch milliseconds: it never comes back, whatever the clock says. */
+  endedAt: number | null;
   createdAt: number;
   updatedAt: number;
 }
@@ -188,7 +217,7 @@ export interface RosterPlace {
 }
 
 /**
- * Everybody who may use a grant: those its text names and those who joined, less those who left. Each has
+ * Everybody who may use a grant: those its text names and those who joined, less those who left or were taken off. Each has
  * one place; whoever is there twice has it until the earlier of the two ends.
  */
 export function rosterOf(grant: Rostered): RosterPlace[] {
@@ -201,7 +230,7 @@ export function placeOf(grant: Rostered, personId: string): RosterPlace | undefi
   return until === undefined ? undefined : { personId, until };
 }
 
-type Rostered = Pick<Grant, 'spec' | 'joiners' | 'leavers'>;
+export type Rostered = Pick<Grant, 'spec' | 'joiners' | 'leavers' | 'takenOff'>;
 
 /** Of grants as they are: a change makes another object. */
 const rosters = new WeakMap<Rostered, ReadonlyMap<string, number>>();
@@ -216,7 +245,7 @@ function endsOf(grant: Rostered): ReadonlyMap<string, number> {
   for (const { person, until } of grant.spec.people)
     add(person, until === undefined ? Infinity : Date.parse(until));
   for (const { personId, until } of grant.joiners) add(personId, until ?? Infinity);
-  for (const personId of grant.leavers) ends.delete(personId);
+  for (const personId of [...grant.leavers, ...grant.takenOff]) ends.delete(personId);
   rosters.set(grant, ends);
   return ends;
 }

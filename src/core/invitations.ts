@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { refusalOfEndedGrant } from './access.ts';
 import { isWithin, reachOf } from './authority.ts';
 import { refusal, type DenialCode, type Refusal } from './denials.ts';
-import { rosterOf, type Grant } from './grants.ts';
+import { rosterOf, type Grant, type Rostered } from './grants.ts';
 import type { Member, Role } from './people.ts';
 
 /** Hours that an invitation can stay open, and how many it does where nothing is said. */
@@ -128,7 +128,7 @@ export function refusalOfLink(
  * @param isPresent whether a person has not been removed
  */
 export function placesTaken(
-  grant: Pick<Grant, 'spec' | 'joiners' | 'leavers'>,
+  grant: Rostered,
   isPresent: (personId: string) => boolean,
   now: number,
 ): number {

@@ -17,9 +17,13 @@ export const NOTICE_KINDS = [
   'grant.review_due',
   'grant.review_missed',
   'grant.ended',
+  'person.attribute_ending',
+  'person.attribute_ended',
   'duty.begun',
   'duty.due',
   'duty.overdue',
+  'duty.reported',
+  'duty.returned',
   'duty.done',
   'order.issued',
   'order.ratified',
@@ -37,7 +41,9 @@ export const NOTICE_KINDS = [
   'incident.opened',
   'incident.deadline',
   'incident.overdue',
+  'incident.reported',
   'incident.resolved',
+  'incident.reopened',
 ] as const;
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number];

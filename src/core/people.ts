@@ -39,6 +39,12 @@ export const attributeNameSchema = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, 'takes letters, digits, _ . -');
 
+/** The most attributes that a person has. */
+export const MAX_ATTRIBUTES = 32;
+
+/** New values of attributes, and when they end (epoch milliseconds; null: never); null: it is taken away. */
+export type AttributeChanges = Record<string, { value: string; until: number | null } | null>;
+
 /** Prose that goes into the record. */
 export const proseSchema = z.string().trim().min(1).max(4_000);
 
@@ -129,7 +135,10 @@ export interface Person {
   labId: string;
   name: string;
   roles: Role[];
+  /** Facts about the person. What has ended is taken out (store/operations/person-facts.ts). */
   attributes: Record<string, string>;
+  /** When some of them end, epoch milliseconds. */
+  attributesUntil: Record<string, number>;
   /** What their own lab calls them in its assertions; null: their id here. */
   subject: string | null;
   /** Keys in use; removed ones are not listed. */

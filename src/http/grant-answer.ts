@@ -88,11 +88,17 @@ export const grantAnswer = named(
       .array(z.object({ personId: z.string(), until: instant.nullable() }))
       .describe('People who joined by invitation, beside those whom the text names'),
     leavers: z.array(z.string()).describe('People who handed their place back'),
+    takenOff: z.array(z.string()).describe('People whom the lead took off the roster'),
+    reviewDueAt: instant.nullable().describe('From then on it is suspended until it is reviewed'),
+    endedAt: instant.nullable().describe('When its end was put on record'),
     roster: z
       .array(
         z.object({
           personId: z.string(),
           until: instant.nullable().describe('When the place ends; null: with the grant'),
+          lacking: z
+            .array(z.string())
+            .describe('Attributes that the grant requires and that are not known of the person'),
           removed: z.boolean().describe('Whether the person was removed: nothing passes for them'),
         }),
       )
@@ -137,6 +143,8 @@ export function showGrantAnswer({
       until: until === Infinity ? null : toInstant(until),
     })),
     places,
+    reviewDueAt: toInstantOrNull(grant.reviewDueAt),
+    endedAt: toInstantOrNull(grant.endedAt),
     createdAt: toInstant(grant.createdAt),
     updatedAt: toInstant(grant.updatedAt),
   };

@@ -11,14 +11,17 @@ import {
   measuresSchema,
   missingOf,
   ownEnd,
+  revised,
   type Order,
 } from '../core/orders/order.ts';
 import { selectorSchema } from '../core/orders/selector.ts';
 import { BANDS, bandOf, severitySchema } from '../core/orders/severity.ts';
+import { revisionOf } from '../core/revision.ts';
 import { instant, named, toInstant, toInstantOrNull } from './schemas.ts';
 
 const orderShape = z.object({
   id: z.string(),
+  revision: z.string().describe('Which state of the order this is: what If-Match takes'),
   level: z.int(),
   levelName: z.string(),
   selector: selectorSchema,
@@ -61,6 +64,7 @@ export function showOrderAnswer(order: Order, now: number): z.input<typeof order
   const at = endedAt ?? over?.at ?? null;
   return {
     ...order,
+    revision: revisionOf(revised(order)),
     levelName: levelName(order.level),
     band: severity ? bandOf(severity) : null,
     missing: missingOf(order),
@@ -106,6 +110,7 @@ export const disputeAnswer = named(
   'Dispute',
   z.object({
     id: z.string(),
+    revision: z.string().describe('Which state of the objection this is: what If-Match takes'),
     orderId: z.string(),
     labId: z.string(),
     personId: z.string(),
@@ -125,6 +130,7 @@ export const disputeAnswer = named(
 /** An objection as the API answers it. */
 export const showDisputeAnswer = (dispute: Dispute): z.input<typeof disputeAnswer> => ({
   ...dispute,
+  revision: revisionOf(dispute),
   at: toInstant(dispute.at),
   dueAt: toInstant(dispute.dueAt),
   escalatedAt: toInstantOrNull(dispute.escalatedAt),

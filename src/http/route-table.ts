@@ -4,10 +4,12 @@ import { ASSERTION_ROUTES } from './routes/assertions.ts';
 import { ENDPOINT_ROUTES } from './routes/endpoints.ts';
 import { GRANT_ROUTES } from './routes/grants.ts';
 import { HAND_BACK_ROUTES } from './routes/hand-back.ts';
+import { INCIDENT_ROUTES } from './routes/incidents.ts';
 import { INVITATION_ROUTES } from './routes/invitations.ts';
 import { KEY_ROUTES } from './routes/keys.ts';
 import { LAB_ROUTES } from './routes/labs.ts';
 import { LOG_ROUTES } from './routes/log.ts';
+import { DUTY_ROUTES } from './routes/duties.ts';
 import { NOTICE_ROUTES } from './routes/notices.ts';
 import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
@@ -23,6 +25,8 @@ export const ROUTES: readonly Route[] = [
   ...ENDPOINT_ROUTES,
   ...GRANT_ROUTES,
   ...ORDER_ROUTES,
+  ...DUTY_ROUTES,
+  ...INCIDENT_ROUTES,
   ...NOTICE_ROUTES,
   ...TOKEN_ROUTES,
   ...RUN_ROUTES,

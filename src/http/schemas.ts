@@ -62,6 +62,7 @@ export const personAnswer = named(
     name: z.string(),
     roles: z.array(roleSchema),
     attributes: z.record(z.string(), z.string()),
+    attributesUntil: z.record(z.string(), instant).describe('When some of them end'),
     subject: z
       .string()
       .nullable()
@@ -80,6 +81,9 @@ export const showPerson = (person: Person): z.input<typeof personAnswer> => ({
   name: person.name,
   roles: person.roles,
   attributes: person.attributes,
+  attributesUntil: Object.fromEntries(
+    Object.entries(person.attributesUntil).map(([name, at]) => [name, toInstant(at)]),
+  ),
   subject: person.subject,
   keys: person.keys.map(({ kid, addedAt }) => ({ kid, addedAt: toInstant(addedAt) })),
   createdAt: toInstant(person.createdAt),

@@ -66,7 +66,8 @@ export function canNarrow(change: PolicyChange): boolean {
     case 'grant':
       return ['active', 'revoked', 'closed'].includes(change.value.state);
     case 'person':
-      return change.value.removedAt !== null;
+      // Their attributes, too, are what orders and grants go by.
+      return true;
     case 'tokens_ended':
       return true;
     case 'token':

@@ -1,5 +1,5 @@
 /** Writes orders, and puts on the agenda what follows from their times. */
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { EntryDraft } from '../core/audit/entry.ts';
 import { before } from '../core/durations.ts';
 import { ownEnd, type EndedBecause, type Order } from '../core/orders/order.ts';
@@ -19,9 +19,14 @@ export function insertOrder(context: WriterContext, row: typeof orders.$inferIns
 export function updateOrder(
   context: WriterContext,
   id: string,
-  values: Partial<typeof orders.$inferInsert>,
+  values: Partial<Omit<typeof orders.$inferInsert, 'changes'>>,
 ): Order {
-  context.db.update(orders).set(values).where(eq(orders.id, id)).run();
+  const changes = sql`${orders.changes} + 1`;
+  context.db
+    .update(orders)
+    .set({ ...values, changes })
+    .where(eq(orders.id, id))
+    .run();
   return changed(context, id);
 }
 

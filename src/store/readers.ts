@@ -1,14 +1,17 @@
 /** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
-import { and, asc, desc, eq, gt, gte, inArray, isNull, lt, lte } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, gte, inArray, isNull, lt } from 'drizzle-orm';
 import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Delivery, DeliveryState } from '../core/deliveries.ts';
 import type { Grant } from '../core/grants.ts';
+import type { Incident } from '../core/incidents/incident.ts';
 import type { Invitation } from '../core/invitations.ts';
 import { NOTHING_CHARGED, type Charged } from '../core/limits.ts';
+import type { Duty } from '../core/duties.ts';
 import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Lab, Person } from '../core/people.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
+import { countPutOff, itemsDue, type AgendaItem } from './agenda.ts';
 import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
@@ -21,6 +24,8 @@ import {
   type DeliveryFilter,
   type ListedDelivery,
 } from './list-deliveries.ts';
+import { listDuties, readDuty, type DutyFilter } from './list-duties.ts';
+import { listIncidents, readIncident, type IncidentFilter } from './incident-rows.ts';
 import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
 import {
   listNotices,
@@ -31,9 +36,16 @@ import {
 import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
 import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
-import { readMeta, readGrant, readGrants, readInvitation, readPeople, toOrder } from './records.ts';
 import {
-  agenda,
+  readMeta,
+  readGrant,
+  readGrants,
+  readInvitation,
+  readOrdersInForce,
+  readPeople,
+  toOrder,
+} from './records.ts';
+import {
   disputes,
   orderAcknowledgements,
   charges,
@@ -92,15 +104,17 @@ export class Readers {
       labs: db.select().from(labs).all(),
       people: readPeople(db, db.select().from(people).all()),
       grants: readGrants(db, db.select().from(grants).all()),
-      ordersInForce: db
-        .select()
-        .from(orders)
-        .where(isNull(orders.endedAt))
-        .orderBy(asc(orders.id))
-        .all()
-        .map(toOrder),
+      ordersInForce: readOrdersInForce(db),
       liveTokens: db.select().from(tokens).where(gt(tokens.expiresAt, now)).all(),
     };
+  }
+
+  listDuties(page: PageRequest, filter: DutyFilter): Duty[] {
+    return listDuties(this.#db, page, filter);
+  }
+
+  readDuty(id: string): Duty | undefined {
+    return readDuty(this.#db, id);
   }
 
   listLabs({ after, limit }: PageRequest): Lab[] {
@@ -177,6 +191,12 @@ export class Readers {
     return row && toOrder(row);
   }
 
+  /** The order that took the place of another. */
+  orderReplacing(id: string): Order | undefined {
+    const row = this.#db.select().from(orders).where(eq(orders.replaces, id)).get();
+    return row && toOrder(row);
+  }
+
   /** Newest first. */
   listOrders({ after, limit }: PageRequest, filter: { inForce?: boolean | undefined }): Order[] {
     return this.#db
@@ -218,6 +238,15 @@ export class Readers {
       .where(eq(disputes.orderId, orderId))
       .orderBy(asc(disputes.id))
       .all();
+  }
+
+  readIncident(id: string): Incident | undefined {
+    return readIncident(this.#db, id);
+  }
+
+  /** Newest first. */
+  listIncidents(page: PageRequest, filter: IncidentFilter): Incident[] {
+    return listIncidents(this.#db, page, filter);
   }
 
   /** Newest first. */
@@ -310,9 +339,14 @@ export class Readers {
     return countDeliveries(this.#db, state);
   }
 
-  /** Whether there is something that the broker has to do by itself by now. */
-  isAnythingDue(now: number): boolean {
-    return this.#db.select().from(agenda).where(lte(agenda.at, now)).limit(1).get() !== undefined;
+  /** What the broker has to do by itself by now, oldest first. */
+  itemsDue(now: number, limit: number): AgendaItem[] {
+    return itemsDue(this.#db, now, limit);
+  }
+
+  /** How much of that failed at its last attempt. */
+  countPutOff(): number {
+    return countPutOff(this.#db);
   }
 
   openRequests(): number {
@@ -345,6 +379,16 @@ export class Readers {
   listEntries({ from, limit, ref, kind, grantId, labId, personId }: EntryFilter): StoredEntry[] {
     const about = { ref, kind, grant_id: grantId, lab_id: labId, person_id: personId };
     return findEntries(this.#db, about, { from, limit, size: this.logSize() });
+  }
+
+  /** Outcomes of requests that an order ended, among the entries `from` to `to - 1`. Reads all of them. */
+  listOutcomesOf(orderId: string, from: number, to: number): StoredEntry[] {
+    return this.#db.$client
+      .prepare<unknown[], StoredEntry>(
+        `SELECT idx AS "index", bytes FROM entries WHERE idx >= ? AND idx < ?
+         AND kind = 'request.outcome' AND instr(bytes, CAST(? AS BLOB)) > 0 ORDER BY idx`,
+      )
+      .all(from, to, JSON.stringify(orderId));
   }
 
   /** The entries `from` to `to - 1`, a batch at a time: a log of any size in bounded memory. */

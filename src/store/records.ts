@@ -11,6 +11,7 @@ import {
   grantApprovals,
   grantJoiners,
   grantLeavers,
+  grantTakenOff,
   grantVersions,
   grants,
   invitations,
@@ -107,6 +108,10 @@ export function readGrant(db: Db, id: string): Grant | undefined {
   return row && readGrants(db, [row])[0];
 }
 
+export function grantsOfLab(db: Db, labId: string): Grant[] {
+  return readGrants(db, db.select().from(grants).where(eq(grants.labId, labId)).all());
+}
+
 /** Adds to each grant its text, authors, approvals, acceptances and changes of the roster. */
 export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
   const ids = rows.map((row) => row.id);
@@ -140,6 +145,12 @@ export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
     ),
     (row) => row.grantId,
   );
+  const takenOff = groupBy(
+    inChunks(ids, (some) =>
+      db.select().from(grantTakenOff).where(inArray(grantTakenOff.grantId, some)).all(),
+    ),
+    (row) => row.grantId,
+  );
   return rows.map((row) => {
     const written: Written = {
       versions: versions.get(row.id) ?? [],
@@ -156,7 +167,10 @@ export function readGrants(db: Db, rows: GrantRow[]): Grant[] {
         .map((acceptance) => acceptance.personId),
       joiners: (joiners.get(row.id) ?? []).map(({ personId, until }) => ({ personId, until })),
       leavers: (leavers.get(row.id) ?? []).map(({ personId }) => personId),
+      takenOff: (takenOff.get(row.id) ?? []).map(({ personId }) => personId),
       acceptedForLabBy: row.acceptedForLabBy,
+      reviewDueAt: row.reviewDueAt,
+      endedAt: row.endedAt,
       createdAt: row.createdAt,
       updatedAt: row.updatedAt,
     };
@@ -202,6 +216,17 @@ export function toOrder(row: OrderRow): Order {
 export function readOrder(db: Db, id: string): Order | undefined {
   const row = db.select().from(orders).where(eq(orders.id, id)).get();
   return row && toOrder(row);
+}
+
+/** The orders that nobody has ended, oldest first. Some may have come to an end of their own since. */
+export function readOrdersInForce(db: Db): Order[] {
+  return db
+    .select()
+    .from(orders)
+    .where(isNull(orders.endedAt))
+    .orderBy(asc(orders.id))
+    .all()
+    .map(toOrder);
 }
 
 function groupBy<T>(list: T[], key: (item: T) => string): Map<string, T[]> {

@@ -3,11 +3,13 @@ import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite
 import type { Json } from '../core/audit/entry.ts';
 import type { ApprovalRole } from '../core/authority-rules.ts';
 import type { DeliveryFailure, DeliveryState } from '../core/deliveries.ts';
+import type { DutyCause, DutyKind, DutyState } from '../core/duties.ts';
 import type { GrantSpec, GrantState, Proposal } from '../core/grants.ts';
+import type { Incident, IncidentState } from '../core/incidents/incident.ts';
 import type { WithdrawnBecause } from '../core/invitations.ts';
 import type { NoticeKind } from '../core/notices.ts';
 import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
-import type { EndedBecause, OrderSpec } from '../core/orders/order.ts';
+import type { EndedBecause, IssuedAs, OrderSpec } from '../core/orders/order.ts';
 import type { Narrowing } from '../core/narrowing.ts';
 import type { LabIdentity, LabKind, Role } from '../core/people.ts';
 import type { SigningKeyState } from '../core/signing-keys.ts';
@@ -35,6 +37,9 @@ export const people = sqliteTable('people', {
   createdAt: integer('created_at').notNull(),
   removedAt: integer('removed_at'),
   subject: text(),
+  attributesUntil: text('attributes_until', { mode: 'json' })
+    .$type<Record<string, number>>()
+    .notNull(),
 });
 
 export const invitations = sqliteTable('invitations', {
@@ -73,6 +78,8 @@ export const grants = sqliteTable('grants', {
   updatedAt: integer('updated_at').notNull(),
   proposedVersion: integer('proposed_version'),
   proposedState: text('proposed_state').$type<Proposal['state']>(),
+  reviewDueAt: integer('review_due_at'),
+  endedAt: integer('ended_at'),
 });
 
 export const grantVersions = sqliteTable(
@@ -136,6 +143,37 @@ export const grantLeavers = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
 );
+
+export const grantTakenOff = sqliteTable(
+  'grant_taken_off',
+  {
+    grantId: text('grant_id').notNull(),
+    personId: text('person_id').notNull(),
+    by: text().notNull(),
+    at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.grantId, table.personId] })],
+);
+
+export const duties = sqliteTable('duties', {
+  id: text().primaryKey(),
+  grantId: text('grant_id').notNull(),
+  labId: text('lab_id').notNull(),
+  personId: text('person_id'),
+  kind: text().$type<DutyKind>().notNull(),
+  text: text().notNull(),
+  cause: text().$type<DutyCause>().notNull(),
+  state: text().$type<DutyState>().notNull(),
+  begunAt: integer('begun_at').notNull(),
+  dueAt: integer('due_at').notNull(),
+  reportedBy: text('reported_by'),
+  reportedAt: integer('reported_at'),
+  statement: text(),
+  documentDigest: text('document_digest'),
+  confirmedBy: text('confirmed_by'),
+  confirmedAt: integer('confirmed_at'),
+  returnedBecause: text('returned_because'),
+});
 
 export const runs = sqliteTable('runs', {
   id: text().primaryKey(),
@@ -204,6 +242,7 @@ export const orders = sqliteTable('orders', {
   spec: text({ mode: 'json' }).$type<OrderSpec>().notNull(),
   issuedBy: text('issued_by').notNull(),
   issuedByLab: text('issued_by_lab').notNull(),
+  issuedAs: text('issued_as').$type<IssuedAs>().notNull(),
   issuedAt: integer('issued_at').notNull(),
   ratifiedBy: text('ratified_by'),
   ratifiedAt: integer('ratified_at'),
@@ -216,6 +255,7 @@ export const orders = sqliteTable('orders', {
   endedBy: text('ended_by'),
   endedBecause: text('ended_because').$type<EndedBecause>(),
   endGrounds: text('end_grounds'),
+  changes: integer().notNull().default(0),
 });
 
 export const orderAcknowledgements = sqliteTable(
@@ -247,8 +287,15 @@ export const disputes = sqliteTable('disputes', {
   newOrderId: text('new_order_id'),
 });
 
+export const incidents = sqliteTable('incidents', {
+  id: text().primaryKey(),
+  state: text().$type<IncidentState>().notNull(),
+  nextDueAt: integer('next_due_at'),
+  record: text({ mode: 'json' }).$type<Incident>().notNull(),
+});
+
 /** What is done by itself at a moment. */
-export type AgendaKind = 'order' | 'dispute';
+export type AgendaKind = 'order' | 'dispute' | 'attributes' | 'grant' | 'duty' | 'incident';
 
 export const agenda = sqliteTable(
   'agenda',
@@ -256,6 +303,9 @@ export const agenda = sqliteTable(
     at: integer().notNull(),
     kind: text().$type<AgendaKind>().notNull(),
     ref: text().notNull(),
+    /** How often it failed, and the moment before which it is not tried again. */
+    attempts: integer().notNull().default(0),
+    notBefore: integer('not_before').notNull().default(0),
   },
   (table) => [primaryKey({ columns: [table.kind, table.ref, table.at] })],
 );

@@ -13,6 +13,7 @@ import { streams } from './gateway/streams.ts';
 import { throughput } from './gateway/throughput.ts';
 import type { Area, AreaOptions, Figure } from './harness.ts';
 import { issuing } from './issuing.ts';
+import { orders } from './orders.ts';
 import { remembering } from './remembering.ts';
 import { revoking } from './revoking.ts';
 
@@ -21,6 +22,7 @@ const AREAS: Record<string, Area> = {
   checking,
   revoking,
   remembering,
+  orders,
   throughput,
   prompts,
   streams,

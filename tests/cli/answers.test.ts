@@ -225,7 +225,7 @@ describe('the roster of a grant', () => {
         maxPeople: 5,
         features: { ...grant.spec.features, maxOutputTokens: 1 },
       },
-      roster: [{ personId: PERSON, until: null, removed: true }],
+      roster: [{ personId: PERSON, until: null, removed: true, lacking: [] }],
       places: { taken: 1, invited: 2 },
     });
     broker.on('/api/v1/labs', { items: [], next: null });

@@ -84,6 +84,7 @@ const order = (grounds: string): object => ({
   level: 4,
   selector: { grant: GRANT },
   grounds,
+  revision: 'r',
   levelName: 'suspend',
   measures: {},
   authority: { kind: 'officer' },

@@ -19,6 +19,7 @@ it('shows each person once: until when, removed, or gone by themselves', () => {
     personId,
     until: null,
     removed: false,
+    lacking: [],
     ...changes,
   });
   const named = [there, left, removed, both].map((person) => ({ person }));
@@ -30,6 +31,7 @@ it('shows each person once: until when, removed, or gone by themselves', () => {
       { personId: both, until },
     ],
     leavers: [left],
+    takenOff: [],
     roster: [
       place(there),
       place(removed, { removed: true }),
@@ -38,11 +40,11 @@ it('shows each person once: until when, removed, or gone by themselves', () => {
     ],
   });
   const shown = describeGrant(grant, (id) => ({ [there]: 'Ann' })[id]);
-  expect(shown.filter(([what]) => what === 'person' || what === 'invited')).toEqual([
+  expect(shown.filter(([what]) => what === 'person' || what === 'joined')).toEqual([
     ['person', `Ann (${there})`],
     ['person', `${left}, who handed the place back`],
     ['person', `${removed}, who was removed`],
     ['person', expect.stringContaining(`${both} until 2026-01-20`)],
-    ['invited', joined],
+    ['joined', joined],
   ]);
 });

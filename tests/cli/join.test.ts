@@ -73,7 +73,7 @@ describe('sallyport join', () => {
     expect((await cli.run('token', 'create', ...args)).out).toMatch(/^eyJ/);
 
     const shown = (await lead.run('grant', 'show', joining.grant.id)).out;
-    expect(shown).toMatch(new RegExp(`^invited +New \\d+ \\(${profile.person}\\)$`, 'm'));
+    expect(shown).toMatch(new RegExp(`^joined +New \\d+ \\(${profile.person}\\)$`, 'm'));
     expect(shown).toMatch(/^roster +at most 50 people: the lead invites them; 3 places taken$/m);
   });
 

@@ -79,6 +79,7 @@ describe('login', () => {
       name: 'Ada\u001b[2J',
       roles: ['lead'],
       attributes: {},
+      attributesUntil: {},
       keys: [],
       createdAt: '2026-01-01T00:00:00.000Z',
       removedAt: null,

@@ -35,7 +35,10 @@ export const sampleGrant = (termsText = 'Be careful.') => ({
   acceptedForLabBy: null,
   joiners: [],
   leavers: [],
-  roster: [{ personId: PERSON, until: null, removed: false }],
+  takenOff: [],
+  reviewDueAt: null,
+  endedAt: null,
+  roster: [{ personId: PERSON, until: null, removed: false, lacking: [] }],
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
 });

@@ -39,6 +39,11 @@ describe('the table', () => {
       'grant.revoke',
       'lab.create',
       'export.create',
+      'incident.read',
+      'incident.open',
+      'incident.change',
+      'incident.report',
+      'incident.export',
     ];
     for (const action of actions)
       for (const role of ROLES_OF_LAB.partner)
@@ -56,7 +61,7 @@ describe('the table', () => {
     const changing = ACTIONS.filter(
       // To acknowledge is to speak for oneself alone, of whatever one may read.
       (action) =>
-        !/\.read$|^order\.|^dispute\.|^export\.create$|^grant\.approve$|^notice\.acknowledge$/.test(
+        !/\.read$|^order\.|^dispute\.|^(export\.create|incident\.export|grant\.approve|notice\.acknowledge)$|^duty\.(confirm|return)$/.test(
           action,
         ),
     );

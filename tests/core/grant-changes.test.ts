@@ -38,6 +38,8 @@ const FULL = aSpec({
     budgets: { requests: 5, tokens: 5, requestsPerDay: 5, tokensPerDay: 5, spendUsd: 5 },
   },
   networks: ['192.0.2.0/24'],
+  requires: [{ name: 'export_status', is: ['US'] }],
+  review: { every: '30d' },
   people: [{ person: LEAD.person.id, until: at(NOW + HOUR / 2) }, { person: RESEARCHER.person.id }],
 });
 
@@ -100,6 +102,10 @@ const CASES: [string, unknown, unknown][] = [
   ['transcripts', null, 'full'],
   ['unknownFields', null, 'pass'],
   ['recordNetwork', null, true],
+  ['requires', [{ name: 'export_status', is: ['US'] }, { name: 'training' }], []],
+  ['requires', null, [{ name: 'export_status' }]],
+  ['review', { every: '7d' }, { every: '90d' }],
+  ['duties', null, [{ kind: 'other', text: 'Say so', within: '7d' }]],
   ['orderRules', null, { watch: { lapse: '1d' } }],
   ['window.from', at(NOW), at(NOW - 2 * HOUR)],
   ['window.until', sooner, later],

@@ -24,9 +24,11 @@ import {
   decideOrder,
   decideRatification,
   decideSupplement,
+  partOf,
   refusalOfLowering,
   ruleOf,
   timesOf,
+  timesOfLowered,
   type Acting,
 } from '../../src/core/orders/steps.ts';
 import { budgetsSchema, limitsSchema } from '../../src/core/limits.ts';
@@ -499,13 +501,55 @@ describe('an order is loosened', () => {
     expect(to(1, { features: ['tools'] })).toBe('measures');
     expect(to(3, {})).toBe('selector');
   });
+
+  test('to what ends no later than it would have', () => {
+    const to = (end: number | undefined, expiresAt: number | undefined): string =>
+      refusalOfLowering(
+        anOrder('w', { lab: PARTNER.id }, end === undefined ? {} : { expiresAt: at(end) }),
+        {
+          level: 2,
+          selector: { lab: PARTNER.id },
+          measures: { limitsPercent: 50 },
+          expiresAt: expiresAt === undefined ? undefined : at(expiresAt),
+        },
+      )?.param ?? 'less';
+    expect(to(NOW + HOUR, NOW + HOUR + 1)).toBe('expiresAt');
+    expect(to(NOW + HOUR, NOW + HOUR)).toBe('less');
+    expect(to(NOW + HOUR, undefined)).toBe('less');
+    expect(to(undefined, NOW + HOUR)).toBe('less');
+  });
+
+  test('and lapses when it would have, unless whoever lowers it could have ratified the lesser', () => {
+    const suspended = anOrder('s', { lab: PARTNER.id }, { lapsesAt: NOW + HOUR });
+    const lapses = (first: Order, level: number, who: Member): number | null => {
+      const spec = { ...first, level };
+      return timesOfLowered(first, spec, acting(who, level), NOW).lapsesAt;
+    };
+    // An admin lifts what is of level 4, and ratifies what is of level 3 and below.
+    expect(lapses(suspended, 4, ADMIN)).toBe(NOW + HOUR);
+    expect(lapses(suspended, 4, SECOND)).toBeNull();
+    expect(lapses(suspended, 3, ADMIN)).toBeNull();
+    expect(lapses(suspended, 0, ADMIN)).toBeNull();
+    expect(lapses({ ...suspended, lapsesAt: null }, 4, ADMIN)).toBeNull();
+    const longer = { ...suspended, lapsesAt: NOW + 48 * HOUR };
+    expect(lapses(longer, 4, ADMIN)).toBe(NOW + 24 * HOUR);
+  });
 });
 
 describe('an order is ratified', () => {
-  const ratify = (one: Order, issuer: Member, who: Member): string =>
-    decideRatification(one, issuer, acting(who, one.level), NOW)?.code ?? 'ratified';
+  const ratify = (one: Order, who: Member): string =>
+    decideRatification(one, acting(who, one.level), NOW)?.code ?? 'ratified';
   const by = (issuer: Member, level: number): Order =>
-    anOrder('o', { model: 'm' }, { level, issuedBy: issuer.person.id, lapsesAt: NOW + HOUR });
+    anOrder(
+      'o',
+      { model: 'm' },
+      {
+        level,
+        issuedBy: issuer.person.id,
+        issuedAs: partOf(acting(issuer, level)),
+        lapsesAt: NOW + HOUR,
+      },
+    );
 
   test.each([
     [4, SAFETY, SAFETY, 'second_person_needed'],
@@ -516,7 +560,7 @@ describe('an order is ratified', () => {
     [5, AUDITOR, aMember(HOST, 'a2', 'auditor'), 'role_required'],
     [5, EXECUTIVE, aMember(HOST, 'e2', 'executive'), 'role_required'],
   ])('of level %i, issued by %o, by %o: %s', (level, issuer, who, expected) => {
-    expect(ratify(by(issuer, level), issuer, who)).toBe(expected);
+    expect(ratify(by(issuer, level), who)).toBe(expected);
   });
 
   test('and then no longer lapses; a legal one never does', () => {

@@ -149,6 +149,13 @@ async function until(look: () => Promise<boolean>): Promise<void> {
   }, 15_000);
 }
 
+const DAY = 24 * 3_600_000;
+
+interface SentNotice {
+  type: string;
+  data: { lab: string };
+}
+
 const CHANNELS = ['pager', 'siem'] as const;
 
 describe('delivering', () => {
@@ -240,6 +247,29 @@ describe('delivering', () => {
     for (const name of CHANNELS) expect(receivers[name].received).toHaveLength(2);
   });
 
+  it('what an order and a grant tell goes out by itself, and leaves no trace after a month', async () => {
+    const evidence = { class: 'reported', text: 'canary-evidence-4a8a08f0' };
+    const order = { selector: { lab: people.partner.id }, grounds: 'A test', evidence };
+    const issued = await api.post(people.safety, '/orders', order);
+    expect(issued.status).toBe(201);
+    // Without a lab of its own, a channel is the host's.
+    await receivers.pager.count(1);
+    const sent = receivers.pager.received.map(({ body }) => JSON.parse(body) as SentNotice);
+    expect(sent.map(({ type, data }) => [type, data.lab])).toEqual([
+      ['order.issued', people.host.id],
+    ]);
+    // What an order rests on stays with those who may read it.
+    expect(receivers.pager.received.some(({ body }) => body.includes('canary-evidence'))).toBe(
+      false,
+    );
+    await untilAll('delivered');
+    await test.broker.store.write('forgetDelivered', { now: Date.now() + 29 * DAY });
+    expect(await deliveries()).toHaveLength(2);
+    await test.broker.store.write('forgetDelivered', { now: Date.now() + 31 * DAY });
+    expect(await deliveries()).toEqual([]);
+    expect((await api.get(people.admin, '/notices')).body.items).not.toEqual([]);
+  });
+
   it('to a receiver that is down arrives when it is up again, with the same id', async () => {
     const { port } = new URL(receivers.pager.url);
     receivers.pager.respond(answerWith(503));
@@ -267,7 +297,7 @@ describe('delivering', () => {
       new Verifier(secrets.pager).verify(later?.body ?? '', later?.headers ?? {}),
     ).toBeTruthy();
     expect(logged).toContain('notices do not arrive');
-    expect(logged).toContain('notices arrive again');
+    await eventually(() => expect(logged).toContain('notices arrive again'));
   });
 
   it('that is dead is listed, on record, and can be replayed by those who run the host', async () => {

@@ -1,4 +1,5 @@
-/**
+/** Known failure 24: what serves once, DPoP proofs included, serves again at the edge of the skew that is accepted.
+ *
  * What serves once serves once: assertions of people and of labs, and proofs of possession. To the last
  * millisecond in which they are taken, whatever is forgotten in between, and across a restart.
  */

@@ -48,8 +48,8 @@ it('holds somebody who joined and is then named once, until the earlier end', as
   const amended = await api.call(lead, 'put', `/grants/${draft.id}`, named);
   expect(amended.status).toBe(200);
   const expected = [
-    { personId: lead.id, until: null, removed: false },
-    { personId: joiner.id, until: rosterUntil, removed: false },
+    { personId: lead.id, until: null, removed: false, lacking: [] },
+    { personId: joiner.id, until: rosterUntil, removed: false, lacking: [] },
   ];
   expect(amended.body.roster).toEqual(expected);
 
@@ -83,7 +83,7 @@ it('shows whoever was removed as removed', async () => {
   const draft = (await api.post(lead, '/grants', spec)).body as Grant;
   await api.post(lead, `/people/${secondResearcher.id}/remove`);
   expect(await rosterOf(draft)).toEqual([
-    { personId: lead.id, until: null, removed: false },
-    { personId: secondResearcher.id, until: null, removed: true },
+    { personId: lead.id, until: null, removed: false, lacking: [] },
+    { personId: secondResearcher.id, until: null, removed: true, lacking: [] },
   ]);
 });

@@ -21,10 +21,12 @@ const PARAMS: Record<string, string> = {
   grant: NO_GRANT,
   order: NO_ORDER,
   notice: `ntc_${nothing}`,
+  duty: `dty_${nothing}`,
   token: NO_TOKEN,
   invitation: NO_INVITATION,
   run: NO_RUN,
   dispute: `dsp_${nothing}`,
+  incident: `inc_${nothing}`,
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
@@ -69,6 +71,17 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { audience: SAMPLE_AUDIENCE };
     case '/api/v1/invitations':
       return { lab: people.partner.id, name: `Sample ${made}`, roles: ['researcher'] };
+    case '/api/v1/people/:person/roles':
+      return { roles: ['researcher'] };
+    case '/api/v1/people/:person/attributes':
+      return { attributes: { employer: { value: 'A sample' } } };
+    case '/api/v1/grants/:grant/people':
+      return { person: NO_PERSON };
+    case '/api/v1/duties/:duty/report':
+      return { statement: 'A sample' };
+    case '/api/v1/duties/:duty/return':
+    case '/api/v1/grants/:grant/review':
+      return { comment: 'A sample' };
     case '/api/v1/people/:person/keys':
       return { publicKey };
     case '/api/v1/grants':
@@ -89,6 +102,22 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { level: 0, grounds: 'A sample' };
     case '/api/v1/disputes/:dispute/decide':
       return { outcome: 'affirmed', reasons: 'A sample' };
+    case '/api/v1/incidents':
+      return { title: 'A sample', harms: ['death'] };
+    case '/api/v1/incidents/:incident/correct':
+      return { title: 'A sample', because: 'A sample' };
+    case '/api/v1/incidents/:incident/links':
+      return { entry: 0 };
+    case '/api/v1/incidents/:incident/unlink':
+      return { entry: 0, because: 'A sample' };
+    case '/api/v1/incidents/:incident/findings':
+      return { text: 'A sample', evidence: 'reported' };
+    case '/api/v1/incidents/:incident/reports':
+      return { kind: 'initial', text: 'A sample', to: ['A sample'] };
+    case '/api/v1/incidents/:incident/resolve':
+      return { text: 'A sample' };
+    case '/api/v1/incidents/:incident/reopen':
+      return { because: 'A sample' };
     case '/api/v1/keys/:kid/retire':
     case '/api/v1/orders/:order/lift':
     case '/api/v1/orders/:order/review':

@@ -29,6 +29,7 @@ beforeAll(async () => {
     name: id,
     roles: ['researcher'],
     attributes: {},
+    attributesUntil: {},
     subject: null,
     keys,
     createdAt: 0,

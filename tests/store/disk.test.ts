@@ -273,6 +273,7 @@ describe('known failure 8: a disk that hangs', () => {
           authority: { kind: 'officer' },
         },
         concerned: [],
+        recalled: [],
       });
     await untilRefused(disk, suspend, 10_000);
     expect(it.changes).toEqual([]);

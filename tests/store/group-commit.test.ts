@@ -33,6 +33,7 @@ const order = (actor = world.safety): Parameters<typeof writer.call<'issueOrder'
     authority: { kind: 'officer' },
   },
   concerned: [],
+  recalled: [],
 });
 
 const reserveAt = (epoch: number): ReturnType<typeof reserveArgs> =>

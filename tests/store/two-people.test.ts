@@ -183,7 +183,13 @@ describe('invariant 6: two people, in one commit', () => {
       writer.call('liftOrder', { by: by(who, NOW), orderId: id, concerned: [], grounds: 'done' });
     expect(
       outcomes(
-        writer.call('issueOrder', { by: by(world.safety, NOW), id, spec, concerned: [] }),
+        writer.call('issueOrder', {
+          by: by(world.safety, NOW),
+          id,
+          spec,
+          concerned: [],
+          recalled: [],
+        }),
         lift(world.safety),
         lift(world.secondSafety),
         lift(world.admin),

@@ -28,6 +28,7 @@ export function aMember(lab: Lab, name: string, ...roles: Role[]): Member {
     name,
     roles,
     attributes: {},
+    attributesUntil: {},
     subject: null,
     keys: [],
     createdAt: 0,
@@ -80,6 +81,9 @@ export function aGrant(changes: Partial<Grant> = {}): Grant {
     acceptedBy: [LEAD.person.id, RESEARCHER.person.id],
     joiners: [],
     leavers: [],
+    takenOff: [],
+    reviewDueAt: null,
+    endedAt: null,
     acceptedForLabBy: LEAD.person.id,
     createdAt: 0,
     updatedAt: 0,
@@ -98,6 +102,7 @@ export function anOrder(name: string, selector: Selector, changes: Partial<Order
     safeguardAt: null,
     issuedBy: idOf('per', 'safety'),
     issuedByLab: idOf('lab', 'host'),
+    issuedAs: 'issuer',
     issuedAt: 0,
     ratifiedBy: null,
     ratifiedAt: null,
@@ -110,6 +115,7 @@ export function anOrder(name: string, selector: Selector, changes: Partial<Order
     endedBy: null,
     endedBecause: null,
     endGrounds: null,
+    changes: 0,
     ...changes,
   };
 }

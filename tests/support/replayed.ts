@@ -43,6 +43,7 @@ export function stateIn(db: Db, now: number): Comparable {
     grants: byId(grants.map(comparableGrant)),
     orders: byId(db.select().from(tables.orders).all().map(toOrder)),
     disputes: byId(db.select().from(tables.disputes).all()),
+    duties: byId(db.select().from(tables.duties).all()),
     acknowledgements: new Map(
       db
         .select()
@@ -88,6 +89,7 @@ export function stateTold(state: Replayed, now: number): Comparable {
     ),
     orders: state.orders,
     disputes: state.disputes,
+    duties: state.duties,
     acknowledgements: state.acknowledgements,
     tokens: state.tokens,
     runs: state.runs,
@@ -119,7 +121,7 @@ function comparableGrant(grant: Grant) {
     authorIds: [...authorIds].sort(),
     approvals: [...approvals].sort((a, b) => (a.as < b.as ? -1 : 1)),
   });
-  const { acceptedBy, joiners, leavers, proposed } = grant;
+  const { acceptedBy, joiners, leavers, takenOff, proposed } = grant;
   return {
     ...grant,
     ...text(grant),
@@ -127,5 +129,6 @@ function comparableGrant(grant: Grant) {
     acceptedBy: [...acceptedBy].sort(),
     joiners: [...joiners].sort((a, b) => (a.personId < b.personId ? -1 : 1)),
     leavers: [...leavers].sort(),
+    takenOff: [...takenOff].sort(),
   };
 }

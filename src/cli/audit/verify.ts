@@ -16,7 +16,7 @@ export function addAuditVerify(group: Command, around: Surroundings): void {
   const command = defineCommand(group, 'verify <bundle>', {
     summary: 'Check an evidence bundle, offline',
     details:
-      'Takes a bundle as "audit export" writes it, or a directory into which it was unpacked. Checks the signature of the checkpoint, every hash and every entry. Needs no broker, no network and no profile.',
+      'Takes a bundle as "audit export" writes it, a report as "incident export" does, or a directory into which one was unpacked. Checks the signature of the checkpoint, every hash and every entry. Needs no broker, no network and no profile.',
     examples: [
       "sallyport audit verify evidence.tar --key 'audit.lab.example+1f2e3d4c+AR…'",
       'sallyport audit verify evidence.tar --key @lab-audit.vkey --json',
@@ -67,7 +67,9 @@ function print(around: Surroundings, report: BundleReport, options: VerifyOption
 }
 
 function verdict(report: BundleReport): string {
-  const { origin, size = 0, root, entriesChecked, firstBadIndex } = report;
+  const { origin, size = 0, root, entriesChecked, firstBadIndex, incident } = report;
+  if (report.status === 'sound' && incident !== undefined)
+    return `the report on ${incident} as it was handed out, with ${counted(entriesChecked, 'entry', 'entries')} of ${origin} under the signed root ${root}. What else is in the log, it does not say.`;
   if (report.status === 'sound')
     return `all ${counted(size, 'entry', 'entries')} of ${origin} up to the signed root ${root}. Whether others were shown the same log, only their checkpoints tell.`;
   // Not one check passed: the key, the file or the checkpoint is not what was meant, or forged.

@@ -120,7 +120,10 @@ function changesOf(grant: Grant, text: Grant['spec'], after: GrantSpec): Change[
     personId,
     until: until ? Date.parse(until) : null,
   }));
-  return changesBetween({ spec: before.data, joiners, leavers: grant.leavers }, after);
+  return changesBetween(
+    { spec: before.data, joiners, leavers: grant.leavers, takenOff: grant.takenOff },
+    after,
+  );
 }
 
 function whatFollows(grant: Grant, changes: readonly Change[], { person, lab }: Me): string {

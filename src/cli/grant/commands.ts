@@ -6,6 +6,7 @@ import { addGrantAccept } from './accept.ts';
 import { addGrantApply } from './apply.ts';
 import { addGrantList } from './list.ts';
 import { addGrantNew } from './new.ts';
+import { addGrantRoster } from './roster.ts';
 import { addGrantShow } from './show.ts';
 import { addGrantSteps } from './steps.ts';
 import { addGrantTemplate } from './template.ts';
@@ -24,5 +25,6 @@ export function addGrantCommands(program: Command, around: Surroundings): void {
   addGrantShow(group, around);
   addGrantSteps(group, around);
   addGrantAccept(group, around);
+  addGrantRoster(group, around);
   addGrantUsage(group, around);
 }

@@ -18,7 +18,10 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     if (grant.leavers.includes(id)) return `${named(id)}, who handed the place back`;
     const held = grant.roster.find(({ personId }) => personId === id);
     if (held?.removed) return `${named(id)}, who was removed`;
-    return held?.until ? `${named(id)} until ${moment(held.until)}` : named(id);
+    if (grant.takenOff.includes(id)) return `${named(id)}, whom the lead took off`;
+    const who = held?.until ? `${named(id)} until ${moment(held.until)}` : named(id);
+    const lacking = held?.lacking ?? [];
+    return lacking.length === 0 ? who : `${who}, of whom is not known: ${lacking.join(', ')}`;
   };
   const inText = spec.people.map(({ person }) => person);
   const joined = grant.joiners.map(({ personId }) => personId);
@@ -43,14 +46,28 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
     ...inText.map((id): [string, Cell] => ['person', place(id)]),
     ...joined
       .filter((id) => !inText.includes(id))
-      .map((id): [string, Cell] => ['invited', place(id)]),
+      .map((id): [string, Cell] => ['joined', place(id)]),
     ['roster', roster(grant)],
+    ...spec.requires.map(({ name, is }): [string, Cell] => [
+      'requires',
+      is ? `${name}: ${is.join(' or ')}` : name,
+    ]),
     ['limits', caps(LIMIT_WORDS, spec.limits)],
     ['budgets', caps(BUDGET_WORDS, spec.budgets)],
     ['each person', eachPerson(spec)],
     ['networks', spec.networks ? spec.networks.join(', ') : 'any'],
     ['unknown fields', spec.unknownFields === 'pass' ? 'passed on' : 'refused'],
     ['transcripts', spec.transcripts === 'digest' ? 'hashes only' : spec.transcripts],
+    [
+      'review',
+      spec.review
+        ? `every ${spec.review.every}; the next by ${moment(grant.reviewDueAt) ?? 'a date that is set when it is in force'}`
+        : 'none',
+    ],
+    ...spec.duties.map(({ kind, text, within }): [string, Cell] => [
+      'duty',
+      `${kind}, within ${within} of its end: ${text}`,
+    ]),
     ['tokens live', `${spec.tokenLifetimeSeconds} s`],
     [
       'tokens bound',

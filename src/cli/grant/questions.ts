@@ -157,6 +157,7 @@ async function withChoices(ask: Ask, spec: GrantSpec, endpoint: Endpoint): Promi
     'How many tokens in all, prompts and answers together?',
     spec.budgets.tokens ?? 5_000_000,
   );
+  const review = await askForReview(ask, spec.review);
   const binding = await given(
     ask.one('How are tokens held?', [
       { value: 'none', hint: 'any SDK works; whoever copies a token can use it' },
@@ -172,8 +173,20 @@ async function withChoices(ask: Ask, spec: GrantSpec, endpoint: Endpoint): Promi
     purposes: { allowed, excluded },
     features: { ...spec.features, ...switches },
     budgets: { ...spec.budgets, requests, tokens },
+    review,
     binding,
   };
+}
+
+/** What is over before it could be reviewed is not. */
+async function askForReview(ask: Ask, usual: GrantSpec['review']): Promise<GrantSpec['review']> {
+  if (usual === null) return null;
+  const days = await askForNumber(
+    ask,
+    'How often does the host lab review it, in days? A review that is missed suspends it.',
+    Number.parseInt(usual.every, 10),
+  );
+  return { every: `${days}d` };
 }
 
 const explained = (words: Readonly<Record<string, string>>): Option[] =>

@@ -12,6 +12,7 @@ export function printOrder(around: Surroundings, order: Order): void {
   );
   const rows: [string, Cell][] = [
     ['id', order.id],
+    ['revision', order.revision],
     ['about', selectorInWords(order.selector)],
     ['level', levelInWords(order.level)],
     ['measures', measures.length > 0 ? measures.join(', ') : undefined],
@@ -46,6 +47,7 @@ export function printOrder(around: Surroundings, order: Order): void {
 export function printDispute(around: Surroundings, dispute: Dispute): void {
   printDetails(around, [
     ['id', dispute.id],
+    ['revision', dispute.revision],
     ['order', dispute.orderId],
     ['lab', dispute.labId],
     ['objects', dispute.grounds],

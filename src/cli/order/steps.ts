@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { jsonOf } from '../http.ts';
 import { printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { disputeSchema, orderSchema } from '../wire.ts';
@@ -52,7 +53,15 @@ const STEPS: Step[] = [
   },
 ];
 
-type GroundsOptions = BrokerOptions & { grounds?: string };
+type GroundsOptions = RevisionOptions & { grounds?: string };
+
+type RevisionOptions = BrokerOptions & { revision?: string };
+
+const withRevision = (command: Command): Command =>
+  command.option(
+    '--revision <revision>',
+    'what was read, as "show" says it: refused if it has changed since',
+  );
 
 /** Adds what is done with an order after it was issued. */
 export function addOrderSteps(group: Command, around: Surroundings): void {
@@ -62,7 +71,7 @@ export function addOrderSteps(group: Command, around: Surroundings): void {
     const command = defineBrokerCommand(group, name, { summary, details, examples });
     command.argument('<id>', 'the order', id('ord'));
     if (grounds) command.requiredOption('--grounds <text>', 'why: kept on record');
-    command.action(async (orderId: string, options: GroundsOptions) =>
+    withRevision(command).action(async (orderId: string, options: GroundsOptions) =>
       step(
         around,
         options,
@@ -78,7 +87,7 @@ export function addOrderSteps(group: Command, around: Surroundings): void {
 
 const step = (
   around: Surroundings,
-  options: BrokerOptions,
+  options: RevisionOptions,
   path: string,
   body: object,
 ): Promise<void> => send(around, options, { path, body, answer: orderSchema, print: printOrder });
@@ -86,7 +95,7 @@ const step = (
 /** Does something with an order, and shows what came of it. */
 async function send<T>(
   around: Surroundings,
-  options: BrokerOptions,
+  options: RevisionOptions,
   call: {
     path: string;
     body: object;
@@ -95,19 +104,23 @@ async function send<T>(
   },
 ): Promise<void> {
   const broker = await connect(around, options);
-  const answer = await broker.post(call.path, call.answer, call.body);
+  const { revision } = options;
+  const headers: Record<string, string> =
+    revision === undefined ? {} : { 'if-match': `"${revision}"` };
+  const response = await broker.request('POST', call.path, call.body, headers);
+  const answer = await jsonOf(response, call.answer);
   if (options.json) printJson(around, answer);
   else call.print(around, answer);
 }
 
-type SupplementOptions = BrokerOptions & Partial<SpecOptions> & { instrument?: string };
+type SupplementOptions = RevisionOptions & Partial<SpecOptions> & { instrument?: string };
 
 function addSupplement(group: Command, around: Surroundings): void {
   const command = defineBrokerCommand(group, 'supplement', {
     summary: 'Add what an order should have said: evidence, severity, why lower levels fail',
     examples: ['sallyport order supplement ord_01… --evidence reproduced --evidence-text "run 12"'],
   }).argument('<id>', 'the order', id('ord'));
-  withReasons(command)
+  withReasons(withRevision(command))
     .option('--instrument <text>', 'the document that it rests on')
     .action((orderId: string, options: SupplementOptions) => {
       const { instrument } = options;
@@ -116,7 +129,7 @@ function addSupplement(group: Command, around: Surroundings): void {
     });
 }
 
-type LowerOptions = BrokerOptions &
+type LowerOptions = RevisionOptions &
   SelectorOptions &
   Partial<SpecOptions> & {
     to: number;
@@ -141,13 +154,14 @@ function addLower(group: Command, around: Surroundings): void {
       new Option('--to <level>', 'its number or name').argParser(levelOf).makeOptionMandatory(),
     )
     .requiredOption('--grounds <text>', 'why: kept on record');
-  withMeasures(withSelector(command)).action(async (orderId: string, options: LowerOptions) =>
-    step(around, options, `/orders/${orderId}/lower`, {
-      level: options.to,
-      measures: measuresOf(options),
-      grounds: options.grounds,
-      ...givenSelector(options),
-    }),
+  withMeasures(withSelector(withRevision(command))).action(
+    async (orderId: string, options: LowerOptions) =>
+      step(around, options, `/orders/${orderId}/lower`, {
+        level: options.to,
+        measures: measuresOf(options),
+        grounds: options.grounds,
+        ...givenSelector(options),
+      }),
   );
 }
 
@@ -157,7 +171,7 @@ type ObjectOptions = BrokerOptions &
     grounds: string;
     to?: number;
   };
-type DecideOptions = BrokerOptions & { outcome: string; reasons: string };
+type DecideOptions = RevisionOptions & { outcome: string; reasons: string };
 
 function addObjections(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'acknowledge', {
@@ -197,10 +211,11 @@ function addObjections(group: Command, around: Surroundings): void {
     });
   });
 
-  defineBrokerCommand(group, 'decide', {
+  const decide = defineBrokerCommand(group, 'decide', {
     summary: 'Decide an objection: affirmed, modified (as proposed) or vacated',
     examples: ['sallyport order decide dsp_01… --outcome modified --reasons "Half will do"'],
-  })
+  });
+  withRevision(decide)
     .argument('<id>', 'the objection', id('dsp'))
     .addOption(
       new Option('--outcome <what>', 'what comes of it')
@@ -216,7 +231,7 @@ function addObjections(group: Command, around: Surroundings): void {
 
 const dispute = (
   around: Surroundings,
-  options: BrokerOptions,
+  options: RevisionOptions,
   path: string,
   body: object,
 ): Promise<void> =>

@@ -12,6 +12,8 @@ import { addPersonList } from './list.ts';
 import { addPersonRemoveKey } from './remove-key.ts';
 import { addPersonRemove } from './remove.ts';
 import { addPersonReplaceKey } from './replace-key.ts';
+import { addPersonSetAttributes } from './set-attributes.ts';
+import { addPersonSetRoles } from './set-roles.ts';
 import { addPersonShow } from './show.ts';
 import { addPersonUninvite } from './uninvite.ts';
 
@@ -24,6 +26,8 @@ export function addPersonCommands(program: Command, around: Surroundings): void 
   addPersonAdd(group, around);
   addPersonList(group, around);
   addPersonShow(group, around);
+  addPersonSetRoles(group, around);
+  addPersonSetAttributes(group, around);
   addPersonRemove(group, around);
   addPersonReplaceKey(group, around);
   addPersonAddKey(group, around);

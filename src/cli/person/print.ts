@@ -11,7 +11,9 @@ export function printPerson(around: Surroundings, person: Person): void {
     ['roles', person.roles.join(', ')],
     ...Object.entries(person.attributes).map(([name, value]): [string, Cell] => [
       `attribute ${name}`,
-      value,
+      Object.hasOwn(person.attributesUntil, name)
+        ? `${value} (until ${moment(person.attributesUntil[name])})`
+        : value,
     ]),
     ['subject', person.subject ?? undefined],
     ...person.keys.map(({ kid, addedAt }): [string, Cell] => [

@@ -3,7 +3,14 @@ import { z } from 'zod';
 import type { Approval } from '../approvals.ts';
 import { approvalRoleSchema, type ApprovalRole } from '../authority-rules.ts';
 import { grantSpecSchema, type GrantSpec, type GrantState, type GrantText } from '../grants.ts';
-import { Gap, actingPerson, dataOf, mustHave, type LoggedEntry } from './logged-entry.ts';
+import {
+  Gap,
+  actingPerson,
+  dataOf,
+  momentSchema,
+  mustHave,
+  type LoggedEntry,
+} from './logged-entry.ts';
 import { endTokens } from './replay-tokens.ts';
 import type { Replayed, ReplayedGrant } from './replayed.ts';
 
@@ -45,11 +52,16 @@ const standingSchema = z.object({
     .object({ version: z.int(), state: z.enum(['draft', 'submitted', 'returned', 'approved']) })
     .nullable()
     .default(null),
+  reviewDueAt: momentSchema.nullable().default(null),
+  endedAt: momentSchema.optional(),
 });
 
 function standsNow(grant: ReplayedGrant, entry: LoggedEntry): void {
-  const { state = grant.state, version, proposed } = dataOf(entry, standingSchema);
+  const { state = grant.state, version, proposed, ...times } = dataOf(entry, standingSchema);
   grant.state = state;
+  grant.reviewDueAt = times.reviewDueAt;
+  const isOver = state === 'revoked' || state === 'closed';
+  grant.endedAt = times.endedAt ?? grant.endedAt ?? (isOver ? entry.at : null);
   grant.version = version ?? mustHave(entry, 'grantVersion');
   grant.proposed = proposed;
   grant.updatedAt = entry.at;
@@ -66,6 +78,9 @@ export function grantCreated(state: Replayed, entry: LoggedEntry): void {
     accepted: new Map(),
     joiners: [],
     leavers: [],
+    takenOff: [],
+    reviewDueAt: null,
+    endedAt: null,
     acceptedForLabBy: null,
     createdAt: entry.at,
     updatedAt: entry.at,
@@ -199,6 +214,36 @@ export function takePlace(
   const grant = mustKnow(state, entry);
   grant.joiners = [...grant.joiners, { personId, until }];
   grant.updatedAt = entry.at;
+}
+
+/** The window closed: nothing else about the grant changed. */
+export function grantExpired(state: Replayed, entry: LoggedEntry): void {
+  const grant = mustKnow(state, entry);
+  const { updatedAt } = grant;
+  standsNow(grant, entry);
+  grant.updatedAt = updatedAt;
+}
+
+const addedSchema = z.object({ person: z.string(), until: momentSchema.nullable().optional() });
+
+/** The lead put somebody on the roster; back in the place that they had, where no end of one is said. */
+export function personAdded(state: Replayed, entry: LoggedEntry): void {
+  const grant = mustKnow(state, entry);
+  standsNow(grant, entry);
+  const { person: personId, until } = dataOf(entry, addedSchema);
+  grant.takenOff = grant.takenOff.filter((id) => id !== personId);
+  if (until === undefined) return;
+  const others = grant.joiners.filter((joiner) => joiner.personId !== personId);
+  grant.joiners = [...others, { personId, until }];
+}
+
+/** The lead took somebody off the roster; their tokens there end. */
+export function personTakenOff(state: Replayed, entry: LoggedEntry): void {
+  const grant = mustKnow(state, entry);
+  standsNow(grant, entry);
+  const { person } = dataOf(entry, z.object({ person: z.string() }));
+  grant.takenOff = [...grant.takenOff, person];
+  endTokens(state, (token) => token.personId === person && token.grantId === grant.id);
 }
 
 function mustKnow({ grants }: Replayed, entry: LoggedEntry): ReplayedGrant {

@@ -61,6 +61,9 @@ function begun(data: unknown): Pick<Order, keyof z.infer<typeof timesSchema>> & 
   return { ...spec, ...times };
 }
 
+/** Whoever issued an order before that was recorded had the first part. */
+const issuedAsSchema = z.object({ issuedAs: z.enum(['issuer', 'ratifier']).catch('issuer') });
+
 function add(
   { orders }: Replayed,
   id: string,
@@ -69,9 +72,12 @@ function add(
   whose: Pick<Order, 'issuedBy' | 'issuedByLab'> & Partial<Order>,
 ): void {
   const order = begun(data);
+  const { issuedAs } = issuedAsSchema.parse(data);
   orders.set(id, {
     ...order,
     id,
+    issuedAs,
+    changes: 0,
     issuedAt: at,
     ratifiedBy: null,
     ratifiedAt: null,
@@ -99,7 +105,8 @@ export function orderRatified(state: Replayed, entry: LoggedEntry): void {
 /** A date of review that was asked for holds for the first review alone. */
 export function orderReviewed(state: Replayed, entry: LoggedEntry): void {
   const { reviewAt: _, ...order } = mustKnow(state, entry);
-  state.orders.set(order.id, { ...order, ...dataOf(entry, timesSchema) });
+  const changes = order.changes + 1;
+  state.orders.set(order.id, { ...order, ...dataOf(entry, timesSchema), changes });
 }
 
 export function orderSupplemented(state: Replayed, entry: LoggedEntry): void {
@@ -134,11 +141,13 @@ export function orderLowered(state: Replayed, entry: LoggedEntry): void {
   const { id, issuedBy, issuedByLab } = mustKnow(state, entry);
   end(state, entry, because, order.grounds);
   const { person } = actingPerson(entry);
+  // Whoever could ratify it has done so by lowering.
+  const stands = begun(order).lapsesAt === null;
   add(state, by, entry.at, order, {
     issuedBy,
     issuedByLab,
-    ratifiedBy: person,
-    ratifiedAt: entry.at,
+    ratifiedBy: stands ? person : null,
+    ratifiedAt: stands ? entry.at : null,
     replaces: id,
     loweredBy: person,
   });
@@ -226,7 +235,7 @@ function mustKnow({ orders }: Replayed, entry: LoggedEntry): Order {
 /** Orders are never changed in place: what was computed of one is remembered by the object. */
 function change(state: Replayed, entry: LoggedEntry, values: Partial<Order>): void {
   const order = mustKnow(state, entry);
-  state.orders.set(order.id, { ...order, ...values });
+  state.orders.set(order.id, { ...order, ...values, changes: order.changes + 1 });
 }
 
 function end(

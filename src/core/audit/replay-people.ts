@@ -26,7 +26,8 @@ function addPerson(
   const { name, roles, attributes, subject, kid } = who;
   const kids = kid === undefined ? [] : [kid];
   const { person: id, lab: labId } = ids;
-  const person = { id, labId, name, roles, attributes, subject, kids, createdAt: at };
+  const facts = { roles, attributes, attributesUntil: {} };
+  const person = { id, labId, name, ...facts, subject, kids, createdAt: at };
   state.people.set(id, { ...person, removedAt: null });
 }
 
@@ -136,6 +137,25 @@ export function personRemoved(state: Replayed, entry: LoggedEntry): void {
     const text = grant?.texts.get(grant.proposed?.version ?? grant.version);
     if (text) text.approvals = text.approvals.filter(({ personId }) => personId !== person.id);
   }
+}
+
+/** Somebody has other roles. */
+export function rolesSet(state: Replayed, entry: LoggedEntry): void {
+  const person = mustKnowPerson(state, entry);
+  const { roles } = dataOf(entry, z.object({ roles: z.array(roleSchema) }));
+  state.people.set(person.id, { ...person, roles });
+}
+
+const attributesSchema = z.object({
+  attributes: z.record(z.string(), z.string()),
+  until: z.record(z.string(), momentSchema),
+});
+
+/** What is known of somebody changed, or has ended. */
+export function attributesSet(state: Replayed, entry: LoggedEntry): void {
+  const person = mustKnowPerson(state, entry);
+  const { attributes, until: attributesUntil } = dataOf(entry, attributesSchema);
+  state.people.set(person.id, { ...person, attributes, attributesUntil });
 }
 
 const keySchema = z.object({ kid: z.string() });

@@ -4,15 +4,19 @@
  */
 import type { EntryKind } from './entry.ts';
 import { Gap, parseLoggedEntry, type LoggedEntry } from './logged-entry.ts';
+import { dutiesBegun, dutyConfirmed, dutyReported, dutyReturned } from './replay-duties.ts';
 import {
   approvalsDropped,
   grantAmended,
   grantApproved,
   grantCreated,
+  grantExpired,
   grantMoved,
   grantReturned,
   grantSubmitted,
   handedBack,
+  personAdded,
+  personTakenOff,
   termsAccepted,
 } from './replay-grants.ts';
 import {
@@ -29,6 +33,7 @@ import {
   orderSupplemented,
 } from './replay-orders.ts';
 import {
+  attributesSet,
   identityRemoved,
   identitySet,
   initialised,
@@ -40,6 +45,7 @@ import {
   labCreated,
   personCreated,
   personRemoved,
+  rolesSet,
   started,
 } from './replay-people.ts';
 import {
@@ -71,6 +77,9 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'person.removed': personRemoved,
   'person.key_added': keyAdded,
   'person.key_removed': keyRemoved,
+  'person.roles_set': rolesSet,
+  'person.attributes_set': attributesSet,
+  'person.attributes_ended': attributesSet,
   'grant.created': grantCreated,
   'grant.amended': grantAmended,
   'grant.submitted': grantSubmitted,
@@ -82,6 +91,14 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'grant.terms_accepted': termsAccepted,
   'grant.revoked': grantMoved,
   'grant.closed': grantMoved,
+  'grant.reviewed': grantMoved,
+  'grant.expired': grantExpired,
+  'grant.person_added': personAdded,
+  'grant.person_taken_off': personTakenOff,
+  'duties.begun': dutiesBegun,
+  'duty.reported': dutyReported,
+  'duty.returned': dutyReturned,
+  'duty.confirmed': dutyConfirmed,
   'access.handed_back': handedBack,
   'order.issued': orderIssued,
   'order.ratified': orderRatified,
@@ -100,6 +117,19 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'run.ended': runEnded,
   'key.retired': signingKeyRetired,
   'order.review_overdue': NO_STATE,
+  'grant.review_missed': NO_STATE,
+  'duty.overdue': NO_STATE,
+  // Incidents allow and stop nothing; their report has their entries with it.
+  'incident.opened': NO_STATE,
+  'incident.corrected': NO_STATE,
+  'incident.linked': NO_STATE,
+  'incident.unlinked': NO_STATE,
+  'incident.found': NO_STATE,
+  'incident.reported': NO_STATE,
+  'incident.overdue': NO_STATE,
+  'incident.resolved': NO_STATE,
+  'incident.reopened': NO_STATE,
+  'incident.exported': NO_STATE,
   'request.intent': NO_STATE,
   'request.outcome': NO_STATE,
   'request.answered': NO_STATE,

@@ -1,4 +1,5 @@
 /** What the log alone says there is: the state that {@link replay} makes of entries. */
+import type { Duty } from '../duties.ts';
 import type { Exclusions } from '../exclusions.ts';
 import { NOTHING_EXCLUDED } from '../exclusions.ts';
 import type { Grant, GrantState, GrantText, Proposal } from '../grants.ts';
@@ -43,6 +44,9 @@ export interface ReplayedGrant {
   accepted: Map<string, Set<string>>;
   joiners: Grant['joiners'];
   leavers: string[];
+  takenOff: string[];
+  reviewDueAt: number | null;
+  endedAt: number | null;
   acceptedForLabBy: string | null;
   createdAt: number;
   updatedAt: number;
@@ -104,6 +108,7 @@ export interface Replayed {
   grants: Map<string, ReplayedGrant>;
   orders: Map<string, Order>;
   disputes: Map<string, Dispute>;
+  duties: Map<string, Duty>;
   /** By order and person. */
   acknowledgements: Map<string, Acknowledgement>;
   /** Those that had not ended and not expired when the last entry was made. */
@@ -127,6 +132,7 @@ export function nothingReplayed(): Replayed {
     grants: new Map(),
     orders: new Map(),
     disputes: new Map(),
+    duties: new Map(),
     acknowledgements: new Map(),
     tokens: new Map(),
     runs: new Map(),
@@ -139,7 +145,8 @@ export function nothingReplayed(): Replayed {
 /** A replayed grant as decisions take it; undefined where the log has not told its text. */
 export function grantOf(replayed: ReplayedGrant): Grant | undefined {
   const { id, state, version, proposed, texts, accepted, leavers } = replayed;
-  const { joiners, acceptedForLabBy, createdAt, updatedAt } = replayed;
+  const { joiners, takenOff, reviewDueAt, endedAt } = replayed;
+  const { acceptedForLabBy, createdAt, updatedAt } = replayed;
   const text = texts.get(version);
   const next = proposed && texts.get(proposed.version);
   if (!text || next === undefined) return undefined;
@@ -151,6 +158,9 @@ export function grantOf(replayed: ReplayedGrant): Grant | undefined {
     acceptedBy: [...(accepted.get(text.termsDigest) ?? [])],
     joiners,
     leavers,
+    takenOff,
+    reviewDueAt,
+    endedAt,
     acceptedForLabBy,
     createdAt,
     updatedAt,

@@ -5,7 +5,15 @@
 import { refusal, type DenialCode, type Refusal } from '../denials.ts';
 import { scopedOrders } from './index-of-orders.ts';
 import { LEVEL, isInForce, levelInWords, type Order } from './order.ts';
-import { partsOf, selectorInWords, selects, type OrderSubject, type Selector } from './selector.ts';
+import {
+  hasPurpose,
+  partsOf,
+  selectorInWords,
+  selectsBut,
+  usesFeature,
+  type OrderSubject,
+  type Selector,
+} from './selector.ts';
 
 /** What is in force for one subject. */
 export interface Effect {
@@ -49,48 +57,73 @@ export function effectOf(
   watchTokenSeconds = Infinity,
 ): Effect {
   if (orders.length === 0) return NO_EFFECT;
-  const features = new Map<string, Order>();
-  const purposes = new Map<string, Order>();
-  const putBack = new Map<string, Order>();
-  const stops: Order[] = [];
-  const scales: Effect['scales'] = [];
-  const noted: Order[] = [];
-  let tokenSeconds = Infinity;
-  const note = <T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void => {
-    for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
-  };
-  const stopWith = (order: Order): void => {
-    if (!isInForce(order, now)) return;
-    if (selects(order, subject)) stops.push(order);
-    // What it would stop if it were used: so that scopes that are shown leave it out.
-    const { feature, purpose } = partsOf(order.selector);
-    if (feature !== undefined && selects(order, subject, 'feature'))
-      note(features, [feature], order);
-    if (purpose !== undefined && selects(order, subject, 'purpose'))
-      note(purposes, [purpose], order);
-  };
-  const consider = (order: Order): void => {
-    const { level, measures } = order;
-    if (level === LEVEL.notice) return;
-    if (level >= LEVEL.suspend_narrowly) {
-      stopWith(order);
-      return;
-    }
-    if (!selects(order, subject) || !isInForce(order, now)) return;
-    noted.push(order);
-    note(features, measures.features, order);
-    note(purposes, measures.purposes, order);
-    note(putBack, measures.putBack, order);
-    if (measures.limitsPercent !== undefined)
-      scales.push({ percent: measures.limitsPercent, order });
-    const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
-    tokenSeconds = Math.min(tokenSeconds, seconds);
-  };
+  // Most orders are about somebody else: what nothing applies to costs nothing.
+  let found: Found | undefined;
   for (const list of scopedOrders(orders, subject))
-    if (list) for (const order of list) consider(order);
+    for (const order of list) found = considered(order, subject, found, { now, watchTokenSeconds });
+  if (!found) return NO_EFFECT;
   // Ids begin with the time: the oldest first.
-  if (stops.length > 1) stops.sort((a, b) => (a.id < b.id ? -1 : 1));
-  return { stops, features, purposes, putBack, scales, tokenSeconds, noted };
+  if (found.stops.length > 1) found.stops.sort((a, b) => (a.id < b.id ? -1 : 1));
+  return found;
+}
+
+/** An effect in the making. */
+interface Found extends Effect {
+  features: Map<string, Order>;
+  purposes: Map<string, Order>;
+  putBack: Map<string, Order>;
+}
+
+const nothingFound = (): Found => ({
+  stops: [],
+  features: new Map(),
+  purposes: new Map(),
+  putBack: new Map(),
+  scales: [],
+  tokenSeconds: Infinity,
+  noted: [],
+});
+
+/** What was found, with what an order adds to it. */
+function considered(
+  order: Order,
+  subject: OrderSubject,
+  before: Found | undefined,
+  { now, watchTokenSeconds }: { now: number; watchTokenSeconds: number },
+): Found | undefined {
+  const { level, measures, selector } = order;
+  if (level === LEVEL.notice) return before;
+  const stops = level >= LEVEL.suspend_narrowly;
+  const uses = usesFeature(order, subject);
+  const has = hasPurpose(order, subject);
+  if (!(uses && has) && !(stops && (uses || has))) return before;
+  if (!selectsBut(order, subject) || !isInForce(order, now)) return before;
+  const found = before ?? nothingFound();
+  if (stops) {
+    if (uses && has) found.stops.push(order);
+    // What it would stop if it were used: so that scopes that are shown leave it out.
+    const { feature, purpose } = partsOf(selector);
+    if (feature !== undefined && has) noteOne(found.features, feature, order);
+    if (purpose !== undefined && uses) noteOne(found.purposes, purpose, order);
+    return found;
+  }
+  found.noted.push(order);
+  note(found.features, measures.features, order);
+  note(found.purposes, measures.purposes, order);
+  note(found.putBack, measures.putBack, order);
+  if (measures.limitsPercent !== undefined)
+    found.scales.push({ percent: measures.limitsPercent, order });
+  const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
+  found.tokenSeconds = Math.min(found.tokenSeconds, seconds);
+  return found;
+}
+
+function note<T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void {
+  for (const one of list ?? []) noteOne(map, one, order);
+}
+
+function noteOne<T>(map: Map<T, Order>, one: T, order: Order): void {
+  if (!map.has(one)) map.set(one, order);
 }
 
 /** Codes by the narrowest part that an order names, narrowest first. */

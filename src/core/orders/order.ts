@@ -175,11 +175,16 @@ export type Supplement = z.infer<typeof supplementSchema>;
 export type EndedBecause =
   'lifted' | 'lapsed' | 'expired' | 'review_missed' | 'lowered' | 'vacated' | 'modified';
 
+/** `ratifier`: where those who ratify may issue, too, and it was one of them. */
+export type IssuedAs = 'issuer' | 'ratifier';
+
 export interface Order extends OrderSpec, Selecting {
   id: string;
   issuedBy: string;
   /** The lab of whoever issued it: a partner lifts its own orders, never the host's. */
   issuedByLab: string;
+  /** The part of two that whoever issued it has: it stays theirs, whatever becomes of their roles. */
+  issuedAs: IssuedAs;
   issuedAt: number;
   /** The second person; of a legal order null, since it needs none. */
   ratifiedBy: string | null;
@@ -198,6 +203,17 @@ export interface Order extends OrderSpec, Selecting {
   endedBy: string | null;
   endedBecause: EndedBecause | null;
   endGrounds: string | null;
+  /** How often it was changed since it was issued. */
+  changes: number;
+}
+
+/**
+ * An order as its revision takes it: without its evidence, which not everybody may see, not even by its digest. That it was
+ * changed counts all the same.
+ */
+export function revised(order: Order): object {
+  const { evidence: _, ...rest } = order;
+  return rest;
 }
 
 interface OwnEnd {

@@ -14,7 +14,7 @@ const attributeSchema = z.strictObject({
     .describe('Whether it is about those, too, of whom the attribute is not known'),
 });
 
-type AttributeCondition = z.infer<typeof attributeSchema>;
+export type AttributeCondition = z.infer<typeof attributeSchema>;
 
 export const partsSchema = z
   .strictObject({
@@ -87,16 +87,28 @@ export interface Selecting {
 /**
  * Whether a subject is one that a selector is about. A part that the subject lacks does not match: an order about a
  * person does not stop the grant as a whole.
- *
- * @param except a part that is taken to match
  */
-export function selects(
-  { selector, safeguardAt }: Selecting,
-  subject: OrderSubject,
-  except?: SelectorPart,
-): boolean {
+export const selects = (selecting: Selecting, subject: OrderSubject): boolean =>
+  usesFeature(selecting, subject) &&
+  hasPurpose(selecting, subject) &&
+  selectsBut(selecting, subject);
+
+/** Whether a subject uses the feature that a selector names, or it names none. */
+export function usesFeature({ selector }: Selecting, { features }: OrderSubject): boolean {
+  const { feature } = partsOf(selector);
+  return feature === undefined || (features !== undefined && features.includes(feature));
+}
+
+/** Whether a subject has the purpose that a selector names, or it names none. */
+export function hasPurpose({ selector }: Selecting, subject: OrderSubject): boolean {
+  const { purpose } = partsOf(selector);
+  return purpose === undefined || purpose === subject.purpose;
+}
+
+/** Whether every part of a selector matches, leaving aside feature and purpose. */
+export function selectsBut({ selector, safeguardAt }: Selecting, subject: OrderSubject): boolean {
   if ('all' in selector) return true;
-  const { lab, grant, endpoint, model, person, purpose, run, token } = selector;
+  const { lab, grant, endpoint, model, person, run, token, attributes, network } = selector;
   if (token !== undefined && token !== subject.tokenId) return false;
   if (run !== undefined && run !== subject.runId) return false;
   if (person !== undefined && person !== subject.person?.id) return false;
@@ -105,10 +117,6 @@ export function selects(
   if (model !== undefined && model !== subject.model) return false;
   if (endpoint !== undefined && endpoint !== subject.endpoint) return false;
   if (safeguardAt !== null && !safeguardAt.includes(subject.endpoint ?? '')) return false;
-  if (purpose !== undefined && except !== 'purpose' && purpose !== subject.purpose) return false;
-  const { feature, attributes, network } = selector;
-  if (feature !== undefined && except !== 'feature' && !subject.features?.includes(feature))
-    return false;
   if (attributes !== undefined && !hasAll(subject.person, attributes)) return false;
   return (
     network === undefined ||

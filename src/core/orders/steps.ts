@@ -10,6 +10,7 @@ import {
   levelInWords,
   levelName,
   orderSpecSchema,
+  type IssuedAs,
   type Measures,
   type Order,
   type OrderSpec,
@@ -119,10 +120,41 @@ function refusalOfTheirs(order: Order, actor: Member): Refusal | null {
   );
 }
 
-/** Decides whether a person may make an order stand. */
+/** Which part of two somebody has who issues an order. */
+export const partOf = ({ actor, rule }: Acting): IssuedAs =>
+  rule.anyOrder && !holds(actor, rule.issue) ? 'ratifier' : 'issuer';
+
+/** Who makes an order stand: of executive and auditor, each fills the part that the other did not. */
+const ratifiersOf = ({ issuedAs }: Order, rule: LevelRule): readonly Authority[] =>
+  rule.anyOrder && issuedAs === 'ratifier' ? rule.issue : rule.ratify;
+
+/**
+ * The times of an order that takes the place of a greater one. Whoever lowers what nobody has ratified is the second person
+ * where they could have ratified the lesser order. Where they could not, it lapses when the first would have.
+ *
+ * @param spec of the lesser order
+ * @param acting who lowers, under the rule of the lesser order
+ * @param now epoch milliseconds
+ */
+export function timesOfLowered(
+  order: Order,
+  spec: OrderSpec,
+  { actor, rule }: Acting,
+  now: number,
+): Times {
+  const stands =
+    order.lapsesAt === null || rule.lapse === null || holds(actor, ratifiersOf(order, rule));
+  const times = timesOf(spec, rule, stands, now);
+  if (stands) return times;
+  return { ...times, lapsesAt: Math.min(order.lapsesAt ?? Infinity, times.lapsesAt ?? Infinity) };
+}
+
+/**
+ * Decides whether a person may make an order stand. What was issued by somebody who could then stays issued if they are
+ * removed: else whoever removes them could end it alone.
+ */
 export function decideRatification(
   order: Order,
-  issuer: Member | undefined,
   { actor, rule }: Acting,
   now: number,
 ): Refusal | null {
@@ -132,8 +164,7 @@ export function decideRatification(
     refusalOfTheirs(order, actor);
   if (why) return why;
   if (order.lapsesAt === null) return refusal('already_decided', 'The order stands already.');
-  // Where executive and auditor act in any order, each fills the part that the other did not.
-  const may = rule.anyOrder && issuer && !holds(issuer, rule.issue) ? rule.issue : rule.ratify;
+  const may = ratifiersOf(order, rule);
   if (holds(actor, may)) return null;
   return refusal('role_required', `It is ratified by: ${may.join(', ') || 'nobody'}.`);
 }
@@ -180,7 +211,7 @@ export function decideLift(
 }
 
 /** What an order is lowered to: less of the same. */
-export type Lowered = Pick<OrderSpec, 'level' | 'selector' | 'measures'>;
+export type Lowered = Pick<OrderSpec, 'level' | 'selector' | 'measures' | 'expiresAt'>;
 
 /** Whether one constraint asks for no more than another. */
 function isWithinMeasures(inner: Measures, outer: Measures): boolean {
@@ -212,6 +243,13 @@ export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
     return refused('level', `It must be of a lower level than ${order.level}, or narrower.`);
   if (to.level === order.level && !isWithinMeasures(to.measures, order.measures))
     return refused('measures', 'At the same level it may ask for nothing that the order does not.');
+  // What goes on beyond the end of the first is more than was ordered, and not for those who may lift it to add.
+  const { expiresAt: end } = order;
+  if (end !== undefined && to.expiresAt !== undefined && Date.parse(to.expiresAt) > Date.parse(end))
+    return refused(
+      'expiresAt',
+      `It may not last longer than the order whose place it takes, which ends at ${end}.`,
+    );
   return refusalOfNoOrder(order, to);
 }
 

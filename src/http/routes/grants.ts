@@ -1,10 +1,18 @@
 /** Grants: from draft to end. */
 import { z } from 'zod';
-import { amendGrant, createGrant, stepGrant } from '../../broker/manage-grants.ts';
+import {
+  addPersonToGrant,
+  amendGrant,
+  createGrant,
+  reviewGrant,
+  stepGrant,
+  takePersonOffGrant,
+} from '../../broker/manage-grants.ts';
 import { listGrants, showGrant, showUsage, withStanding } from '../../broker/show-grant.ts';
 import type { GrantStep } from '../../core/grant-steps.ts';
 import { grantSpecSchema } from '../../core/grants.ts';
 import { idSchema } from '../../core/ids.ts';
+import { instantSchema } from '../../core/instants.ts';
 import { proseSchema } from '../../core/people.ts';
 import {
   grantAnswer,
@@ -185,6 +193,60 @@ export const GRANT_ROUTES = [
       ),
   }),
   ...stepRoutes,
+  route({
+    method: 'post',
+    path: '/api/v1/grants/:grant/review',
+    action: 'grant.review',
+    tag,
+    summary: 'Review a grant in force',
+    description:
+      'It goes on, and its next review is set. One that was suspended because a review was missed stands again.',
+    params,
+    body: z.strictObject({ comment }),
+    revised: true,
+    answer: grantAnswer,
+    handle: async ({ broker, actorId, params: { grant }, body, ifMatch }) =>
+      showGrantAnswer(
+        withStanding(broker, await reviewGrant(broker, actorId, grant, body.comment, ifMatch)),
+      ),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/grants/:grant/people',
+    action: 'grant.add_person',
+    tag,
+    summary: 'Put a person on the roster of a grant',
+    description:
+      'For the lead: somebody of the lab, within "maxPeople"; or back where the lead took them off. They accept the terms before their first token.',
+    params,
+    body: z.strictObject({
+      person: idSchema('per'),
+      until: instantSchema.optional().describe('When the place ends. Default: with the grant'),
+    }),
+    revised: true,
+    answer: grantAnswer,
+    handle: async ({ broker, actorId, params: { grant }, body: { person, until }, ifMatch }) => {
+      const place = { personId: person, until: until === undefined ? null : Date.parse(until) };
+      const changed = await addPersonToGrant(broker, actorId, grant, place, ifMatch);
+      return showGrantAnswer(withStanding(broker, changed));
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/api/v1/grants/:grant/people/:person',
+    action: 'grant.take_off_person',
+    tag,
+    summary: 'Take a person off the roster of a grant',
+    description:
+      'For the lead. Their tokens under the grant end, their streams are cut, and its duties begin for them. The lead can put them back.',
+    params: params.extend({ person: idSchema('per') }),
+    revised: true,
+    answer: grantAnswer,
+    handle: async ({ broker, actorId, params: { grant, person }, ifMatch }) => {
+      const changed = await takePersonOffGrant(broker, actorId, grant, person, ifMatch);
+      return showGrantAnswer(withStanding(broker, changed));
+    },
+  }),
   route({
     method: 'get',
     path: '/api/v1/grants/:grant/usage',

@@ -80,6 +80,7 @@ export const ORDER_ROUTES = [
     }),
     body: spec,
     status: 201,
+    revised: true,
     answer: issuedAnswer,
     handle: async ({ broker, actorId, query, body }) => {
       const issued = await issueOrder(broker, actorId, body, query.confirmed === 'true');
@@ -116,6 +117,7 @@ export const ORDER_ROUTES = [
     summary: 'Show an order',
     description: 'With who took notice of it, and the objections to it.',
     params,
+    revised: true,
     answer: wholeOrderAnswer,
     handle: ({ broker, actorId, params: { order } }) =>
       showWholeOrder(showOrderWhole(broker, actorId, order), broker.clock()),
@@ -130,9 +132,10 @@ export const ORDER_ROUTES = [
       'Makes it stand: until then it lapses by itself. Takes another person than its issuer, with the role that the rules of its level name.',
     params,
     body: z.strictObject({}),
+    revised: true,
     answer: orderAnswer,
-    handle: async ({ broker, actorId, params: { order } }) =>
-      showOrderAnswer(await ratifyOrder(broker, actorId, order), broker.clock()),
+    handle: async ({ broker, actorId, params: { order }, ifMatch }) =>
+      showOrderAnswer(await ratifyOrder(broker, actorId, order, ifMatch), broker.clock()),
   }),
   route({
     method: 'post',
@@ -143,9 +146,13 @@ export const ORDER_ROUTES = [
     description: 'Sets its next review. Takes another person than its issuer.',
     params,
     body: z.strictObject({ grounds }),
+    revised: true,
     answer: orderAnswer,
-    handle: async ({ broker, actorId, params: { order }, body }) =>
-      showOrderAnswer(await reviewOrder(body.grounds, broker, actorId, order), broker.clock()),
+    handle: async ({ broker, actorId, params: { order }, body, ifMatch }) =>
+      showOrderAnswer(
+        await reviewOrder(body.grounds, broker, actorId, order, ifMatch),
+        broker.clock(),
+      ),
   }),
   route({
     method: 'post',
@@ -157,9 +164,10 @@ export const ORDER_ROUTES = [
       'Evidence, severity, why lower levels fail, the instrument: asked for afterwards where there was no time.',
     params,
     body: supplementSchema,
+    revised: true,
     answer: orderAnswer,
-    handle: async ({ broker, actorId, params: { order }, body }) =>
-      showOrderAnswer(await supplementOrder(body, broker, actorId, order), broker.clock()),
+    handle: async ({ broker, actorId, params: { order }, body, ifMatch }) =>
+      showOrderAnswer(await supplementOrder(body, broker, actorId, order, ifMatch), broker.clock()),
   }),
   route({
     method: 'post',
@@ -177,9 +185,10 @@ export const ORDER_ROUTES = [
       expiresAt: instantSchema.optional(),
       grounds,
     }),
+    revised: true,
     answer: orderAnswer,
-    handle: async ({ broker, actorId, params: { order }, body }) =>
-      showOrderAnswer(await lowerOrder(body, broker, actorId, order), broker.clock()),
+    handle: async ({ broker, actorId, params: { order }, body, ifMatch }) =>
+      showOrderAnswer(await lowerOrder(body, broker, actorId, order, ifMatch), broker.clock()),
   }),
   route({
     method: 'post',
@@ -190,9 +199,13 @@ export const ORDER_ROUTES = [
     description: 'Takes another person than the one who issued it.',
     params,
     body: z.strictObject({ grounds }),
+    revised: true,
     answer: orderAnswer,
-    handle: async ({ broker, actorId, params: { order }, body }) =>
-      showOrderAnswer(await liftOrder(broker, actorId, order, body.grounds), broker.clock()),
+    handle: async ({ broker, actorId, params: { order }, body, ifMatch }) =>
+      showOrderAnswer(
+        await liftOrder(broker, actorId, order, body.grounds, ifMatch),
+        broker.clock(),
+      ),
   }),
   route({
     method: 'post',
@@ -220,15 +233,10 @@ export const ORDER_ROUTES = [
     answer: disputeAnswer,
     handle: async ({ broker, actorId, params: { order }, body }) =>
       showDisputeAnswer(
-        await objectToOrder(
-          {
-            grounds: body.grounds,
-            alternative: body.alternative ?? null,
-          },
-          broker,
-          actorId,
-          order,
-        ),
+        await objectToOrder(broker, actorId, order, {
+          grounds: body.grounds,
+          alternative: body.alternative ?? null,
+        }),
       ),
   }),
   route({
@@ -245,13 +253,11 @@ export const ORDER_ROUTES = [
       reasons: proseSchema.describe('Why; told to those concerned'),
       alternative: alternativeSchema.optional(),
     }),
+    revised: true,
     answer: disputeAnswer,
-    handle: async ({ broker, actorId, params: { dispute }, body }) =>
-      showDisputeAnswer(
-        await decideDispute(broker, actorId, dispute, {
-          ...body,
-          alternative: body.alternative ?? null,
-        }),
-      ),
+    handle: async ({ broker, actorId, params: { dispute }, body, ifMatch }) => {
+      const input = { ...body, alternative: body.alternative ?? null };
+      return showDisputeAnswer(await decideDispute(broker, actorId, dispute, input, ifMatch));
+    },
   }),
 ];

@@ -5,6 +5,8 @@ import {
   createPerson,
   removePerson,
   removePersonKey,
+  setPersonAttributes,
+  setPersonRoles,
 } from '../../broker/manage-people.ts';
 import { mayRead } from '../../broker/reach.ts';
 import { listPeople, showPerson as readPerson } from '../../broker/show-people.ts';
@@ -12,7 +14,7 @@ import { AUTHORITY, reachOf, type Action } from '../../core/authority.ts';
 import { idSchema } from '../../core/ids.ts';
 import { nameSchema, roleSchema, subjectSchema } from '../../core/people.ts';
 import { pageOf, pageQuery, readPage } from '../paging.ts';
-import { attributesSchema, publicKey } from '../person-input.ts';
+import { attributeChangesSchema, attributesSchema, changesOf, publicKey } from '../person-input.ts';
 import { route } from '../route.ts';
 import { labAnswer, named, personAnswer, showLab, showPerson } from '../schemas.ts';
 
@@ -110,6 +112,36 @@ export const PEOPLE_ROUTES = [
     answer: personAnswer,
     handle: async ({ broker, actorId, params }) =>
       showPerson(await removePersonKey(broker, actorId, params.person, params.kid)),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/people/:person/roles',
+    action: 'person.set_roles',
+    tag,
+    summary: 'Give a person other roles',
+    description:
+      'All of them, in place of those they have; by somebody else. Approvals that they gave to grants still under review count only while they hold the role. The host lab keeps an admin.',
+    params: personParams,
+    body: z.strictObject({ roles: z.array(roleSchema).min(1).max(5) }),
+    answer: personAnswer,
+    handle: async ({ broker, actorId, params, body }) =>
+      showPerson(await setPersonRoles(broker, actorId, params.person, body.roles)),
+  }),
+  route({
+    method: 'post',
+    path: '/api/v1/people/:person/attributes',
+    action: 'person.set_attributes',
+    tag,
+    summary: 'Set attributes of a person',
+    description:
+      'Those that are not named stay as they are; null takes one away. One that has an end counts as unknown from then on. While an order in force is about an attribute, only the host lab changes it.',
+    params: personParams,
+    body: z.strictObject({ attributes: attributeChangesSchema }),
+    answer: personAnswer,
+    handle: async ({ broker, actorId, params, body }) =>
+      showPerson(
+        await setPersonAttributes(broker, actorId, params.person, changesOf(body.attributes)),
+      ),
   }),
   route({
     method: 'post',

@@ -11,8 +11,10 @@ import {
 import { mintId } from '../../lib/ids.ts';
 import { LEVEL, type Order } from '../../core/orders/order.ts';
 import { decideLift } from '../../core/orders/steps.ts';
+import { refusalOfStale } from '../../core/revision.ts';
 import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
+import { peopleHolding } from '../holders.ts';
 import { notify } from '../notify.ts';
 import { concernedBy, endOrder } from '../order-rows.ts';
 import { disputes, orderAcknowledgements } from '../schema.ts';
@@ -32,7 +34,7 @@ export const acknowledgeOrder = controlOperation(
   'order.acknowledge',
   (context, args: { by: By; orderId: string }, who): { underObjection: boolean } => {
     const { by } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const { person, lab } = who.member;
     const underObjection = openDisputes(context, order.id).some((one) => one.labId === lab.id);
     context.db
@@ -58,7 +60,7 @@ export const objectToOrder = controlOperation(
     who,
   ): Dispute => {
     const { by, id, grounds, alternative } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const { person, lab } = who.member;
     const open = openDisputes(context, order.id);
     mustBeAllowed(decideObjection(order, open, lab.id, by.at));
@@ -80,6 +82,8 @@ export const objectToOrder = controlOperation(
 interface DecideArgs {
   by: By;
   disputeId: string;
+  /** The revisions of the objection that are decided on; undefined: whichever there is. */
+  ifMatch?: readonly string[] | undefined;
   outcome: DisputeOutcome;
   reasons: string;
   /** For `modified`: what takes the order's place; without it, what was proposed. */
@@ -94,9 +98,10 @@ export const decideDispute = controlOperation(
   (context, args: DecideArgs, who): Dispute => {
     const { by, outcome, reasons } = args;
     const dispute = readDispute(context, args.disputeId);
+    mustBeAllowed(refusalOfStale(dispute, args.ifMatch));
     if (dispute.decidedAt !== null)
       refuse('already_decided', `The objection was decided: ${dispute.outcome}.`);
-    const order = mustFindOrder(context, dispute.orderId);
+    const order = mustFindOrder(context, dispute);
     mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at, 'decide on'));
     const newOrderId = carryOut(context, order, dispute, args, who);
     context.db
@@ -189,6 +194,7 @@ export function escalateDispute(
   context.db.update(disputes).set({ escalatedAt: now }).where(eq(disputes.id, id)).run();
   const { orderId, labId } = dispute;
   const { escalateTo } = context.rules.disputes;
+  const holders = peopleHolding(context, escalateTo, labId);
   context.append({
     id: entryId,
     kind: 'dispute.overdue',
@@ -197,13 +203,13 @@ export function escalateDispute(
     ref: orderId,
     lab: labId,
     orders: [orderId],
-    data: { dispute: id, escalatedTo: escalateTo },
+    data: { dispute: id, escalatedTo: escalateTo, told: holders.map(({ personId }) => personId) },
   });
   notify(context, {
     kind: 'dispute.overdue',
     ref: orderId,
     at: now,
-    to: [{ labId: context.host }, { labId }],
+    to: [{ labId: context.host }, { labId }, ...holders],
     title: `The objection ${id} to order ${orderId} is overdue. It is for ${escalateTo.join(', ')} to decide`,
   });
 }

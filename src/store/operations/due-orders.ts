@@ -1,15 +1,20 @@
 /** What happens to orders by itself: they lapse, expire, or fall due for review. */
+import type { Json } from '../../core/audit/entry.ts';
 import { mintId } from '../../lib/ids.ts';
 import { ownEnd, type Order } from '../../core/orders/order.ts';
+import { takeOffDue } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { concernedBy, endOrder } from '../order-rows.ts';
+import { peopleHolding } from '../holders.ts';
 import { readOrder } from '../records.ts';
-import { tell } from './orders.ts';
+import { ruleFor, tell } from './orders.ts';
 
 /** Looks at an order whose moment has come. It has been without effect since its end; here that is put on record. */
 export function lookAtOrder(context: WriterContext, id: string, now: number): void {
   const order = readOrder(context.db, id);
   if (!order || order.endedAt !== null) return;
+  // However late this is: one look sees to all of it.
+  takeOffDue(context, 'order', id, now);
   const end = ownEnd(order);
   if (end && end.at <= now) {
     const ended = endOrder(context, id, {
@@ -27,8 +32,17 @@ export function lookAtOrder(context: WriterContext, id: string, now: number): vo
     return;
   }
   if (order.reviewDueAt !== null && order.reviewDueAt <= now) {
-    append(context, order, 'order.review_overdue', now, {});
-    tell(context, order, [], now, 'order.review_overdue', 'goes on, and its review is overdue');
+    const reviewers = reviewersOf(context, order);
+    const told = reviewers.map(({ personId }) => personId);
+    append(context, order, 'order.review_overdue', now, { told });
+    tell(
+      context,
+      order,
+      reviewers,
+      now,
+      'order.review_overdue',
+      'goes on, and its review is overdue',
+    );
     return;
   }
   if (end) {
@@ -42,6 +56,15 @@ export function lookAtOrder(context: WriterContext, id: string, now: number): vo
   }
 }
 
+/** Whoever may review an order, in person: the issuer may not. */
+function reviewersOf(context: WriterContext, order: Order): { labId: string; personId: string }[] {
+  const { ratify, lift } = ruleFor(context, order);
+  const { issuedBy, issuedByLab } = order;
+  return peopleHolding(context, [...ratify, ...lift], issuedByLab).filter(
+    ({ personId }) => personId !== issuedBy,
+  );
+}
+
 /** The one lab that an order is about, where it is about one. */
 function toldOf(context: WriterContext, order: Order): { labId: string }[] {
   const { lab } = concernedBy(context, order);
@@ -53,7 +76,7 @@ function append(
   order: Order,
   kind: 'order.lapsed' | 'order.review_overdue',
   now: number,
-  data: Record<string, string>,
+  data: Record<string, Json>,
 ): void {
   context.append({
     id: mintId('ent', now),

@@ -14,6 +14,7 @@ import type { WriterContext } from '../context.ts';
 import { readMember } from '../records.ts';
 import { grantAcceptances, grantApprovals, grantVersions } from '../schema.ts';
 import { withCounting } from './grant-approvals.ts';
+import { followEnd } from './grant-ends.ts';
 import { tellOfStep } from './grant-notices.ts';
 import {
   forgetApprovals,
@@ -65,6 +66,12 @@ const ENTRY_OF: Record<GrantStep, EntryKind> = {
   close: 'grant.closed',
 };
 
+/** Steps that end a grant, and what they are for its duties. */
+const ENDS: Partial<Record<GrantStep, 'revoked' | 'closed'>> = {
+  revoke: 'revoked',
+  close: 'closed',
+};
+
 /** Steps towards a grant in force: of no use once its window is over. */
 const LEADS_ON: ReadonlySet<GrantStep> = new Set(['submit', 'approve', 'accept']);
 
@@ -77,6 +84,8 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
       const grant = step === 'approve' ? withCounting(context, found, args, who) : found;
       const taken = mustTake(context, grant, step, args, who);
       const { outcome } = taken;
+      // What has expired on record has told of its end, and has its duties.
+      const cause = grant.endedAt === null ? ENDS[step] : undefined;
       const work = WORK[step]?.(taken) ?? {};
       const version = work.version ?? taken.text.version;
       updateGrant(context, grant.id, {
@@ -84,13 +93,16 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
         updatedAt: args.by.at,
         acceptedForLabBy: outcome.forLab ? who.member.person.id : grant.acceptedForLabBy,
         ...placed(taken, version),
+        ...(cause && { endedAt: args.by.at }),
       });
       const { of } = outcome;
       const data = { comment: args.comment, of, ...work.data };
       const moved = recorded(context, grant.id, ENTRY_OF[step], args.by, who, data, version);
       if (step !== 'revoke' && step !== 'close')
         tellOfStep(context, step, { before: grant, after: moved, outcome }, args.by);
-      withdrawOntoEnded(context, moved, { at: args.by.at, actor: who.actor });
+      const { actor } = who;
+      withdrawOntoEnded(context, moved, { at: args.by.at, actor });
+      if (cause) followEnd(context, moved, { cause, at: args.by.at, actor });
       return moved;
     },
     (args) => args.grantId,

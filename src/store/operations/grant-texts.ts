@@ -5,10 +5,12 @@ import type { ApprovalRole } from '../../core/authority-rules.ts';
 import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
 import { refusalOfExcluded } from '../../core/exclusions.ts';
 import type { Grant, GrantSpec, GrantText } from '../../core/grants.ts';
+import { after } from '../../core/durations.ts';
 import { refusalOfStale } from '../../core/revision.ts';
 import type { WriterContext } from '../context.ts';
 import { readGrant } from '../records.ts';
 import { grantApprovals, grantVersions, grants } from '../schema.ts';
+import { putGrantOnAgenda, standingForLog } from './grant-ends.ts';
 import { mustReach, type Authorised, type By } from './operation.ts';
 import { mustHoldJoiners, mustNameRealPeople } from './roster.ts';
 
@@ -156,9 +158,10 @@ export function recorded(
   data: Record<string, Json | undefined>,
   version?: number,
 ): Grant {
+  setNextReview(context, grantId, by.at);
   const grant = readGrant(context.db, grantId) ?? refuse('not_found');
+  putGrantOnAgenda(context, grant, by.at);
   context.changed({ kind: 'grant', value: grant });
-  const { proposed } = grant;
   context.append({
     id: by.entryId,
     kind,
@@ -170,10 +173,18 @@ export function recorded(
     grantVersion: version ?? grant.version,
     data: {
       ...data,
-      state: grant.state,
-      version: grant.version,
-      proposed: proposed && { version: proposed.version, state: proposed.state },
+      ...standingForLog(grant),
     },
   });
   return grant;
+}
+
+/** The review that the text in force asks for. A new text can bring it forward, and never puts it off. */
+function setNextReview(context: WriterContext, grantId: string, at: number): void {
+  const grant = readGrant(context.db, grantId);
+  if (grant?.state !== 'active') return;
+  const { review } = grant.spec;
+  const reviewDueAt = review && Math.min(grant.reviewDueAt ?? Infinity, after(at, review.every));
+  if (reviewDueAt !== grant.reviewDueAt)
+    context.db.update(grants).set({ reviewDueAt }).where(eq(grants.id, grantId)).run();
 }

@@ -5,9 +5,10 @@ import type { Grant } from '../../core/grants.ts';
 import { hasPlaceOn, placesOf } from '../../core/hand-back.ts';
 import type { Person } from '../../core/people.ts';
 import { mintId } from '../../lib/ids.ts';
+import { beginDuties } from '../duties.ts';
 import type { WriterContext } from '../context.ts';
-import { readGrant, readGrants, readPerson } from '../records.ts';
-import { grantLeavers, grants, tokens } from '../schema.ts';
+import { grantsOfLab, readGrant, readPerson } from '../records.ts';
+import { grantLeavers, tokens } from '../schema.ts';
 import { endSelectedTokens } from './end-tokens.ts';
 import { withdrawSentBy } from './open-invitations.ts';
 import { controlOperation, mustReach, type By } from './operation.ts';
@@ -34,7 +35,7 @@ export const handBackAccess = controlOperation(
     mustReach(who, { labId: person.labId, personId: person.id });
     const everything = grantId === undefined;
     const left = everything
-      ? placesOf(grantsOf(context, person.labId), person.id, by.at)
+      ? placesOf(grantsOfLab(context.db, person.labId), person.id, by.at)
       : placeOn(context, person, grantId);
     for (const grant of left) leave(context, grant.id, person.id, by.at);
     const leftIds = left.map(({ id }) => id);
@@ -60,8 +61,10 @@ export const handBackAccess = controlOperation(
           data: { everything, tokensEnded: live },
         }),
       );
+    const { actor } = who;
+    for (const grant of left)
+      beginDuties(context, grant, { cause: 'handed_back', at: by.at, actor, personId });
     if (everything) {
-      const { actor } = who;
       withdrawSentBy(context, person.id, { at: by.at, actor, because: 'access_handed_back' });
     }
     return {
@@ -79,10 +82,6 @@ const heldBy = (personId: string, grantId: string | undefined): SQL | undefined 
     eq(tokens.personId, personId),
     grantId === undefined ? undefined : eq(tokens.grantId, grantId),
   );
-
-function grantsOf({ db }: WriterContext, labId: string): Grant[] {
-  return readGrants(db, db.select().from(grants).where(eq(grants.labId, labId)).all());
-}
 
 /** The one grant, unless its place was given up before. */
 function placeOn(context: WriterContext, person: Person, grantId: string): Grant[] {

@@ -11,15 +11,20 @@ import {
   withdrawGrant,
 } from './grant-steps.ts';
 import { amendGrant, createGrant } from './grants.ts';
-import { runAgenda } from './agenda.ts';
+import { doDue, putOffDue } from './agenda.ts';
 import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
+import { changeIncident, openIncident, reportIncident } from './incidents.ts';
+import { recordIncidentExport } from './export-incident.ts';
 import { handBackAccess } from './hand-back.ts';
 import { invitePerson, withdrawInvitation } from './invitations.ts';
+import { confirmDuty, reportDuty, returnDuty } from './duties.ts';
+import { addPersonToGrant, takePersonOffGrant } from './grant-roster.ts';
+import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
-import { acknowledgeNotice, recordAttempt, replayDeliveries } from './notices.ts';
+import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
 import {
   issueOrder,
@@ -31,6 +36,7 @@ import {
 } from './orders.ts';
 import { acknowledgeOrder, decideDispute, objectToOrder } from './disputes.ts';
 import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
+import { setPersonAttributes, setPersonRoles } from './person-facts.ts';
 import { recoverUnfinished, reserve, settle } from './requests.ts';
 import { revokeTokens } from './revoke-tokens.ts';
 import { noteTokenUse } from './token-use.ts';
@@ -53,6 +59,8 @@ export const OPERATIONS = {
   removePerson,
   addPersonKey,
   removePersonKey,
+  setPersonRoles,
+  setPersonAttributes,
   invitePerson,
   withdrawInvitation,
   joinByInvitation,
@@ -66,6 +74,12 @@ export const OPERATIONS = {
   acceptGrant,
   revokeGrant,
   closeGrant,
+  reviewGrant,
+  addPersonToGrant,
+  takePersonOffGrant,
+  reportDuty,
+  confirmDuty,
+  returnDuty,
   issueOrder,
   ratifyOrder,
   reviewOrder,
@@ -75,6 +89,10 @@ export const OPERATIONS = {
   acknowledgeOrder,
   objectToOrder,
   decideDispute,
+  openIncident,
+  changeIncident,
+  reportIncident,
+  recordIncidentExport,
   issueToken,
   denyToken,
   consume,
@@ -91,9 +109,11 @@ export const OPERATIONS = {
   reserve,
   settle,
   recoverUnfinished,
-  runAgenda,
+  doDue,
+  putOffDue,
   acknowledgeNotice,
   recordAttempt,
+  forgetDelivered,
   replayDeliveries,
   recordEntry,
   catchUp,

@@ -63,7 +63,8 @@ function exportEntry(
   };
 }
 
-function checkpointNow(context: WriterContext, at: number): Checkpointed {
+/** Brings the tiles up to the last entry, and signs. */
+export function checkpointNow(context: WriterContext, at: number): Checkpointed {
   const { db, size } = context;
   const last = lastCheckpoint(db);
   if (last?.size === size) return { size, note: last.note };

@@ -1,5 +1,5 @@
 /** Acknowledging notices; what becomes of their deliveries. */
-import { and, desc, eq, inArray } from 'drizzle-orm';
+import { and, desc, eq, inArray, lt } from 'drizzle-orm';
 import type { DeliveryFailure } from '../../core/deliveries.ts';
 import { refuse } from '../../core/denials.ts';
 import { isAddressedTo, maySee } from '../../core/notices.ts';
@@ -164,3 +164,17 @@ function mustBeAllOf(dead: { id: string }[], asked: readonly string[]): void {
     `There is no dead delivery ${missing}. See them with "sallyport notice deliveries --state dead".`,
   );
 }
+
+/** What was delivered is of no use to anybody for longer. */
+const KEEP_DELIVERED_MS = 30 * 24 * 3_600_000;
+
+/** Forgets deliveries that were made a month ago and more; the notices, and what is dead, stay. */
+export const forgetDelivered: Operation<{ now: number }, void> = {
+  run({ db }, { now }) {
+    db.delete(deliveries)
+      .where(
+        and(eq(deliveries.state, 'delivered'), lt(deliveries.endedAt, now - KEEP_DELIVERED_MS)),
+      )
+      .run();
+  },
+};

@@ -1,9 +1,11 @@
 /** Orders: issued, ratified, reviewed, completed, lowered, lifted. */
 import type { EntryKind, Json } from '../../core/audit/entry.ts';
 import { RefusedError, refuse, type Refusal } from '../../core/denials.ts';
+import type { LevelRule } from '../../core/authority-rules.ts';
 import type { NoticeKind } from '../../core/notices.ts';
 import {
   levelInWords,
+  revised,
   type Measures,
   type Order,
   type OrderSpec,
@@ -16,29 +18,50 @@ import {
   decideRatification,
   decideReview,
   decideSupplement,
+  partOf,
   refusalOfLowering,
   ruleOf,
   timesOf,
+  timesOfLowered,
   type Acting,
 } from '../../core/orders/steps.ts';
+import { refusalOfStale } from '../../core/revision.ts';
 import type { WriterContext } from '../context.ts';
+import { beginDuties } from '../duties.ts';
 import { notify } from '../notify.ts';
 import { concernedBy, endOrder, insertOrder, updateOrder } from '../order-rows.ts';
-import { readGrant, readMember, readOrder, readPerson } from '../records.ts';
+import { readGrant, readOrder, readPerson } from '../records.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
 
 /** Whom an order concerns beside the host, as the broker found when it asked for the operation. */
 export type Concerned = { labId: string; personId?: string | undefined }[];
 
-interface OrderArgs {
+/** Whose duties begin with a recall, as the broker found: of whole grants, or of one person under each. */
+export type Recalled = { grantId: string; personId?: string | undefined }[];
+
+/** Which order, and which state of it the actor has seen. */
+export interface OrderTarget {
   by: By;
   orderId: string;
+  /** The revisions of the order that the actor would change; undefined: whichever there is. */
+  ifMatch?: readonly string[] | undefined;
+}
+
+export interface OrderArgs extends OrderTarget {
   concerned: Concerned;
+}
+
+interface IssueArgs {
+  by: By;
+  id: string;
+  spec: OrderSpec;
+  concerned: Concerned;
+  recalled: Recalled;
 }
 
 export const issueOrder = controlOperation(
   'order.issue',
-  (context, args: { by: By; id: string; spec: OrderSpec; concerned: Concerned }, who): Order => {
+  (context, args: IssueArgs, who): Order => {
     const { by, id, spec } = args;
     const acting = actingOn(context, spec, who);
     mustBeAllowed(decideOrder(spec, acting, { person: personOf(context, spec) }));
@@ -47,18 +70,22 @@ export const issueOrder = controlOperation(
       spec,
       issuedBy: who.member.person.id,
       issuedByLab: who.member.lab.id,
+      issuedAs: partOf(acting),
       issuedAt: by.at,
       ...timesOf(spec, acting.rule, false, by.at),
     });
     record(context, order, { by, who, kind: 'order.issued' }, issuedData(order));
     tell(context, order, args.concerned, by.at, 'order.issued', `issued: ${spec.grounds}`);
+    // Of a recall that needs no second person.
+    if (spec.authority.kind === 'legal') beginRecall(context, args.recalled, by.at, who);
     return order;
   },
 );
 
 /** What an entry says of an order that begins: enough to know from the log alone until when it is in force. */
 function issuedData(order: Order): Record<string, Json | undefined> {
-  return { ...specOf(order), ...timesData(order), replaces: order.replaces ?? undefined };
+  const { issuedAs, replaces } = order;
+  return { ...specOf(order), ...timesData(order), issuedAs, replaces: replaces ?? undefined };
 }
 
 function timesData(order: Order): Record<string, Json | undefined> {
@@ -88,14 +115,15 @@ function specOf(order: Order): OrderSpec {
   };
 }
 
+type RatifyArgs = OrderArgs & { grounds?: string | undefined; recalled: Recalled };
+
 export const ratifyOrder = controlOperation(
   'order.ratify',
-  (context, args: OrderArgs & { grounds?: string | undefined }, who): Order => {
+  (context, args: RatifyArgs, who): Order => {
     const { by } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const acting = actingOn(context, order, who);
-    const issuer = readMember(context.db, order.issuedBy);
-    mustBeAllowed(decideRatification(order, issuer, acting, by.at));
+    mustBeAllowed(decideRatification(order, acting, by.at));
     const ratified = updateOrder(context, order.id, {
       ratifiedBy: who.member.person.id,
       ratifiedAt: by.at,
@@ -111,16 +139,31 @@ export const ratifyOrder = controlOperation(
       },
     );
     tell(context, ratified, args.concerned, by.at, 'order.ratified', 'ratified');
+    beginRecall(context, args.recalled, by.at, who);
     return ratified;
   },
   (args) => args.orderId,
 );
 
+/** The duties of a recall begin once it stands on two, or on the order of an authority. The grants themselves go on. */
+function beginRecall(
+  context: WriterContext,
+  recalled: Recalled,
+  at: number,
+  { actor }: Authorised,
+): void {
+  for (const { grantId, personId } of recalled) {
+    const grant = readGrant(context.db, grantId);
+    if (grant?.state === 'active' && grant.endedAt === null)
+      beginDuties(context, grant, { cause: 'recalled', at, actor, personId });
+  }
+}
+
 export const reviewOrder = controlOperation(
   'order.review',
   (context, args: OrderArgs & { grounds: string }, who): Order => {
     const { by } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const acting = actingOn(context, order, who);
     mustBeAllowed(decideReview(order, acting, by.at));
     // A date that was asked for holds for the first review.
@@ -146,7 +189,7 @@ export const supplementOrder = controlOperation(
   'order.supplement',
   (context, args: OrderArgs & { supplement: Supplement }, who): Order => {
     const { by, supplement } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     const acting = actingOn(context, order, who);
     const { instrument, ...reasons } = supplement;
     const said = Object.fromEntries(Object.entries(reasons).filter(([, v]) => v !== undefined));
@@ -174,7 +217,7 @@ export const liftOrder = controlOperation(
   'order.lift',
   (context, args: OrderArgs & { grounds: string }, who): Order => {
     const { by, grounds } = args;
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at));
     const lifted = endOrder(context, order.id, {
       at: by.at,
@@ -203,23 +246,23 @@ export interface LowerArgs extends OrderArgs {
 export const lowerOrder = controlOperation(
   'order.lower',
   (context, args: LowerArgs, who): Order => {
-    const order = mustFindOrder(context, args.orderId);
+    const order = mustFindOrder(context, args);
     mustBeAllowed(decideLift(order, actingOn(context, order, who), args.by.at, 'lower'));
     return replaceOrder(context, order, args, who, 'lowered');
   },
   (args) => args.orderId,
 );
 
-/** Ends an order and begins the lesser one. It stands on the authority of the first, and on the person who lowered it. */
+/** Ends an order and begins the lesser one. It rests on whoever issued the first, and on the person who lowered it. */
 export function replaceOrder(
   context: WriterContext,
   order: Order,
-  args: Omit<LowerArgs, 'orderId'>,
+  args: Omit<LowerArgs, keyof OrderTarget> & { by: By },
   who: Authorised,
   because: 'lowered' | 'modified',
 ): Order {
   const { by, newId, level, selector, measures, expiresAt, grounds } = args;
-  mustBeAllowed(refusalOfLowering(order, { level, selector, measures }));
+  mustBeAllowed(refusalOfLowering(order, { level, selector, measures, expiresAt }));
   const personId = who.member.person.id;
   const ended = endOrder(context, order.id, { at: by.at, by: personId, because, grounds });
   const { measures: _, ...before } = specOf(order);
@@ -231,16 +274,18 @@ export function replaceOrder(
     grounds,
     ...(expiresAt !== undefined && { expiresAt }),
   };
-  const acting = actingOn(context, spec, who);
+  const times = timesOfLowered(order, spec, actingOn(context, spec, who), by.at);
+  const stands = times.lapsesAt === null;
   const lowered = insertOrder(context, {
     id: newId,
     spec,
     issuedBy: order.issuedBy,
     issuedByLab: order.issuedByLab,
+    issuedAs: order.issuedAs,
     issuedAt: by.at,
-    ratifiedBy: personId,
-    ratifiedAt: by.at,
-    ...timesOf(spec, acting.rule, true, by.at),
+    ratifiedBy: stands ? personId : null,
+    ratifiedAt: stands ? by.at : null,
+    ...times,
     replaces: order.id,
     loweredBy: personId,
   });
@@ -259,19 +304,32 @@ export function replaceOrder(
   return lowered;
 }
 
-/** What an action on an order is decided on: the rule of its level, or of the grant that it names. */
+/** What an action on an order is decided on. */
 export function actingOn(
-  { db, rules }: WriterContext,
+  context: WriterContext,
   spec: Pick<OrderSpec, 'level' | 'selector'>,
   who: Authorised,
 ): Acting {
-  const { grant } = partsOf(spec.selector);
-  const named = grant === undefined ? undefined : readGrant(db, grant)?.spec;
-  return { actor: who.member, rules, rule: ruleOf(rules, spec, named) };
+  return { actor: who.member, rules: context.rules, rule: ruleFor(context, spec) };
 }
 
-export function mustFindOrder({ db }: WriterContext, id: string): Order {
-  return readOrder(db, id) ?? refuse('not_found', 'There is no such order.');
+/** The rule of an order's level, or of the grant that it names. */
+export function ruleFor(
+  { db, rules }: WriterContext,
+  spec: Pick<OrderSpec, 'level' | 'selector'>,
+): LevelRule {
+  const { grant } = partsOf(spec.selector);
+  const named = grant === undefined ? undefined : readGrant(db, grant)?.spec;
+  return ruleOf(rules, spec, named);
+}
+
+export function mustFindOrder(
+  { db }: WriterContext,
+  { orderId, ifMatch }: Pick<OrderTarget, 'orderId' | 'ifMatch'>,
+): Order {
+  const order = readOrder(db, orderId) ?? refuse('not_found', 'There is no such order.');
+  mustBeAllowed(refusalOfStale(revised(order), ifMatch));
+  return order;
 }
 
 export function mustBeAllowed(why: Refusal | null): void {

@@ -1,9 +1,11 @@
 /** People and their keys. */
-import { and, eq, or } from 'drizzle-orm';
+import { and, eq, isNull, or } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
 import { ROLES_OF_LAB, type Lab, type Person, type Role } from '../../core/people.ts';
+import { placesOf } from '../../core/hand-back.ts';
 import type { WriterContext } from '../context.ts';
-import { readGrant, readLab, readPerson } from '../records.ts';
+import { beginDuties } from '../duties.ts';
+import { grantsOfLab, readGrant, readLab, readPerson } from '../records.ts';
 import { grantApprovals, grants, people, personKeys, tokens } from '../schema.ts';
 import { endTokens } from './end-tokens.ts';
 import { mustBeFree } from './names.ts';
@@ -65,6 +67,7 @@ export const removePerson = controlOperation(
     mustReach(who, { labId: person.labId });
     if (person.removedAt !== null)
       refuse('already_decided', 'This person has been removed already.');
+    mustLeaveAnAdmin(context, person);
     context.db.update(people).set({ removedAt: args.by.at }).where(eq(people.id, person.id)).run();
     const tokensEnded = endTokens(context, eq(tokens.personId, person.id), args.by.at);
     const approvalsUndone = undoApprovals(context, person.id);
@@ -82,6 +85,9 @@ export const removePerson = controlOperation(
     });
     const { actor } = who;
     withdrawSentBy(context, person.id, { at: args.by.at, actor, because: 'person_removed' });
+    const ending = { cause: 'person_removed', at: args.by.at, actor, personId: person.id } as const;
+    for (const grant of placesOf(grantsOfLab(context.db, person.labId), person.id, args.by.at))
+      beginDuties(context, grant, ending);
     return removed;
   },
   (args) => args.personId,
@@ -160,6 +166,7 @@ export function insertPerson(
     .values({
       ...rest,
       roles: [...new Set(person.roles)],
+      attributesUntil: {},
       labId: lab.id,
       createdAt: at,
       removedAt: null,
@@ -179,6 +186,18 @@ export function mustHaveRolesOfLab(lab: Lab, roles: readonly Role[]): void {
     `People of ${lab.kind === 'auditor' ? 'an' : 'a'} ${lab.kind} lab can be: ${ROLES_OF_LAB[lab.kind].join(', ')}.`,
     { param: 'roles' },
   );
+}
+
+/** Without an admin of the host nobody could register anybody again, an admin included. */
+export function mustLeaveAnAdmin({ db, host }: WriterContext, person: Person): void {
+  if (person.labId !== host || !person.roles.includes('admin')) return;
+  const present = db
+    .select()
+    .from(people)
+    .where(and(eq(people.labId, host), isNull(people.removedAt)))
+    .all();
+  if (!present.some(({ id, roles }) => id !== person.id && roles.includes('admin')))
+    refuse('last_admin');
 }
 
 /** Nobody is registered whom no signature could ever name. */
@@ -236,6 +255,6 @@ function undoApprovals(context: WriterContext, personId: string): string[] {
   return lost.map(({ id }) => id);
 }
 
-function mustFind(context: WriterContext, personId: string): Person {
+export function mustFind(context: WriterContext, personId: string): Person {
   return readPerson(context.db, personId) ?? refuse('not_found');
 }

@@ -158,7 +158,7 @@ const lowers = command(
     const done = await attempt(real, 'order lower', isAllowed(actor, order), () =>
       lowerOrder({ ...lesser, grounds: 'Less will do' }, local.broker, actor.id, order.id),
     );
-    if (done) model.orders.push(replaced(model, order, done.id, lesser));
+    if (done) model.orders.push(replaced(model, order, done.id, lesser, actor));
   },
 );
 
@@ -185,7 +185,7 @@ const objections = command(
     };
     const expected = isAllowed(actor, order) ? undefined : false;
     const done = await attempt(real, 'order object', expected, () =>
-      objectToOrder({ grounds: 'Too much', alternative }, local.broker, actor.id, order.id),
+      objectToOrder(local.broker, actor.id, order.id, { grounds: 'Too much', alternative }),
     );
     if (!done) return;
     const dispute = { id: done.id, order: order.id, lab: actor.lab, alternative, decided: false };
@@ -210,7 +210,8 @@ const decisions = command(
       const given = seed.lesser ? lesserAt(order, seed.lesser, model) : dispute.alternative;
       if (!given) return undefined;
       const { level = order.level, selector = order.selector } = given;
-      return { level, selector, measures: given.measures ?? {} };
+      const { expiresAt } = seed.lesser ? lesserAt(order, seed.lesser, model) : {};
+      return { level, selector, measures: given.measures ?? {}, expiresAt };
     };
     const isAllowed = (actor: ModelPerson, dispute: ModelDispute): boolean => {
       const order = orderOf(dispute);
@@ -235,8 +236,7 @@ const decisions = command(
     if (outcome === 'vacated') order.ended = true;
     if (outcome !== 'modified') return;
     const instead = insteadOf(dispute) as Lesser;
-    const expiresAt = given?.expiresAt;
-    model.orders.push(replaced(model, order, done.newOrderId ?? '', { ...instead, expiresAt }));
+    model.orders.push(replaced(model, order, done.newOrderId ?? '', instead, actor));
   },
 );
 

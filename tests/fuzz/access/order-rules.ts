@@ -129,6 +129,7 @@ export function issued(model: Model, actor: ModelPerson, id: string, spec: Order
     legal,
     by: actor.id,
     byLab: actor.lab,
+    part: spec.level === 5 && !holds(actor, ruleOf(model, spec).issue) ? 'second' : 'first',
     stands: legal || spec.level === 0,
     lapses: legal ? Infinity : model.now + ruleOf(model, spec).lapse,
     expires: momentOf(spec.expiresAt),
@@ -147,15 +148,12 @@ const isOpenTo = (model: Model, order: ModelOrder, actor: ModelPerson): boolean 
 
 export function mayRatify(model: Model, order: ModelOrder, actor: ModelPerson): boolean {
   if (!isOpenTo(model, order, actor) || order.stands) return false;
-  const rule = ruleOf(model, order);
-  const issuer = personOf(model, order.by);
-  // Executive and auditor between them: each fills the part of the recall that the other did not.
-  const byOther =
-    order.level === 5 &&
-    issuer !== undefined &&
-    !offices(issuer).some((one) => rule.issue.includes(one));
-  return holds(actor, byOther ? rule.issue : rule.ratify);
+  return holds(actor, othersOf(order, ruleOf(model, order)));
 }
+
+/** Executive and auditor between them: each fills the part of a recall that the other did not. */
+const othersOf = ({ part }: ModelOrder, rule: Rule): readonly string[] =>
+  part === 'second' && rule.review === RULES[5]?.review ? rule.issue : rule.ratify;
 
 /** A review that is missed ends a recall, and no other order; never one of an authority. */
 function reviewed(model: Model, order: ModelOrder, asked: number): void {
@@ -190,6 +188,7 @@ export interface Lesser {
   level: number;
   selector: Selector;
   measures: Measures;
+  expiresAt?: string | undefined;
 }
 
 /** Whether an order about the one is about nothing that one about the other is not about. */
@@ -227,6 +226,8 @@ function canBe({ level, selector, measures }: Lesser): boolean {
 /** Whether one order is less than another: of a lower level, or narrower, and about nothing else. */
 export function isLess(order: ModelOrder, to: Lesser): boolean {
   if (!canBe(to) || !isWithin(to.selector, order.selector) || to.level > order.level) return false;
+  // It ends no later than the first says of itself.
+  if (to.expiresAt !== undefined && momentOf(to.expiresAt) > order.expires) return false;
   if (to.level < order.level) return true;
   if (isWithin(order.selector, to.selector)) return false;
   const { limitsPercent = 100, tokenSeconds = Infinity } = to.measures;
@@ -244,26 +245,34 @@ export function isLess(order: ModelOrder, to: Lesser): boolean {
   );
 }
 
-/** The lesser order that takes the place of one: on the authority of the first, ratified by whoever lowered it. */
+/**
+ * The lesser order that takes the place of one, on the authority of the first. Whoever could ratify it has done so by
+ * lowering; else it lapses when the first would have.
+ */
 export function replaced(
   model: Model,
   order: ModelOrder,
   id: string,
-  to: Lesser & { expiresAt?: string | undefined },
+  to: Lesser,
+  actor: ModelPerson,
 ): ModelOrder {
   order.ended = true;
   const { level, selector, measures, expiresAt } = to;
+  const rule = ruleOf(model, to);
+  const stands =
+    order.lapses === Infinity || rule.lapse === Infinity || holds(actor, othersOf(order, rule));
   const lesser: ModelOrder = {
     ...order,
     id,
     level,
     selector,
     measures,
-    stands: true,
-    lapses: Infinity,
+    stands,
+    lapses: stands ? Infinity : Math.min(order.lapses, model.now + rule.lapse),
     expires: expiresAt === undefined ? order.expires : momentOf(expiresAt),
+    unreviewed: Infinity,
     ended: false,
   };
-  reviewed(model, lesser, order.reviewAt > model.now ? order.reviewAt : Infinity);
+  if (stands) reviewed(model, lesser, order.reviewAt > model.now ? order.reviewAt : Infinity);
   return lesser;
 }

@@ -1,0 +1,32 @@
+/** Shows a duty. */
+import { moment, printDetails } from '../output.ts';
+import type { Surroundings } from '../surroundings.ts';
+import type { Duty } from './wire.ts';
+
+/** How far it is, in a word or two. */
+export const stateOf = ({ state, overdue }: Duty): string =>
+  overdue ? `${state}, overdue` : state;
+
+export function printDuty(around: Surroundings, duty: Duty): void {
+  printDetails(around, [
+    ['duty', duty.id],
+    ['kind', duty.kind],
+    ['to do', duty.text],
+    ['state', stateOf(duty)],
+    ['due', moment(duty.dueAt)],
+    ['grant', duty.grant],
+    ['person', duty.person ?? undefined],
+    ['because', duty.cause.replaceAll('_', ' ')],
+    ['begun', moment(duty.begunAt)],
+    ['statement', duty.statement ?? undefined],
+    ['document', duty.documentDigest ? `SHA-256 ${duty.documentDigest}` : undefined],
+    ['reported', duty.reportedAt ? `${duty.reportedBy} at ${moment(duty.reportedAt)}` : undefined],
+    ['returned because', duty.returnedBecause ?? undefined],
+    [
+      'confirmed',
+      duty.confirmedAt
+        ? `${duty.confirmedBy ?? 'the broker'} at ${moment(duty.confirmedAt)}`
+        : undefined,
+    ],
+  ]);
+}
