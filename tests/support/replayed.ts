@@ -1,10 +1,13 @@
 /** The state that the database has and the one that its log tells, in one form, to be compared. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { and, gt, isNull } from 'drizzle-orm';
 import { forgetExpired, replay } from '../../src/core/audit/replay.ts';
 import { grantOf, nothingReplayed, type Replayed } from '../../src/core/audit/replayed.ts';
 import type { Grant, GrantText } from '../../src/core/grants.ts';
 import type { Lab, Person } from '../../src/core/people.ts';
-import type { Db } from '../../src/store/database.ts';
+import { DATABASE_FILE, openForReading, type Db } from '../../src/store/database.ts';
 import { readGrants, readPeople, toOrder } from '../../src/store/records.ts';
 import * as tables from '../../src/store/schema.ts';
 
@@ -12,10 +15,35 @@ import * as tables from '../../src/store/schema.ts';
 type Comparable = Record<string, Map<string, unknown>>;
 
 /** Replays every entry of a log. */
-export function replayOf(entries: Iterable<Uint8Array>): Replayed {
+function replayOf(entries: Iterable<Uint8Array>): Replayed {
   const state = nothingReplayed();
   for (const bytes of entries) replay(state, bytes);
   return state;
+}
+
+/**
+ * Holds the log of a broker that is closed against its tables.
+ *
+ * @param now epoch milliseconds
+ * @throws AssertionError with what the log does not tell, or tells otherwise
+ */
+export function mustTellState(dataDir: string, now: number): void {
+  const path = join(dataDir, DATABASE_FILE);
+  // A test may have taken it away.
+  if (!existsSync(path)) return;
+  const db = openForReading(path);
+  try {
+    mustTell(db, now);
+  } finally {
+    db.$client.close();
+  }
+}
+
+/** The same of a database that is open. */
+export function mustTell(db: Db, now: number): void {
+  const told = replayOf(entriesIn(db));
+  assert.deepEqual(told.gaps, [], 'what the log does not tell');
+  assert.deepEqual(stateTold(told, now), stateIn(db, now));
 }
 
 /** The entries of a database, as the log has them. */
@@ -23,7 +51,7 @@ export const entriesIn = (db: Db): Buffer[] =>
   db.$client.prepare('SELECT bytes FROM entries ORDER BY idx').pluck().all() as Buffer[];
 
 /** What the tables say. @param now epoch milliseconds: tokens that have expired by then are left out */
-export function stateIn(db: Db, now: number): Comparable {
+function stateIn(db: Db, now: number): Comparable {
   const grants = readGrants(db, db.select().from(tables.grants).all());
   const people = readPeople(db, db.select().from(tables.people).all());
   return {
@@ -75,7 +103,7 @@ function liveTokens(db: Db, now: number) {
 }
 
 /** What the log told. */
-export function stateTold(state: Replayed, now: number): Comparable {
+function stateTold(state: Replayed, now: number): Comparable {
   forgetExpired(state, now);
   return {
     labs: state.labs,

@@ -10,6 +10,7 @@ import type { Broker } from '../../src/broker/broker.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { createLogger, type Logger } from '../../src/lib/log.ts';
+import { mustTellState } from './replayed.ts';
 import { startServer } from '../../src/server.ts';
 
 type ConfigInput = z.input<typeof configSchema>;
@@ -88,7 +89,10 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     broker: server.broker,
     dataDir,
     close: async () => {
+      const now = server.broker.clock();
       await server.close();
+      // Whatever the test did, the log alone tells what came of it.
+      mustTellState(dataDir, now);
       if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
