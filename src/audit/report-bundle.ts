@@ -1,7 +1,9 @@
 /** Writes a report on an incident with its evidence: files, and entries of the log with their proofs. */
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { openCheckpoint } from '../core/audit/checkpoint.ts';
+import type { HashAt } from '../core/audit/merkle.ts';
 import { inclusionProof } from '../core/audit/proofs.ts';
 import { hashesFromTiles, type ReadTile } from '../core/audit/tiles.ts';
 import { formatTlogProof } from '../core/audit/tlog-proof.ts';
@@ -54,14 +56,20 @@ export interface ReportContents {
   entry: (index: number) => Buffer | undefined;
 }
 
+/** Entries after which others get their turn. */
+const AT_A_TIME = 32;
+
+/** Entries whose proofs share the hashes that were read and computed for them: they are neighbours. */
+const SHARING = 512;
+
 /**
- * Streams a report as a tar archive; holds its files and one entry in memory.
+ * Streams a report as a tar archive. Holds its files and one entry in memory, and lets others go on between entries.
  *
  * @throws NoteError, CheckpointError or RangeError at once when the key did not sign the checkpoint
  */
 export function reportBundle(contents: ReportContents): Readable {
   const { size } = openCheckpoint(contents.checkpoint, contents.verifierKey);
-  const hashes = hashesFromTiles(size, contents.tile);
+  let hashes = remembering(hashesFromTiles(size, contents.tile));
   return streamTar(async (add) => {
     await add(MANIFEST_PATH, contents.manifest);
     await add(CHECKPOINT_PATH, Buffer.from(contents.checkpoint, 'utf8'));
@@ -76,6 +84,24 @@ export function reportBundle(contents: ReportContents): Readable {
       await add(paths.proof, Buffer.from(text, 'utf8'));
     };
     await addEvidence(contents.exportIndex, EXPORT_EVIDENCE);
-    for (const index of contents.entries) await addEvidence(index, evidenceOf(index));
+    for (const [i, index] of contents.entries.entries()) {
+      if (i % AT_A_TIME === 0) await setImmediate();
+      if (i % SHARING === 0) hashes = remembering(hashesFromTiles(size, contents.tile));
+      await addEvidence(index, evidenceOf(index));
+    }
   });
+}
+
+/** Computes each hash once: the proofs of neighbours have most of theirs in common. */
+function remembering(hashAt: HashAt): HashAt {
+  const known = new Map<string, Uint8Array>();
+  return (level, index) => {
+    const key = `${level}/${index}`;
+    let hash = known.get(key);
+    if (hash === undefined) {
+      hash = hashAt(level, index);
+      known.set(key, hash);
+    }
+    return hash;
+  };
 }

@@ -62,15 +62,21 @@ const MOST_BYTES = 64 * 1024;
  *
  * @param path a bundle's tar archive, or a directory into which it was unpacked
  * @param verifierKey the log's key as the caller has it from elsewhere than the bundle
+ * @param onEntry is given the bytes of each entry that was found right, in the order of the log. What it makes of them
+ *   counts for nothing unless the report says `sound`
  * @returns never rejects: what prevents the verification is a report `could_not_run`
  */
-export async function verifyBundle(path: string, verifierKey: string): Promise<BundleReport> {
+export async function verifyBundle(
+  path: string,
+  verifierKey: string,
+  onEntry: (bytes: Buffer) => void = () => undefined,
+): Promise<BundleReport> {
   const report: BundleReport = { status: 'sound', entriesChecked: 0, checked: [] };
   let reader: BundleReader | undefined;
   try {
     const key = parseTrustedKey(verifierKey);
     reader = await openBundle(path);
-    await verify(reader, key, report);
+    await verify(reader, key, report, onEntry);
   } catch (error) {
     const { status, message, firstBadIndex } = asFinding(error);
     report.status = status;
@@ -86,6 +92,7 @@ async function verify(
   reader: BundleReader,
   key: NoteVerifier,
   report: BundleReport,
+  onEntry: (bytes: Buffer) => void,
 ): Promise<void> {
   const manifest = await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
   const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
@@ -119,7 +126,7 @@ async function verify(
     report.checked.push(`${tiles.count} hash tiles up to the signed root`);
   }
 
-  const progress = { matching: 0 };
+  const progress = { matching: 0, onEntry };
   try {
     await checkEntries(reader, checkpoint, tiles, progress);
   } finally {

@@ -44,7 +44,7 @@ export async function checkReport(
   reader: BundleReader,
   manifestBytes: Buffer,
   checkpoint: SignedCheckpoint,
-  progress: EntriesProgress,
+  progress: Pick<EntriesProgress, 'matching'>,
 ): Promise<CheckedReport> {
   const manifest = parseReportManifest(manifestBytes);
   if (!manifest)

@@ -1,4 +1,5 @@
 /** What a report on an incident rests on: its orders with those before and after them, and the entries about all of it. */
+import { setImmediate } from 'node:timers/promises';
 import type { CutRequest, ReportedEntry } from '../core/incidents/report-text.ts';
 import type { Incident } from '../core/incidents/incident.ts';
 import type { StoredEntry } from '../store/entry-index.ts';
@@ -38,7 +39,7 @@ interface Said {
   data?: { by?: string };
 }
 
-/** Gathers all of it. Lets others go on between one order and the next. */
+/** Gathers all of it. Lets others go on between one reading and the next. */
 export async function evidenceOf(broker: Broker, incident: Incident): Promise<IncidentEvidence> {
   const found = new Map<number, Said>();
   const add = ({ index, bytes }: StoredEntry): Said => {
@@ -46,7 +47,7 @@ export async function evidenceOf(broker: Broker, incident: Incident): Promise<In
     found.set(index, said);
     return said;
   };
-  for (const entry of entriesAbout(broker, incident.id)) add(entry);
+  for await (const entry of entriesAbout(broker, incident.id)) add(entry);
   const belonging = incident.links.filter(({ removed }) => removed === null);
   for (const { entry } of belonging) {
     const stored = entry === undefined ? undefined : broker.readers.readEntry(entry);
@@ -56,11 +57,11 @@ export async function evidenceOf(broker: Broker, incident: Incident): Promise<In
     broker,
     belonging.flatMap(({ order }) => order ?? []),
   );
-  for (const id of ids) for (const entry of entriesAbout(broker, id)) add(entry);
+  for (const id of ids) for await (const entry of entriesAbout(broker, id)) add(entry);
 
   const orders: EvidencedOrder[] = [];
   for (const id of ids) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
     const order = broker.readers.readOrder(id);
     if (!order) continue;
     const [from] = [...found].find(([, said]) => begins(said, id)) ?? [];
@@ -105,8 +106,9 @@ function withChains({ readers }: Broker, linked: readonly string[]): string[] {
   return [...ids].toSorted();
 }
 
-function* entriesAbout({ readers }: Broker, ref: string): Generator<StoredEntry> {
+async function* entriesAbout({ readers }: Broker, ref: string): AsyncGenerator<StoredEntry> {
   for (let from = 0; ;) {
+    await setImmediate();
     const batch = readers.listEntries({ from, limit: BATCH, ref });
     yield* batch;
     const last = batch.at(-1);

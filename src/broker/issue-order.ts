@@ -149,10 +149,10 @@ export async function acknowledgeOrder(
 
 /** Objects to an order, and perhaps proposes another measure. The order goes on. */
 export async function objectToOrder(
+  input: { grounds: string; alternative: Alternative | null },
   broker: Broker,
   actorId: string,
   orderId: string,
-  input: { grounds: string; alternative: Alternative | null },
 ): Promise<Dispute> {
   await orderToActOn(broker, actorId, 'order.object', orderId);
   const who = by(broker, actorId);

@@ -57,6 +57,7 @@ export function recordSystem(
           issuer: broker.issuer,
           tokenKey: broker.signingKeys.active.kid,
           endpoints,
+          neverGrant: { ...broker.grantSettings.excluded },
           ...(broker.store.journalWasMissing ? { journal: 'missing' } : {}),
         }
       : {},

@@ -67,7 +67,7 @@ export function beginDuties(context: WriterContext, grant: Grant, ending: Ending
         id,
         kind,
         text,
-        dueAt,
+        dueAt: new Date(dueAt).toISOString(),
         state,
         statement,
       })),

@@ -485,7 +485,7 @@ describe('an order is loosened', () => {
       refusalOfLowering(wide, { level, selector, measures: {} })?.param ?? 'less';
     expect(to(3, { lab: PARTNER.id, purpose: 'scheming' })).toBe('less');
     expect(to(4, { lab: PARTNER.id, purpose: 'scheming' })).toBe('less');
-    expect(to(2, { lab: PARTNER.id })).toBe('less');
+    expect(to(1, { lab: PARTNER.id })).toBe('less');
     expect(to(4, { lab: PARTNER.id })).toBe('level');
     expect(to(5, { lab: PARTNER.id, model: 'm' })).toBe('level');
     expect(to(2, { model: 'm' })).toBe('selector');
@@ -522,6 +522,17 @@ describe('an order is loosened', () => {
     expect(lapses({ ...suspended, lapsesAt: null }, 4, ADMIN)).toBeNull();
     const longer = { ...suspended, lapsesAt: NOW + 48 * HOUR };
     expect(lapses(longer, 4, ADMIN)).toBe(NOW + 24 * HOUR);
+  });
+
+  test('to what is an order itself', () => {
+    const wide = anOrder('w', { lab: PARTNER.id }, { level: 4 });
+    const to = (level: number, measures: Order['measures']): string =>
+      refusalOfLowering(wide, { level, selector: { lab: PARTNER.id }, measures })?.param ?? 'less';
+    expect(to(2, { features: ['tools'] })).toBe('less');
+    // A constraint that constrains nothing, a watch that would constrain, a narrow suspension that is wide.
+    expect(to(2, {})).toBe('measures');
+    expect(to(1, { features: ['tools'] })).toBe('measures');
+    expect(to(3, {})).toBe('selector');
   });
 });
 
@@ -566,6 +577,17 @@ describe('an order is ratified', () => {
       lapsesAt: null,
       lapsesUnreviewed: false,
     });
+  });
+
+  test('and then a date of review that went by before does not end it', () => {
+    const rule = ruleOf(DEFAULT_RULES, { level: 5 }, undefined);
+    const spec = { level: 5, selector: { model: 'm' }, grounds: 'x' };
+    const asked = orderSpecSchema.parse({ ...spec, reviewAt: at(NOW - HOUR) });
+    const ratified = anOrder('o', { model: 'm' }, timesOf(asked, rule, true, NOW));
+    expect(isInForce(ratified, NOW)).toBe(true);
+    expect(ratified.reviewDueAt).toBe(
+      timesOf(orderSpecSchema.parse(spec), rule, true, NOW).reviewDueAt,
+    );
   });
 
   test('its own end stands, whatever else is said', () => {

@@ -53,7 +53,7 @@ describe('attributes', () => {
     expect(kinds).toHaveLength(2);
     expect(kinds[1]).toMatchObject({
       person: people.researcher.id,
-      data: { attributes: one.body.attributes, until: { training: Date.parse(until) } },
+      data: { attributes: one.body.attributes, until: { training: until } },
     });
     await set('lead', 'researcher', { training: null, employer: null });
   });

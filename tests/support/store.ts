@@ -31,7 +31,7 @@ import {
 import { systemClock } from '../../src/lib/clock.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import { Store } from '../../src/store/client.ts';
-import { WriterContext, type PolicyChange } from '../../src/store/context.ts';
+import { WriterContext, type GrantSettings, type PolicyChange } from '../../src/store/context.ts';
 import { DATABASE_FILE, openForWriting, withDrizzle } from '../../src/store/database.ts';
 import { GroupCommit, type Call, type Committed } from '../../src/store/group-commit.ts';
 import { JOURNAL_FILE, Journal } from '../../src/store/journal.ts';
@@ -107,11 +107,19 @@ export class LocalWriter {
   readonly #journal: Journal | undefined;
   #nextCall = 1;
 
-  /** @param options.journal as the writer thread has one; without it, every commit is one of the database */
+  /**
+   * @param options.journal as the writer thread has one; without it, every commit is one of the database
+   * @param options.closedByCaller for those who open thousands: whoever opens it closes it, not the test
+   */
   constructor(
     dataDir: string,
     now: number,
-    options: { journal?: boolean; rules?: AuthorityRules } = {},
+    options: {
+      journal?: boolean;
+      rules?: AuthorityRules;
+      grants?: GrantSettings;
+      closedByCaller?: boolean;
+    } = {},
   ) {
     this.now = now;
     const connection = openForWriting(join(dataDir, DATABASE_FILE));
@@ -126,12 +134,13 @@ export class LocalWriter {
       logKey,
       () => this.now,
       options.rules ?? DEFAULT_RULES,
+      options.grants,
     );
     if (!isNew) this.context.writeMeta('log_origin', ORIGIN);
     this.#journal = options.journal ? new Journal(join(dataDir, JOURNAL_FILE)) : undefined;
     this.committer = new GroupCommit(this.context, this.#journal);
     this.committer.takeOver();
-    onTestFinished(() => this.close());
+    if (!options.closedByCaller) onTestFinished(() => this.close());
   }
 
   call<N extends OperationName>(name: N, args: ArgsOf<N>, notAfter = Infinity): Call {

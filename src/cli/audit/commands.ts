@@ -5,6 +5,7 @@ import type { Surroundings } from '../surroundings.ts';
 import { addAuditEntries } from './entries.ts';
 import { addAuditExport } from './export.ts';
 import { addAuditKey } from './key.ts';
+import { addAuditReplay } from './replay.ts';
 import { addAuditShow } from './show.ts';
 import { addAuditVerify } from './verify.ts';
 
@@ -15,4 +16,5 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditExport(group, around);
   addAuditKey(group, around);
   addAuditVerify(group, around);
+  addAuditReplay(group, around);
 }

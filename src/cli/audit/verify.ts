@@ -1,29 +1,16 @@
 /** `sallyport audit verify`: checks an evidence bundle offline. Neither network nor profile is touched. */
 import type { Command } from 'commander';
-import { readSmall } from '../../audit/expected-file.ts';
-import { CHECKPOINT_PATH, MANIFEST_PATH, VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
 import { Finding } from '../../audit/finding.ts';
-import { openBundle } from '../../audit/open-bundle.ts';
-import { MOST_REPORT_MANIFEST_BYTES } from '../../audit/report-layout.ts';
 import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
-import { commandLine } from '../command-line.ts';
 import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
 import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
-import { readInputFile } from '../input-file.ts';
 import { counted, note, printJson, type JsonOption } from '../output.ts';
 import { manyLines } from '../printable.ts';
 import { QuietExit } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { WEAKNESS, trustedKey, withKey, type KeyOptions } from './bundle-key.ts';
 
-interface VerifyOptions extends JsonOption {
-  key?: string;
-  trustKeyInBundle?: boolean;
-}
-
-const WEAKNESS =
-  'The key came out of the bundle itself: this shows that the bundle agrees with itself, not who made it. Whoever could forge the bundle could put a key of their own into it.';
-
-const MOST_KEY_BYTES = 64 * 1024;
+type VerifyOptions = JsonOption & KeyOptions;
 
 export function addAuditVerify(group: Command, around: Surroundings): void {
   const command = defineCommand(group, 'verify <bundle>', {
@@ -37,17 +24,11 @@ export function addAuditVerify(group: Command, around: Surroundings): void {
     exitCodes: VERIFY_EXIT_CODES_HELP,
   });
   setUsageExitCode(command, EXIT_CODES.could_not_run);
-  withJson(command)
-    .option('--key <key>', "the log's verifier key, or @FILE that holds it")
-    .option(
-      '--trust-key-in-bundle',
-      'take the key out of the bundle: shows damage, but not who made the bundle',
-    )
-    .action(async (path: string, options: VerifyOptions) => {
-      const report = await verify(around, path, options);
-      print(around, report, options);
-      throw new QuietExit(EXIT_CODES[report.status]);
-    });
+  withKey(withJson(command)).action(async (path: string, options: VerifyOptions) => {
+    const report = await verify(around, path, options);
+    print(around, report, options);
+    throw new QuietExit(EXIT_CODES[report.status]);
+  });
 }
 
 async function verify(
@@ -61,34 +42,6 @@ async function verify(
     const problem = error instanceof Error ? error.message : String(error);
     const status = error instanceof Finding ? error.status : 'could_not_run';
     return { status, entriesChecked: 0, checked: [], problem };
-  }
-}
-
-async function trustedKey(
-  around: Surroundings,
-  path: string,
-  options: VerifyOptions,
-): Promise<string> {
-  const { key, trustKeyInBundle } = options;
-  if (key !== undefined && trustKeyInBundle)
-    throw new Error('--key and --trust-key-in-bundle exclude each other: give one of them.');
-  if (key?.startsWith('@')) return readInputFile(key.slice(1), 'verifier key');
-  if (key !== undefined) return key;
-  if (trustKeyInBundle) return keyInBundle(path);
-  throw new Error(
-    `It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("${commandLine(around, 'audit key')}" prints what a broker says it is; compare it with what the lab publishes or told you).`,
-  );
-}
-
-/** Files of a bundle come in a fixed order, so those in front of the key are read over. */
-async function keyInBundle(path: string): Promise<string> {
-  const reader = await openBundle(path);
-  try {
-    await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
-    await readSmall(reader, CHECKPOINT_PATH, MOST_KEY_BYTES);
-    return (await readSmall(reader, VERIFIER_KEY_PATH, MOST_KEY_BYTES)).toString('utf8');
-  } finally {
-    await reader.close();
   }
 }
 

@@ -9,6 +9,7 @@ import {
   isInForce,
   levelInWords,
   levelName,
+  orderSpecSchema,
   type IssuedAs,
   type Measures,
   type Order,
@@ -83,7 +84,9 @@ export interface Times {
  */
 export function timesOf(spec: OrderSpec, rule: LevelRule, ratified: boolean, now: number): Times {
   const isLegal = spec.authority.kind === 'legal';
-  const asked = spec.reviewAt === undefined ? Infinity : Date.parse(spec.reviewAt);
+  const wanted = spec.reviewAt === undefined ? Infinity : Date.parse(spec.reviewAt);
+  // Nobody reviews an order before it stands: a date that went by until then would end a recall at that very moment.
+  const asked = ratified && wanted <= now ? Infinity : wanted;
   const due = rule.review === null ? Infinity : after(now, rule.review);
   const review = ratified || isLegal ? Math.min(asked, due) : asked;
   return {
@@ -247,5 +250,13 @@ export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
       'expiresAt',
       `It may not last longer than the order whose place it takes, which ends at ${end}.`,
     );
-  return null;
+  return refusalOfNoOrder(order, to);
+}
+
+/** What takes an order's place is an order itself, and does what its level does. */
+function refusalOfNoOrder({ grounds }: Order, to: Lowered): Refusal | null {
+  const issue = orderSpecSchema.safeParse({ ...to, grounds }).error?.issues[0];
+  if (!issue) return null;
+  const [param] = issue.path.map(String);
+  return refusal('invalid_request', `${issue.path.join('.')}: ${issue.message}`, { param });
 }

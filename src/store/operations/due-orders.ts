@@ -23,7 +23,10 @@ export function lookAtOrder(context: WriterContext, id: string, now: number): vo
       because: end.because,
       grounds: null,
     });
-    append(context, ended, 'order.lapsed', now, { because: end.because });
+    append(context, ended, 'order.lapsed', now, {
+      because: end.because,
+      endedAt: new Date(end.at).toISOString(),
+    });
     const why = end.because === 'lapsed' ? 'nobody ratified it' : end.because.replaceAll('_', ' ');
     tell(context, ended, toldOf(context, ended), now, 'order.lapsed', `is over: ${why}`);
     return;

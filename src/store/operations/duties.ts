@@ -83,7 +83,8 @@ function append(
   { entryId, at }: Pick<By, 'entryId' | 'at'>,
   actor: EntryActor,
 ): void {
-  const { state, statement, documentDigest, returnedBecause, dueAt } = duty;
+  const { state, statement, documentDigest, returnedBecause } = duty;
+  const dueAt = new Date(duty.dueAt).toISOString();
   context.append({
     id: entryId,
     kind,

@@ -91,11 +91,19 @@ function append(
     data: {
       state: grant.state,
       version: grant.version,
-      reviewDueAt: grant.reviewDueAt,
-      endedAt: grant.endedAt,
+      ...timesForLog(grant),
     },
   });
 }
+
+/** The moments of a grant that its text does not say, where there are any. */
+export const timesForLog = ({
+  reviewDueAt,
+  endedAt,
+}: Pick<Grant, 'reviewDueAt' | 'endedAt'>): Record<string, string> => ({
+  ...(reviewDueAt !== null && { reviewDueAt: new Date(reviewDueAt).toISOString() }),
+  ...(endedAt !== null && { endedAt: new Date(endedAt).toISOString() }),
+});
 
 interface End {
   cause: 'expired' | 'revoked' | 'closed';

@@ -57,7 +57,11 @@ export const addPersonToGrant = controlOperation(
         .run();
     }
     touch(context, grant.id, by.at);
-    return recorded(context, grant.id, 'grant.person_added', by, who, { person: personId, until });
+    return recorded(context, grant.id, 'grant.person_added', by, who, {
+      person: personId,
+      // One who is put back has the place that they had.
+      ...(!back && { until: until === null ? null : new Date(until).toISOString() }),
+    });
   },
   (args) => args.grantId,
 );

@@ -10,7 +10,7 @@ import { refusalOfStale } from '../../core/revision.ts';
 import type { WriterContext } from '../context.ts';
 import { readGrant } from '../records.ts';
 import { grantApprovals, grantVersions, grants } from '../schema.ts';
-import { putGrantOnAgenda } from './grant-ends.ts';
+import { putGrantOnAgenda, timesForLog } from './grant-ends.ts';
 import { mustReach, type Authorised, type By } from './operation.ts';
 import { mustHoldJoiners, mustNameRealPeople } from './roster.ts';
 
@@ -177,7 +177,7 @@ export function recorded(
       state: grant.state,
       version: grant.version,
       proposed: proposed && { version: proposed.version, state: proposed.state },
-      reviewDueAt: grant.reviewDueAt ?? undefined,
+      ...timesForLog(grant),
     },
   });
   return grant;

@@ -32,7 +32,14 @@ export const initialise: Operation<
       actor: { system: 'broker' },
       lab: host.id,
       person: person.id,
-      data: { name: host.name, admin: person.name, roles: person.roles, kid: admin.key?.kid },
+      data: {
+        name: host.name,
+        admin: person.name,
+        roles: person.roles,
+        attributes: person.attributes,
+        subject: person.subject ?? undefined,
+        kid: admin.key?.kid,
+      },
     });
     return { lab: host, admin: person };
   },

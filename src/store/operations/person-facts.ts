@@ -68,7 +68,10 @@ export const setPersonAttributes = controlOperation(
       .where(eq(people.id, person.id))
       .run();
     putEndsOnAgenda(context, person.id, until, args.by.at);
-    return recorded(context, person, 'person.attributes_set', args.by, who, { attributes, until });
+    return recorded(context, person, 'person.attributes_set', args.by, who, {
+      attributes,
+      until: endsForLog(until),
+    });
   },
   (args) => args.personId,
 );
@@ -119,6 +122,9 @@ function recorded(
   });
   return changed;
 }
+
+const endsForLog = (until: Record<string, number>): Record<string, string> =>
+  Object.fromEntries(Object.entries(until).map(([name, at]) => [name, new Date(at).toISOString()]));
 
 /** Their ends, and reminders before. */
 function putEndsOnAgenda(
@@ -173,7 +179,7 @@ export function lookAtAttributes(context: WriterContext, personId: string, now: 
     ref: personId,
     lab: person.labId,
     person: personId,
-    data: { ended: over, attributes, until: attributesUntil },
+    data: { ended: over, attributes, until: endsForLog(attributesUntil) },
   });
   tell(
     'person.attribute_ended',

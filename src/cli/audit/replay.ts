@@ -1,0 +1,175 @@
+/** `sallyport audit replay`: what stood at a moment, from an evidence bundle alone. Neither network nor profile is touched. */
+import type { Command } from 'commander';
+import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
+import { toldAt, type Told } from '../../core/audit/replay-report.ts';
+import { replay } from '../../core/audit/replay.ts';
+import { nothingReplayed } from '../../core/audit/replayed.ts';
+import { levelInWords, ownEnd } from '../../core/orders/order.ts';
+import { selectorInWords } from '../../core/orders/selector.ts';
+import { instant, wholeNumber } from '../arguments.ts';
+import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
+import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
+import { counted, moment, note, printJson, printTable, say, type JsonOption } from '../output.ts';
+import { QuietExit } from '../problems.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { WEAKNESS, trustedKey, withKey, type KeyOptions } from './bundle-key.ts';
+
+interface ReplayOptions extends JsonOption, KeyOptions {
+  at?: string;
+  upTo?: number;
+}
+
+export function addAuditReplay(group: Command, around: Surroundings): void {
+  const command = defineCommand(group, 'replay <bundle>', {
+    summary: 'Tell from an evidence bundle what stood at a moment, offline',
+    details:
+      'Checks the bundle as "audit verify" does and, if it is sound, makes from its entries the grants with their status, the orders in force, the people and the live tokens of a moment. Needs no broker, no network and no profile. What the entries do not tell is said.',
+    examples: [
+      'sallyport audit replay evidence.tar --key @lab-audit.vkey',
+      'sallyport audit replay evidence.tar --key @lab-audit.vkey --at 2026-06-15T12:00:00Z --json',
+    ],
+    exitCodes: VERIFY_EXIT_CODES_HELP,
+  });
+  setUsageExitCode(command, EXIT_CODES.could_not_run);
+  withKey(withJson(command))
+    .option(
+      '--at <instant>',
+      'the moment (RFC 3339); without it, when the last entry was made',
+      instant,
+    )
+    .option(
+      '--up-to <index>',
+      'as of this entry of the log, and the moment it was made',
+      wholeNumber(0),
+    )
+    .action(async (path: string, options: ReplayOptions) => {
+      const { report, told, at } = await replayBundle(around, path, options);
+      if (options.trustKeyInBundle) note(around, WEAKNESS);
+      if (told === undefined) {
+        note(around, `sallyport: ${report.problem ?? 'The bundle could not be checked.'}`);
+        note(around, 'Nothing is told from a bundle that is not sound ("sallyport audit verify").');
+        throw new QuietExit(EXIT_CODES[report.status]);
+      }
+      if (options.json) printJson(around, { at: new Date(at).toISOString(), ...jsonOf(told) });
+      else print(around, told, at, report);
+    });
+}
+
+interface Replay {
+  report: BundleReport;
+  /** Undefined where the bundle is not sound. */
+  told: Told | undefined;
+  /** The moment, epoch milliseconds. */
+  at: number;
+}
+
+async function replayBundle(
+  around: Surroundings,
+  path: string,
+  options: ReplayOptions,
+): Promise<Replay> {
+  const { upTo = Infinity } = options;
+  const until = options.at === undefined ? Infinity : Date.parse(options.at);
+  const state = nothingReplayed();
+  // Entries are ordered by index: what comes after one that is too late is too late, whatever its clock said.
+  let isOver = false;
+  const onEntry = (bytes: Buffer): void => {
+    isOver ||= state.size > upTo || !replay(state, bytes, until);
+  };
+  try {
+    if (options.at !== undefined && options.upTo !== undefined)
+      throw new Error('--at and --up-to exclude each other: give one of them.');
+    const report = await verifyBundle(path, await trustedKey(around, path, options), onEntry);
+    const at = until === Infinity ? (state.until ?? 0) : until;
+    return { report, told: report.status === 'sound' ? toldAt(state, at) : undefined, at };
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    const report = { status: 'could_not_run' as const, entriesChecked: 0, checked: [], problem };
+    return { report, told: undefined, at: 0 };
+  }
+}
+
+/** Sets and endless ends have no JSON. */
+function jsonOf({ grants, ...told }: Told): object {
+  return {
+    ...told,
+    grants: grants.map(({ grant, standing, roster }) => ({
+      ...grant,
+      status: standing.status,
+      statusReason: standing.refusal,
+      roster: roster.map(({ until, ...place }) => ({
+        ...place,
+        until: until === Infinity ? null : until,
+      })),
+    })),
+  };
+}
+
+function print(around: Surroundings, told: Told, at: number, { size, origin }: BundleReport): void {
+  const { grants, orders, people, tokens, gaps } = told;
+  say(
+    around,
+    `As of ${moment(at) ?? ''}, by the first ${counted(told.entries, 'entry', 'entries')} of ${size ?? 0} of ${origin ?? ''}:`,
+  );
+  section(
+    around,
+    'Grants',
+    ['id', 'lab', 'status', 'version', 'until', 'models', 'people'],
+    grants.map(({ grant, standing, roster }) => [
+      grant.id,
+      grant.spec.lab,
+      standing.status,
+      grant.version,
+      grant.spec.window.until,
+      grant.spec.endpoints.flatMap(({ models }) => models).join(', '),
+      roster
+        .filter(({ until, removed }) => until > at && !removed)
+        .map(({ personId }) => personId)
+        .join(', '),
+    ]),
+  );
+  section(
+    around,
+    'Orders in force',
+    ['id', 'level', 'about', 'issued by', 'ratified by', 'ends'],
+    orders.map((order) => [
+      order.id,
+      levelInWords(order.level),
+      selectorInWords(order.selector),
+      order.issuedBy,
+      order.ratifiedBy,
+      moment(ownEnd(order)?.at),
+    ]),
+  );
+  section(
+    around,
+    'People',
+    ['id', 'lab', 'name', 'roles', 'keys', 'removed'],
+    people.map(({ id, labId, name, roles, kids, removedAt }) => [
+      id,
+      labId,
+      name,
+      roles.join(', '),
+      kids.length,
+      moment(removedAt),
+    ]),
+  );
+  say(around, `${counted(tokens.length, 'token')} live.`);
+  for (const { index, kind, why } of gaps)
+    note(around, `Not told by entry ${index} (${kind}): ${why}`);
+}
+
+function section(
+  around: Surroundings,
+  title: string,
+  head: string[],
+  rows: Parameters<typeof printTable>[2],
+): void {
+  say(around, '');
+  if (rows.length === 0) {
+    say(around, `${title}: none.`);
+    return;
+  }
+  say(around, `${title}:`);
+  printTable(around, head, rows);
+}

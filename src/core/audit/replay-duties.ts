@@ -1,0 +1,78 @@
+/** Replays entries about duties. */
+import { z } from 'zod';
+import { dutyCauses, dutyKindSchema, dutyStates, type Duty } from '../duties.ts';
+import {
+  Gap,
+  actingPerson,
+  dataOf,
+  momentSchema,
+  mustHave,
+  type LoggedEntry,
+} from './logged-entry.ts';
+import { endTokens } from './replay-tokens.ts';
+import type { Replayed } from './replayed.ts';
+
+const begunSchema = z.object({
+  cause: z.enum(dutyCauses),
+  duties: z.array(
+    z.object({
+      id: z.string(),
+      kind: dutyKindSchema,
+      text: z.string(),
+      dueAt: momentSchema,
+      state: z.enum(dutyStates),
+      statement: z.string().nullable(),
+    }),
+  ),
+});
+
+/** Access ended, and duties began. One that destroys tokens was done with it. */
+export function dutiesBegun(state: Replayed, entry: LoggedEntry): void {
+  const { cause, duties } = dataOf(entry, begunSchema);
+  const grantId = mustHave(entry, 'grant');
+  const personId = entry.person ?? null;
+  for (const duty of duties) {
+    state.duties.set(duty.id, {
+      ...duty,
+      grantId,
+      labId: mustHave(entry, 'lab'),
+      personId,
+      cause,
+      begunAt: entry.at,
+      reportedBy: null,
+      reportedAt: null,
+      documentDigest: null,
+      confirmedBy: null,
+      confirmedAt: duty.state === 'done' ? entry.at : null,
+      returnedBecause: null,
+    });
+    if (duty.kind !== 'destroy_tokens') continue;
+    endTokens(
+      state,
+      (token) => token.grantId === grantId && (personId === null || token.personId === personId),
+    );
+  }
+}
+
+const standingSchema = z.object({
+  state: z.enum(dutyStates),
+  statement: z.string().nullable(),
+  documentDigest: z.string().nullable(),
+  returnedBecause: z.string().nullable(),
+});
+
+/** How a duty stands after a step. */
+function standsNow(state: Replayed, entry: LoggedEntry, more: Partial<Duty>): void {
+  const duty = state.duties.get(mustHave(entry, 'ref'));
+  if (!duty) throw new Gap('The duty is not in the log before.');
+  state.duties.set(duty.id, { ...duty, ...dataOf(entry, standingSchema), ...more });
+}
+
+export const dutyReported = (state: Replayed, entry: LoggedEntry): void =>
+  standsNow(state, entry, { reportedBy: actingPerson(entry).person, reportedAt: entry.at });
+
+export const dutyConfirmed = (state: Replayed, entry: LoggedEntry): void =>
+  standsNow(state, entry, { confirmedBy: actingPerson(entry).person, confirmedAt: entry.at });
+
+export const dutyReturned = (state: Replayed, entry: LoggedEntry): void =>
+  standsNow(state, entry, {});

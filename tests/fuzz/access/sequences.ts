@@ -1,0 +1,132 @@
+/** Runs sequences of commands on a broker and on the model, and holds the one against the other after every step. */
+import assert from 'node:assert/strict';
+import { setImmediate as tick } from 'node:timers/promises';
+import * as fc from 'fast-check';
+import { LocalBroker } from '../../support/local-broker.ts';
+import { entriesIn, replayOf, stateIn, stateTold } from '../../support/replayed.ts';
+import { checkStep } from './checks.ts';
+import { grantCommands } from './grant-commands.ts';
+import { orderCommands } from './order-commands.ts';
+import { peopleCommands } from './people-commands.ts';
+import type { Command, Run, Tally } from './run.ts';
+import { CONFIG, type World } from './setting.ts';
+import { tokenCommands } from './token-commands.ts';
+
+const MOST_COMMANDS = 40;
+
+/** Each command, with the check of everything after it. */
+class Checked implements fc.AsyncCommand<object, Run> {
+  readonly #command: Command;
+
+  constructor(one: Command) {
+    this.#command = one;
+  }
+
+  check(): boolean {
+    return this.#command.check();
+  }
+
+  async run(model: object, run: Run): Promise<void> {
+    await this.#command.run(model, run);
+    checkStep(run, (run.steps += 1));
+  }
+
+  toString(): string {
+    return this.#command.toString();
+  }
+}
+
+type Weighted = { weight: number; arbitrary: fc.Arbitrary<Command> }[];
+
+const times = (factor: number, some: Weighted): Weighted =>
+  some.map(({ weight, arbitrary }) => ({ weight: weight * factor, arbitrary }));
+
+/** What there is most of. */
+const MIXES = {
+  grants: [...times(2, grantCommands), ...orderCommands, ...peopleCommands, ...tokenCommands],
+  orders: [...grantCommands, ...times(2, orderCommands), ...peopleCommands, ...tokenCommands],
+} satisfies Record<string, Weighted>;
+
+export type Mix = keyof typeof MIXES;
+
+const sequencesOf = (mix: Mix) =>
+  fc.commands([fc.oneof(...MIXES[mix]).map((one) => new Checked(one))], {
+    maxCommands: MOST_COMMANDS,
+    size: 'max',
+  });
+
+/** The log alone tells what the database has. */
+function checkReplay({ local, model }: Run): void {
+  const { db } = local.writer.context;
+  const told = replayOf(entriesIn(db));
+  assert.deepEqual(told.gaps, [], 'what the log does not tell');
+  assert.deepEqual(stateTold(told, model.now), stateIn(db, model.now));
+}
+
+export interface Outcome {
+  sequences: number;
+  commands: number;
+  tally: Tally;
+}
+
+/**
+ * Runs sequences from one world.
+ *
+ * @throws with the smallest sequence that was found to fail
+ */
+export async function runSequences(
+  world: World,
+  { mix, numRuns, seed }: { mix: Mix; numRuns: number; seed: number },
+): Promise<Outcome> {
+  const tally: Tally = new Map();
+  let steps = 0;
+  let sequences = 0;
+  const property = fc.asyncProperty(sequencesOf(mix), async (sequence) => {
+    const model = structuredCloneOf(world);
+    const local = LocalBroker.copyOf(world.template, CONFIG, model.now);
+    const run: Run = { local, model, streams: [], tally, steps: 0 };
+    sequences += 1;
+    if (sequences % 50 === 0) await tick();
+    try {
+      await fc.asyncModelRun(() => ({ model: {}, real: run }), sequence);
+      checkReplay(run);
+    } finally {
+      steps += run.steps;
+      await local.discard();
+    }
+  });
+  const details = await fc.check(property, { numRuns, seed });
+  if (details.failed)
+    throw new Error(await fc.asyncDefaultReportMessage(details), { cause: details.errorInstance });
+  return { sequences: details.numRuns, commands: steps, tally };
+}
+
+/** Keys are shared: they are never changed, and cannot be cloned. */
+function structuredCloneOf({ model }: World): Run['model'] {
+  const { people, grants, ...rest } = model;
+  return {
+    ...structuredClone(rest),
+    grants: structuredClone(grants),
+    people: people.map((person) => ({ ...person, keys: [...person.keys] })),
+  };
+}
+
+/** What has to have happened, each at least so often in a thousand sequences: where everything is refused, nothing is proven. */
+const AT_LEAST: Record<string, number> = {};
+
+/** The commands that were allowed too seldom for anything to follow. */
+export function tooSeldom({ sequences, tally }: Outcome): string[] {
+  return Object.entries(AT_LEAST)
+    .filter(
+      ([name, least]) => (tally.get(name)?.allowed ?? 0) < Math.floor((least * sequences) / 1_000),
+    )
+    .map(([name]) => `${name}: ${tally.get(name)?.allowed ?? 0} of ${tally.get(name)?.tried ?? 0}`);
+}
+
+/** The part of everything tried that was allowed. */
+export function partAllowed({ tally }: Outcome): number {
+  const counts = [...tally.values()];
+  const sum = (part: 'tried' | 'allowed'): number =>
+    counts.reduce((total, one) => total + one[part], 0);
+  return sum('allowed') / sum('tried');
+}
