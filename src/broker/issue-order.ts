@@ -11,7 +11,7 @@ import {
 } from '../core/orders/order.ts';
 import type { Selector } from '../core/orders/selector.ts';
 import { mintId } from '../lib/ids.ts';
-import type { OrderArgs } from '../store/operations/orders.ts';
+import type { OrderArgs } from '../store/operations/order-parts.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { concernedBy, recalledBy } from './concerned.ts';
