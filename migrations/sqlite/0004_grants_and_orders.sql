@@ -209,6 +209,7 @@ CREATE INDEX incidents_by_due ON incidents (next_due_at) WHERE next_due_at IS NO
 
 -- How often an order was changed since it was issued: a part of what `If-Match` is held against.
 ALTER TABLE orders ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+UPDATE orders SET changes = 1 WHERE ended_at IS NOT NULL;
 -- Which part of two whoever issued it has, as their roles were then.
 ALTER TABLE orders ADD COLUMN issued_as TEXT NOT NULL DEFAULT 'issuer' CHECK (issued_as IN ('issuer', 'ratifier'));
 

@@ -3,7 +3,8 @@ import type { Grant } from '../core/grants.ts';
 import { rosterOf } from '../core/grants.ts';
 import { LEVEL, type Order } from '../core/orders/order.ts';
 import { partsOf, selects, type SelectorPart } from '../core/orders/selector.ts';
-import type { Concerned, Recalled } from '../store/operations/orders.ts';
+import type { Concerned } from '../store/operations/order-parts.ts';
+import type { Recalled } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 
 type About = Pick<Order, 'selector' | 'issuedByLab'>;

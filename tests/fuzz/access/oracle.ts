@@ -95,7 +95,7 @@ export function statusOf(model: Model, grant: ModelGrant): GrantStatus {
 }
 
 /** Whether somebody holds access for a purpose, before it is known to which model. */
-function holdsAccess(model: Model, subject: Subject): boolean {
+export function holdsAccess(model: Model, subject: Subject): boolean {
   const { grant, person, purpose } = subject;
   const { spec } = grant.text;
   if (!person || person.removed || person.lab !== grant.lab || purpose === undefined) return false;
