@@ -159,7 +159,8 @@ ALTER TABLE grants ADD COLUMN review_due_at INTEGER;
 ALTER TABLE grants ADD COLUMN ended_at INTEGER;
 UPDATE grants SET ended_at = updated_at WHERE state IN ('revoked', 'closed');
 INSERT INTO agenda (at, kind, ref)
-  SELECT unixepoch(json_extract(spec, '$.window.until')) * 1000, 'grant', grants.id
+  -- A second more: the fraction is cut off, and nothing is to be looked at before its time.
+  SELECT (unixepoch(json_extract(spec, '$.window.until')) + 1) * 1000, 'grant', grants.id
   FROM grants JOIN grant_versions ON grant_id = grants.id AND grant_versions.version = grants.version
   WHERE state = 'active';
 

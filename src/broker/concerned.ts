@@ -86,6 +86,7 @@ export function recalledBy(broker: Broker, order: About & Pick<Order, 'level'>):
       if (person === undefined && attributes === undefined) return [{ grantId: grant.id }];
       return rosterOf(grant)
         .map(({ personId }) => policy.person(personId))
+        .filter((one) => one?.removedAt === null)
         .filter((one) => selects(people, { grantId: grant.id, labId: grant.spec.lab, person: one }))
         .map((one) => ({ grantId: grant.id, personId: one?.id }));
     });

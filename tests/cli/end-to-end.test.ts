@@ -245,10 +245,7 @@ describe('a grant, from key to evidence', () => {
       'grant.approved',
       'grant.terms_accepted',
       'grant.terms_accepted',
-      // Of a person who handed their place back, and of the grant: the template names them.
-      'duties.begun',
       'grant.closed',
-      'duties.begun',
     ]);
     expect(await as('auditor', 'audit', 'show', '0')).toMatch(/^kind +key\.created/m);
     expect(await as('auditor', 'audit', 'entries', '--kind', 'request.outcome')).toMatch(/req_/);
