@@ -130,7 +130,7 @@ export const removePersonKey = controlOperation(
     mustReach(who, { labId: person.labId, personId: person.id });
     if (!person.keys.some((key) => key.kid === args.kid))
       refuse('not_found', 'This person has no such key in use.');
-    if (person.keys.length === 1 && readLab(context.db, person.labId)?.identity == null)
+    if (person.keys.length === 1 && !readLab(context.db, person.labId)?.identity)
       mustLeaveAnAdmin(context, person);
     context.db
       .update(personKeys)
@@ -200,7 +200,7 @@ export function mustHaveRolesOfLab(lab: Lab, roles: readonly Role[]): void {
  */
 export function mustLeaveAnAdmin({ db, host }: WriterContext, person: Person): void {
   if (person.labId !== host || !person.roles.includes('admin')) return;
-  const isVouchedFor = readLab(db, host)?.identity != null;
+  const isVouchedFor = Boolean(readLab(db, host)?.identity);
   const rows = db
     .select()
     .from(people)

@@ -310,10 +310,10 @@ export function additionOf(
   if (grant.left.has(person.id)) return undefined;
   const isNamed = spec.people.some((one) => one.person === person.id);
   const until = placesOf({ ...grant, off: new Set() }, spec).get(person.id);
-  const lasts = until !== undefined && until > model.now;
-  if (lasts && !grant.off.has(person.id)) return undefined;
-  if (until !== undefined && !lasts && isNamed) return undefined;
-  const back = lasts && grant.off.has(person.id);
+  const isHeld = until !== undefined && until > model.now;
+  if (isHeld && !grant.off.has(person.id)) return undefined;
+  if (until !== undefined && !isHeld && isNamed) return undefined;
+  const back = isHeld && grant.off.has(person.id);
   if (isNamed && spec.maxPeople === undefined) return { back, sure: true };
   const hasRoom = taken(model, placesOf(grant, spec)) < (spec.maxPeople ?? 0);
   return hasRoom ? { back, sure: false } : undefined;
