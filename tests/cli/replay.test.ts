@@ -20,9 +20,8 @@ vi.spyOn(globalThis, 'fetch').mockRejectedValue(new Error('no network here'));
 const world = await makeWorld();
 const local = LocalBroker.copyOf(world.template, CONFIG, BEGIN);
 const [grant, other] = world.model.grants as [ModelGrant, ModelGrant];
-const by = (...roles: string[]): string =>
-  world.model.people.find((one) => one.kind === 'host' && `${one.roles.join()}` === roles.join())
-    ?.id ?? '';
+const by = (role: string): string =>
+  world.model.people.find((one) => one.kind === 'host' && one.roles.join() === role)?.id ?? '';
 const at = (hours: number): void => void (local.time.now = BEGIN + hours * HOUR);
 at(1);
 const spec = orderSpecSchema.parse({ selector: { grant: grant.id }, grounds: 'A test' });
@@ -58,7 +57,7 @@ describe('audit replay', () => {
     const statuses = async (hours: number): Promise<string[]> => {
       const { grants, gaps } = await replay('--at', instant(BEGIN + hours * HOUR));
       expect(gaps).toEqual([]);
-      return grants.map(({ status }) => status);
+      return grants.slice(0, 2).map(({ status }) => status);
     };
     expect(await statuses(0.5)).toEqual(['active', 'active']);
     expect(await statuses(1.5)).toEqual(['suspended', 'active']);

@@ -491,6 +491,17 @@ describe('an order is loosened', () => {
     expect(to(2, { model: 'm' })).toBe('selector');
   });
 
+  test('to what is an order itself', () => {
+    const wide = anOrder('w', { lab: PARTNER.id }, { level: 4 });
+    const to = (level: number, measures: Order['measures']): string =>
+      refusalOfLowering(wide, { level, selector: { lab: PARTNER.id }, measures })?.param ?? 'less';
+    expect(to(2, { features: ['tools'] })).toBe('less');
+    // A constraint that constrains nothing, a watch that would constrain, a narrow suspension that is wide.
+    expect(to(2, {})).toBe('measures');
+    expect(to(1, { features: ['tools'] })).toBe('measures');
+    expect(to(3, {})).toBe('selector');
+  });
+
   test('to what ends no later than it would have', () => {
     const to = (end: number | undefined, expiresAt: number | undefined): string =>
       refusalOfLowering(
@@ -522,17 +533,6 @@ describe('an order is loosened', () => {
     expect(lapses({ ...suspended, lapsesAt: null }, 4, ADMIN)).toBeNull();
     const longer = { ...suspended, lapsesAt: NOW + 48 * HOUR };
     expect(lapses(longer, 4, ADMIN)).toBe(NOW + 24 * HOUR);
-  });
-
-  test('to what is an order itself', () => {
-    const wide = anOrder('w', { lab: PARTNER.id }, { level: 4 });
-    const to = (level: number, measures: Order['measures']): string =>
-      refusalOfLowering(wide, { level, selector: { lab: PARTNER.id }, measures })?.param ?? 'less';
-    expect(to(2, { features: ['tools'] })).toBe('less');
-    // A constraint that constrains nothing, a watch that would constrain, a narrow suspension that is wide.
-    expect(to(2, {})).toBe('measures');
-    expect(to(1, { features: ['tools'] })).toBe('measures');
-    expect(to(3, {})).toBe('selector');
   });
 });
 

@@ -7,6 +7,8 @@ declare module 'vitest' {
     cases?: number;
     /** The part of these that got as far as the property is about. */
     ofInterest?: number;
+    /** Where a case is a sequence: the steps of all of them. */
+    steps?: number;
   }
 }
 
@@ -21,11 +23,11 @@ export class FuzzReporter implements Reporter {
     let total = 0;
     for (const module of modules) {
       for (const test of module.children.allTests()) {
-        const { cases = 0, ofInterest = 0 } = test.meta();
+        const { cases = 0, ofInterest = 0, steps } = test.meta();
         total += cases;
         const share = `${(ofInterest * 100).toFixed(0)} %`;
         process.stdout.write(
-          `${String(cases).padStart(9)} ${share.padStart(6)}  ${test.fullName}\n`,
+          `${String(cases).padStart(9)} ${share.padStart(6)}  ${test.fullName}${steps === undefined ? '' : ` (${steps} steps)`}\n`,
         );
       }
     }

@@ -99,14 +99,12 @@ it('what fails is put off by itself, shows, and is tried again; what is behind i
   const metrics = await fetch(`${test.metricsUrl ?? ''}/metrics`).then((answer) => answer.text());
   expect(metrics).toContain('sallyport_due_failing 1');
   expect(logged).toMatch(/"kind":"unheard_of","ref":"x",.*"attempts":1/);
-  // Not at once, and later each time.
+  // Not at once; within 5 s at most, the first time.
   await runAgenda(test.broker);
   expect(attempts()).toBe(1);
   ahead += 6_000;
   await runAgenda(test.broker);
-  ahead += 6_000;
-  await runAgenda(test.broker);
-  expect(attempts()).toBe(2);
+  expect(attempts()).toBeGreaterThanOrEqual(2);
   database.prepare("DELETE FROM agenda WHERE ref = 'x'").run();
   database.close();
   ahead = 0;

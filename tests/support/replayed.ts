@@ -26,7 +26,6 @@ export const entriesIn = (db: Db): Buffer[] =>
 export function stateIn(db: Db, now: number): Comparable {
   const grants = readGrants(db, db.select().from(tables.grants).all());
   const people = readPeople(db, db.select().from(tables.people).all());
-  const { id, grantId, purpose, name, personId, createdAt, endedAt } = tables.runs;
   return {
     labs: byId(db.select().from(tables.labs).all().map(comparableLab)),
     people: byId(people.map(comparablePerson)),
@@ -53,13 +52,14 @@ export function stateIn(db: Db, now: number): Comparable {
         .map((one) => [`${one.orderId} ${one.personId}`, one]),
     ),
     tokens: byId(liveTokens(db, now)),
-    runs: byId(
-      db
-        .select({ id, grantId, purpose, name, personId, createdAt, endedAt })
-        .from(tables.runs)
-        .all(),
-    ),
+    runs: byId(runsIn(db)),
   };
+}
+
+function runsIn(db: Db) {
+  const { id, grantId, purpose, name, personId, createdAt, endedAt } = tables.runs;
+  const run = { id, grantId, purpose, name, personId, createdAt, endedAt };
+  return db.select(run).from(tables.runs).all();
 }
 
 function liveTokens(db: Db, now: number) {

@@ -61,6 +61,9 @@ function begun(data: unknown): Pick<Order, keyof z.infer<typeof timesSchema>> & 
   return { ...spec, ...times };
 }
 
+/** Whoever issued an order before that was recorded had the first part. */
+const issuedAsSchema = z.object({ issuedAs: z.enum(['issuer', 'ratifier']).catch('issuer') });
+
 function add(
   { orders }: Replayed,
   id: string,
@@ -69,10 +72,12 @@ function add(
   whose: Pick<Order, 'issuedBy' | 'issuedByLab'> & Partial<Order>,
 ): void {
   const order = begun(data);
+  const { issuedAs } = issuedAsSchema.parse(data);
   orders.set(id, {
     ...order,
     id,
-    issuedAs: partIn(data),
+    issuedAs,
+    changes: 0,
     issuedAt: at,
     ratifiedBy: null,
     ratifiedAt: null,
@@ -82,15 +87,10 @@ function add(
     endedBy: null,
     endedBecause: null,
     endGrounds: null,
-    changes: 0,
     safeguardAt: partsOf(order.selector).safeguard === undefined ? null : [],
     ...whose,
   });
 }
-
-/** Which part of two the issuer has; before 0.4, all had the same. */
-const partIn = (data: unknown): Order['issuedAs'] =>
-  z.object({ issuedAs: z.enum(['issuer', 'ratifier']) }).safeParse(data).data?.issuedAs ?? 'issuer';
 
 export function orderIssued(state: Replayed, entry: LoggedEntry): void {
   const { person: issuedBy, lab: issuedByLab } = actingPerson(entry);
@@ -105,7 +105,8 @@ export function orderRatified(state: Replayed, entry: LoggedEntry): void {
 /** A date of review that was asked for holds for the first review alone. */
 export function orderReviewed(state: Replayed, entry: LoggedEntry): void {
   const { reviewAt: _, ...order } = mustKnow(state, entry);
-  put(state, order, dataOf(entry, timesSchema));
+  const changes = order.changes + 1;
+  state.orders.set(order.id, { ...order, ...dataOf(entry, timesSchema), changes });
 }
 
 export function orderSupplemented(state: Replayed, entry: LoggedEntry): void {
@@ -140,8 +141,8 @@ export function orderLowered(state: Replayed, entry: LoggedEntry): void {
   const { id, issuedBy, issuedByLab } = mustKnow(state, entry);
   end(state, entry, because, order.grounds);
   const { person } = actingPerson(entry);
-  // Where nobody had ratified the first, and whoever lowered it could not have, nobody has ratified this one.
-  const stands = dataOf(entry, z.object({ order: timesSchema })).order.lapsesAt === null;
+  // Whoever could ratify it has done so by lowering.
+  const stands = begun(order).lapsesAt === null;
   add(state, by, entry.at, order, {
     issuedBy,
     issuedByLab,
@@ -233,11 +234,8 @@ function mustKnow({ orders }: Replayed, entry: LoggedEntry): Order {
 
 /** Orders are never changed in place: what was computed of one is remembered by the object. */
 function change(state: Replayed, entry: LoggedEntry, values: Partial<Order>): void {
-  put(state, mustKnow(state, entry), values);
-}
-
-function put({ orders }: Replayed, order: Order, values: Partial<Order>): void {
-  orders.set(order.id, { ...order, ...values, changes: order.changes + 1 });
+  const order = mustKnow(state, entry);
+  state.orders.set(order.id, { ...order, ...values, changes: order.changes + 1 });
 }
 
 function end(

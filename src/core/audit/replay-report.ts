@@ -20,7 +20,7 @@ interface ToldPlace extends RosterPlace {
   removed: boolean;
 }
 
-export interface ToldGrant {
+interface ToldGrant {
   grant: Grant;
   standing: Standing;
   roster: ToldPlace[];

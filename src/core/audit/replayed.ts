@@ -21,7 +21,7 @@ export interface ReplayedPerson extends Omit<Person, 'keys'> {
   kids: string[];
 }
 
-export interface ReplayedInvitation {
+interface ReplayedInvitation {
   id: string;
   labId: string;
   grantId: string | null;
@@ -52,7 +52,7 @@ export interface ReplayedGrant {
   updatedAt: number;
 }
 
-export interface Acknowledgement {
+interface Acknowledgement {
   orderId: string;
   personId: string;
   labId: string;

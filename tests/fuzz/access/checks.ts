@@ -37,9 +37,6 @@ import {
 const PURPOSES = ['hallucination', 'scheming', 'bias'] as const;
 const FEATURES: Switch[][] = [[], ['tools']];
 
-/** How many decisions have been compared in this process. */
-export const compared = { decisions: 0, allowed: 0 };
-
 /** @param turn changes which of all possible requests are looked at */
 export function checkStep(run: Run, turn: number): void {
   checkShown(run, turn);
@@ -172,8 +169,8 @@ function checkAccess(run: Run, grant: ModelGrant, person: ModelPerson, turn: num
       model.now,
     );
     const isAllowed = passes(model, subject, restored);
-    compared.decisions += 1;
-    if (isAllowed) compared.allowed += 1;
+    run.decisions.compared += 1;
+    if (isAllowed) run.decisions.allowed += 1;
     if (decision.allowed !== isAllowed)
       assert.fail(
         `A request was ${decision.allowed ? 'allowed' : decision.refusal.message}: ${describe(subject)}`,

@@ -28,7 +28,7 @@ const edits = (minLength: number): fc.Arbitrary<{ what: (typeof EDITS)[number]; 
   fc.array(fc.record({ what: fc.constantFrom(...EDITS), pick }), { minLength, maxLength: 3 });
 
 /** A sequence that made grants without end would do little with each. */
-const MOST_GRANTS = 5;
+const MOST_GRANTS = 6;
 
 const create = command(
   'grant create',
@@ -208,7 +208,7 @@ export const grantCommands: { weight: number; arbitrary: fc.Arbitrary<Command> }
   { weight: 6, arbitrary: amendments },
   { weight: 24, arbitrary: onwards },
   { weight: 2, arbitrary: step('submit') },
-  { weight: 1, arbitrary: step('return') },
+  { weight: 2, arbitrary: step('return') },
   { weight: 1, arbitrary: step('reject') },
   { weight: 1, arbitrary: step('withdraw') },
   { weight: 1, arbitrary: step('revoke') },

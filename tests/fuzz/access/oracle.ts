@@ -29,7 +29,7 @@ export const isOrderInForce = (order: ModelOrder, now: number): boolean =>
   !order.ended && now < Math.min(order.lapses, order.expires, order.unreviewed);
 
 /** Whether every part that an order names is there, and is what it names. */
-export function isAbout({ selector }: Pick<ModelOrder, 'selector'>, subject: Subject): boolean {
+function isAbout({ selector }: Pick<ModelOrder, 'selector'>, subject: Subject): boolean {
   if ('all' in selector) return true;
   const { grant, person } = subject;
   const { attributes = [], network, feature, safeguard, ...rest } = selector;
@@ -94,7 +94,7 @@ export function statusOf(model: Model, grant: ModelGrant): GrantStatus {
 }
 
 /** Whether somebody holds access for a purpose, before it is known to which model. */
-export function holdsAccess(model: Model, subject: Subject): boolean {
+function holdsAccess(model: Model, subject: Subject): boolean {
   const { grant, person, purpose } = subject;
   const { spec } = grant.text;
   if (!person || person.removed || person.lab !== grant.lab || purpose === undefined) return false;

@@ -81,7 +81,7 @@ const measuresSeed: fc.Arbitrary<Measures> = fc.record(
     putBack: fc.subarray(SAFEGUARDS.slice(0, 2), { minLength: 1 }),
   },
   { requiredKeys: [] },
-) as fc.Arbitrary<Measures>;
+);
 
 export const orderSeed = fc.record({
   level: fc.constantFrom(0, 1, 2, 2, 3, 3, 3, 4, 4, 5),

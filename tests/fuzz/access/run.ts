@@ -7,7 +7,7 @@ import type { Subject } from './oracle.ts';
 import type { Model, ModelPerson, ModelToken } from './state.ts';
 
 /** A stream that is held open, and what it was admitted for. */
-export interface Stream {
+interface Stream {
   live: Pick<LiveTestRequest, 'id' | 'cancellation'>;
   subject: Subject;
   token: ModelToken;
@@ -26,6 +26,8 @@ export interface Run {
   /** Commands that were run. */
   steps: number;
   tally: Tally;
+  /** Requests that the broker and the model decided, and how many passed. */
+  decisions: { compared: number; allowed: number };
 }
 
 /** A number that stands for a choice among whatever there is then. */

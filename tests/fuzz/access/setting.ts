@@ -103,7 +103,7 @@ const PEOPLE: [lab: string, name: string, ...roles: Role[]][] = [
   ['C', 'outside auditor', 'auditor'],
 ];
 
-/** Makes the world: a host, two partners, a lab of auditors, and a grant in force for each partner. */
+/** Makes the world: a host, two partners, a lab of auditors, a grant in force for each partner, and one that waits. */
 export async function makeWorld(): Promise<World> {
   const template = await LocalBroker.create(CONFIG, BEGIN);
   const { broker } = template;
@@ -147,38 +147,41 @@ export async function makeWorld(): Promise<World> {
   for (const [name, models, members] of [
     ['A', ['model-a-1', 'model-b-1'], ['A lead', 'A researcher 1', 'A researcher 2']],
     ['B', ['model-a-1'], ['B researcher 1']],
+    ['A', ['model-c-1'], ['A researcher 3']],
   ] as const) {
     const spec = baseSpec((labs[name] as Lab).id, [...models], members.map(who));
     const author = who(`${name} lead`);
     const { id, termsDigest } = await createGrant(broker, author, spec);
     await stepGrant(broker, author, id, 'submit', {});
-    await stepGrant(broker, boss, id, 'approve', {});
-    await stepGrant(broker, who('safety'), id, 'approve', {});
-    await stepGrant(broker, author, id, 'accept', { termsDigest });
-    const accepted = new Set([author]);
-    for (const member of members.map(who))
-      if (!accepted.has(member)) {
-        await stepGrant(broker, member, id, 'accept', { termsDigest });
-        accepted.add(member);
-      }
-    grants.push({
+    const grant: ModelGrant = {
       id,
       lab: spec.lab,
-      state: 'active',
+      state: 'submitted',
       text: {
         spec,
         authors: new Set([author]),
-        approvals: new Map<Role, string>([
-          ['admin', boss],
-          ['safety', who('safety')],
-        ]),
-        needed: ['admin', 'safety'],
+        approvals: new Map(),
+        needed: [
+          'admin',
+          'safety',
+          ...spec.endpoints.flatMap(({ endpoint }) => ALSO_NEEDED[endpoint] ?? []),
+        ],
       },
       next: null,
-      accepted: new Map([[spec.terms.text, accepted]]),
+      accepted: new Map(),
       joined: new Map(),
       left: new Set(),
-    });
+    };
+    grants.push(grant);
+    // The third waits to be looked at.
+    if (grants.length === 3) continue;
+    await stepGrant(broker, boss, id, 'approve', {});
+    await stepGrant(broker, who('safety'), id, 'approve', {});
+    grant.text.approvals.set('admin', boss).set('safety', who('safety'));
+    const accepted = new Set([author, ...members.map(who)]);
+    for (const member of accepted) await stepGrant(broker, member, id, 'accept', { termsDigest });
+    grant.accepted.set(spec.terms.text, accepted);
+    grant.state = 'active';
   }
   await template.close();
   const kinds = Object.values(labs).map(({ id, kind }) => ({ id, kind }));

@@ -30,7 +30,7 @@ export interface ModelText {
   needed: readonly Role[] | null;
 }
 
-export type NextState = 'draft' | 'submitted' | 'returned' | 'approved';
+type NextState = 'draft' | 'submitted' | 'returned' | 'approved';
 
 export interface ModelGrant {
   id: string;
@@ -88,7 +88,7 @@ export interface ModelToken {
   ended: boolean;
 }
 
-export interface ModelInvitation {
+interface ModelInvitation {
   id: string;
   secret: string;
   lab: string;

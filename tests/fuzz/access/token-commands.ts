@@ -150,6 +150,7 @@ const finish = command('run end', fc.record(whoAndWhat), async (run, seed) => {
 const begin = command(
   'stream begin',
   fc.record({
+    wild: fc.nat({ max: 9 }),
     which: pick,
     model: pick,
     address: fc.constantFrom(...ADDRESSES),
@@ -160,8 +161,12 @@ const begin = command(
     const { address, features } = seed;
     const usable = model.tokens.filter(({ ended, expires }) => !ended && expires > model.now);
     const token = oneOf(usable.length > 0 ? usable : model.tokens, seed.which);
-    const name = oneOf(Object.keys(ENDPOINT_OF), seed.model) as string;
     if (!token) return;
+    const granted = model.grants
+      .filter(({ id }) => id === token.grant)
+      .flatMap(({ text }) => text.spec.endpoints.flatMap(({ models }) => models));
+    const names = seed.wild < 8 ? granted : Object.keys(ENDPOINT_OF);
+    const name = oneOf(names, seed.model) as string;
     const endpoint = ENDPOINT_OF[name] as string;
     const subject = subjectOf(model, token, { endpoint, model: name, features, address });
     const restored = seed.which % 2 === 0 ? [] : restoredFor(endpoint);
@@ -200,7 +205,7 @@ const begin = command(
   },
 );
 
-export function subjectOf(
+function subjectOf(
   model: Model,
   token: ModelToken,
   asked: Pick<Subject, 'endpoint' | 'model' | 'features' | 'address'>,
@@ -216,5 +221,5 @@ export const tokenCommands: { weight: number; arbitrary: fc.Arbitrary<Command> }
   { weight: 8, arbitrary: issue },
   { weight: 2, arbitrary: revoke },
   { weight: 1, arbitrary: finish },
-  { weight: 8, arbitrary: begin },
+  { weight: 12, arbitrary: begin },
 ];
