@@ -1,6 +1,6 @@
 /** What a grant comes to by itself: a review that falls due, and its end. And what follows from an end, whoever makes it. */
 import { eq } from 'drizzle-orm';
-import type { EntryActor } from '../../core/audit/entry.ts';
+import type { EntryActor, Json } from '../../core/audit/entry.ts';
 import { before } from '../../core/durations.ts';
 import { rosterOf, type Grant } from '../../core/grants.ts';
 import { mintId } from '../../lib/ids.ts';
@@ -88,19 +88,21 @@ function append(
     lab: grant.spec.lab,
     grant: grant.id,
     grantVersion: grant.version,
-    data: {
-      state: grant.state,
-      version: grant.version,
-      ...timesForLog(grant),
-    },
+    data: standingForLog(grant),
   });
 }
 
-/** The moments of a grant that its text does not say, where there are any. */
-export const timesForLog = ({
+/** Where a grant stands, for an entry: the log alone tells which text was in force when, and until when. */
+export const standingForLog = ({
+  state,
+  version,
+  proposed,
   reviewDueAt,
   endedAt,
-}: Pick<Grant, 'reviewDueAt' | 'endedAt'>): Record<string, string> => ({
+}: Grant): Record<string, Json | undefined> => ({
+  state,
+  version,
+  proposed: proposed && { version: proposed.version, state: proposed.state },
   ...(reviewDueAt !== null && { reviewDueAt: new Date(reviewDueAt).toISOString() }),
   ...(endedAt !== null && { endedAt: new Date(endedAt).toISOString() }),
 });

@@ -10,7 +10,7 @@ import { refusalOfStale } from '../../core/revision.ts';
 import type { WriterContext } from '../context.ts';
 import { readGrant } from '../records.ts';
 import { grantApprovals, grantVersions, grants } from '../schema.ts';
-import { putGrantOnAgenda, timesForLog } from './grant-ends.ts';
+import { putGrantOnAgenda, standingForLog } from './grant-ends.ts';
 import { mustReach, type Authorised, type By } from './operation.ts';
 import { mustHoldJoiners, mustNameRealPeople } from './roster.ts';
 
@@ -162,7 +162,6 @@ export function recorded(
   const grant = readGrant(context.db, grantId) ?? refuse('not_found');
   putGrantOnAgenda(context, grant, by.at);
   context.changed({ kind: 'grant', value: grant });
-  const { proposed } = grant;
   context.append({
     id: by.entryId,
     kind,
@@ -174,10 +173,7 @@ export function recorded(
     grantVersion: version ?? grant.version,
     data: {
       ...data,
-      state: grant.state,
-      version: grant.version,
-      proposed: proposed && { version: proposed.version, state: proposed.state },
-      ...timesForLog(grant),
+      ...standingForLog(grant),
     },
   });
   return grant;

@@ -58,6 +58,8 @@ const create = command(
       accepted: new Map(),
       joined: new Map(),
       left: new Set(),
+      off: new Set(),
+      reviewDue: Infinity,
     });
   },
 );

@@ -6,6 +6,7 @@ import {
   isSettled,
   personOf,
   placesOf,
+  spanOfReview,
   taken,
   type Model,
   type ModelGrant,
@@ -208,9 +209,14 @@ export function approvalOf(
   return isLast && !holdsJoined(model, grant, text.spec) ? undefined : role;
 }
 
-/** Of people who were removed, an approval counts no more. */
+/** Of people who were removed or have the role no more, an approval counts no more. */
 const counting = (model: Model, { approvals }: ModelText): ModelText['approvals'] =>
-  new Map([...approvals].filter(([, id]) => !personOf(model, id)?.removed));
+  new Map(
+    [...approvals].filter(([role, id]) => {
+      const person = personOf(model, id);
+      return person !== undefined && !person.removed && person.roles.includes(role);
+    }),
+  );
 
 /** New terms bind nobody before the lead has accepted them. */
 const waitsForLead = (grant: ModelGrant, text: ModelText): boolean =>
@@ -271,4 +277,43 @@ export function accept(grant: ModelGrant, actor: ModelPerson, read: string): voi
   if (grant.next?.state === 'approved' && grant.next.spec.terms.text === read) putInForce(grant);
   else if (grant.state === 'approved') grant.state = 'active';
   grant.accepted.set(read, (grant.accepted.get(read) ?? new Set()).add(actor.id));
+}
+
+/** A text in force can bring the next review forward, and never puts it off. */
+export function dateReview(grant: ModelGrant, now: number): void {
+  if (grant.state !== 'active') return;
+  const span = spanOfReview(grant.text.spec);
+  grant.reviewDue = span === Infinity ? Infinity : Math.min(grant.reviewDue, now + span);
+}
+
+export const mayReviewGrant = (model: Model, grant: ModelGrant, actor: ModelPerson): boolean =>
+  !actor.removed &&
+  isOneOf(actor, 'host.admin', 'host.safety') &&
+  grant.state === 'active' &&
+  !isOver(model, grant.text.spec) &&
+  grant.text.spec.review !== null;
+
+/** Whether the lead may do something with the roster of a grant. */
+export const keepsRoster = (model: Model, grant: ModelGrant, actor: ModelPerson): boolean =>
+  isLead(actor, grant.lab) && isSettled(grant) && !isOver(model, grant.text.spec);
+
+/** What comes of putting somebody on the roster; undefined: it is not allowed. `sure`: whatever invitations are open. */
+export function additionOf(
+  model: Model,
+  grant: ModelGrant,
+  actor: ModelPerson,
+  person: ModelPerson,
+): { back: boolean; sure: boolean } | undefined {
+  const { spec } = grant.text;
+  if (!keepsRoster(model, grant, actor) || person.lab !== grant.lab || person.removed)
+    return undefined;
+  if (grant.left.has(person.id)) return undefined;
+  const isNamed = spec.people.some((one) => one.person === person.id);
+  const until = placesOf(grant, spec).get(person.id);
+  if (until !== undefined && (until > model.now || isNamed)) return undefined;
+  const before = placesOf({ ...grant, off: new Set() }, spec).get(person.id) ?? 0;
+  const back = grant.off.has(person.id) && before > model.now;
+  if (isNamed && spec.maxPeople === undefined) return { back, sure: true };
+  const hasRoom = taken(model, placesOf(grant, spec)) < (spec.maxPeople ?? 0);
+  return hasRoom ? { back, sure: false } : undefined;
 }

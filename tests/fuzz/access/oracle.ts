@@ -3,6 +3,7 @@ import type { GrantStatus } from '../../../src/core/access.ts';
 import type { GrantSpec } from '../../../src/core/grants.ts';
 import type { Purpose, Switch } from '../../../src/core/vocabulary.ts';
 import {
+  lacks,
   personOf,
   placesOf,
   type Model,
@@ -89,12 +90,12 @@ export function statusOf(model: Model, grant: ModelGrant): GrantStatus {
   const { window } = grant.text.spec;
   if (grant.state !== 'active') return grant.state;
   if (model.now >= Date.parse(window.until)) return 'expired';
-  if (isStoppedWhole(model, grant)) return 'suspended';
+  if (model.now >= grant.reviewDue || isStoppedWhole(model, grant)) return 'suspended';
   return model.now < Date.parse(window.from) ? 'scheduled' : 'active';
 }
 
 /** Whether somebody holds access for a purpose, before it is known to which model. */
-function holdsAccess(model: Model, subject: Subject): boolean {
+export function holdsAccess(model: Model, subject: Subject): boolean {
   const { grant, person, purpose } = subject;
   const { spec } = grant.text;
   if (!person || person.removed || person.lab !== grant.lab || purpose === undefined) return false;
@@ -103,6 +104,7 @@ function holdsAccess(model: Model, subject: Subject): boolean {
   return (
     statusOf(model, grant) === 'active' &&
     model.now < until &&
+    !lacks(person, spec, model.now) &&
     spec.purposes.allowed.includes(purpose) &&
     !spec.purposes.excluded.includes(purpose) &&
     spec.binding === 'none' &&

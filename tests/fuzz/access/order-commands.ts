@@ -158,7 +158,7 @@ const lowers = command(
     const done = await attempt(real, 'order lower', isAllowed(actor, order), () =>
       lowerOrder({ ...lesser, grounds: 'Less will do' }, local.broker, actor.id, order.id),
     );
-    if (done) model.orders.push(replaced(model, order, actor, done.id, lesser));
+    if (done) model.orders.push(replaced(model, order, done.id, lesser, actor));
   },
 );
 
@@ -185,7 +185,7 @@ const objections = command(
     };
     const expected = isAllowed(actor, order) ? undefined : false;
     const done = await attempt(real, 'order object', expected, () =>
-      objectToOrder(local.broker, actor.id, order.id, { grounds: 'Too much', alternative }),
+      objectToOrder({ grounds: 'Too much', alternative }, local.broker, actor.id, order.id),
     );
     if (!done) return;
     const dispute = { id: done.id, order: order.id, lab: actor.lab, alternative, decided: false };
@@ -210,7 +210,7 @@ const decisions = command(
       const given = seed.lesser ? lesserAt(order, seed.lesser, model) : dispute.alternative;
       if (!given) return undefined;
       const { level = order.level, selector = order.selector } = given;
-      const { expiresAt } = { expiresAt: undefined, ...given };
+      const { expiresAt } = seed.lesser ? lesserAt(order, seed.lesser, model) : {};
       return { level, selector, measures: given.measures ?? {}, expiresAt };
     };
     const isAllowed = (actor: ModelPerson, dispute: ModelDispute): boolean => {
@@ -236,7 +236,7 @@ const decisions = command(
     if (outcome === 'vacated') order.ended = true;
     if (outcome !== 'modified') return;
     const instead = insteadOf(dispute) as Lesser;
-    model.orders.push(replaced(model, order, actor, done.newOrderId ?? '', instead));
+    model.orders.push(replaced(model, order, done.newOrderId ?? '', instead, actor));
   },
 );
 

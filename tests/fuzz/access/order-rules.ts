@@ -129,7 +129,7 @@ export function issued(model: Model, actor: ModelPerson, id: string, spec: Order
     legal,
     by: actor.id,
     byLab: actor.lab,
-    byRatifier: spec.level === 5 && !holds(actor, ruleOf(model, spec).issue),
+    part: spec.level === 5 && !holds(actor, ruleOf(model, spec).issue) ? 'second' : 'first',
     stands: legal || spec.level === 0,
     lapses: legal ? Infinity : model.now + ruleOf(model, spec).lapse,
     expires: momentOf(spec.expiresAt),
@@ -146,18 +146,14 @@ const isOpenTo = (model: Model, order: ModelOrder, actor: ModelPerson): boolean 
   order.by !== actor.id &&
   (actor.kind !== 'partner' || order.byLab === actor.lab);
 
-export const mayRatify = (model: Model, order: ModelOrder, actor: ModelPerson): boolean =>
-  isOpenTo(model, order, actor) && !order.stands && isRatifier(model, order, actor);
-
-/** Executive and auditor between them: each fills the part of the recall that the other did not. */
-function isRatifier(
-  model: Model,
-  order: Pick<ModelOrder, 'level' | 'selector' | 'byRatifier'>,
-  actor: ModelPerson,
-): boolean {
-  const { issue, ratify: others } = ruleOf(model, order);
-  return holds(actor, order.level === 5 && order.byRatifier ? issue : others);
+export function mayRatify(model: Model, order: ModelOrder, actor: ModelPerson): boolean {
+  if (!isOpenTo(model, order, actor) || order.stands) return false;
+  return holds(actor, othersOf(order, ruleOf(model, order)));
 }
+
+/** Executive and auditor between them: each fills the part of a recall that the other did not. */
+const othersOf = ({ part }: ModelOrder, rule: Rule): readonly string[] =>
+  part === 'second' && rule.review === RULES[5]?.review ? rule.issue : rule.ratify;
 
 /** A review that is missed ends a recall, and no other order; never one of an authority. */
 function reviewed(model: Model, order: ModelOrder, asked: number): void {
@@ -227,10 +223,11 @@ function canBe({ level, selector, measures }: Lesser): boolean {
   return level !== 5 || names('all', 'endpoint', 'model', 'safeguard');
 }
 
-/** Whether one order is less than another: of a lower level, or narrower, about nothing else, and for no longer. */
+/** Whether one order is less than another: of a lower level, or narrower, and about nothing else. */
 export function isLess(order: ModelOrder, to: Lesser): boolean {
-  if (to.expiresAt !== undefined && momentOf(to.expiresAt) > order.expires) return false;
   if (!canBe(to) || !isWithin(to.selector, order.selector) || to.level > order.level) return false;
+  // It ends no later than the first says of itself.
+  if (to.expiresAt !== undefined && momentOf(to.expiresAt) > order.expires) return false;
   if (to.level < order.level) return true;
   if (isWithin(order.selector, to.selector)) return false;
   const { limitsPercent = 100, tokenSeconds = Infinity } = to.measures;
@@ -249,24 +246,21 @@ export function isLess(order: ModelOrder, to: Lesser): boolean {
 }
 
 /**
- * The lesser order that takes the place of one, on the authority of the first. Whoever lowers what nobody has ratified is
- * the second person if they could ratify the lesser; if not, it lapses when the first would have.
+ * The lesser order that takes the place of one, on the authority of the first. Whoever could ratify it has done so by
+ * lowering; else it lapses when the first would have.
  */
 export function replaced(
   model: Model,
   order: ModelOrder,
-  actor: ModelPerson,
   id: string,
   to: Lesser,
+  actor: ModelPerson,
 ): ModelOrder {
   order.ended = true;
   const { level, selector, measures, expiresAt } = to;
-  const { byRatifier } = order;
-  const { lapse } = ruleOf(model, to);
+  const rule = ruleOf(model, to);
   const stands =
-    order.lapses === Infinity ||
-    lapse === Infinity ||
-    isRatifier(model, { level, selector, byRatifier }, actor);
+    order.lapses === Infinity || rule.lapse === Infinity || holds(actor, othersOf(order, rule));
   const lesser: ModelOrder = {
     ...order,
     id,
@@ -274,11 +268,11 @@ export function replaced(
     selector,
     measures,
     stands,
-    lapses: stands ? Infinity : Math.min(order.lapses, model.now + lapse),
+    lapses: stands ? Infinity : Math.min(order.lapses, model.now + rule.lapse),
     expires: expiresAt === undefined ? order.expires : momentOf(expiresAt),
+    unreviewed: Infinity,
     ended: false,
   };
-  lesser.unreviewed = Infinity;
   if (stands) reviewed(model, lesser, order.reviewAt > model.now ? order.reviewAt : Infinity);
   return lesser;
 }

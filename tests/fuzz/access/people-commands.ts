@@ -8,6 +8,8 @@ import {
   createPerson,
   removePerson,
   removePersonKey,
+  setPersonAttributes,
+  setPersonRoles,
 } from '../../../src/broker/manage-people.ts';
 import { runAgenda } from '../../../src/broker/run-agenda.ts';
 import { mintId } from '../../../src/lib/ids.ts';
@@ -15,9 +17,10 @@ import { thumbprintOf } from '../../../src/oauth/client-assertion.ts';
 import { makeKey } from '../../support/people.ts';
 import { advance, attempt, choose, command, oneOf, pick, whoAndWhat } from './run.ts';
 import type { Command } from './run.ts';
-import { statusOf } from './oracle.ts';
+import type { Role } from '../../../src/core/people.ts';
+import { isOrderInForce, statusOf } from './oracle.ts';
 import { HOUR } from './setting.ts';
-import { isOneOf, personOf, placesOf, taken } from './state.ts';
+import { isOneOf, partsOf, personOf, placesOf, taken } from './state.ts';
 import type { Model, ModelGrant, ModelPerson } from './state.ts';
 
 /** Made once: keys cost more than everything else together. */
@@ -34,6 +37,80 @@ const removes = (actor: ModelPerson, lab: string): boolean =>
 const isSpared = (model: Model, person: ModelPerson): boolean =>
   person.kind !== 'partner' &&
   model.people.filter((one) => one.kind === person.kind && !one.removed).length < 6;
+
+/** Without an admin of the host, nothing would go on. */
+const isLastAdmin = ({ people }: Model, person: ModelPerson): boolean =>
+  isOneOf(person, 'host.admin') &&
+  people.filter((one) => !one.removed && isOneOf(one, 'host.admin')).length === 1;
+
+const ROLES: Record<ModelPerson['kind'], readonly Role[]> = {
+  host: ['admin', 'safety', 'executive', 'auditor'],
+  partner: ['lead', 'safety', 'researcher', 'auditor'],
+  auditor: ['auditor'],
+};
+
+const setRoles = command(
+  'person set roles',
+  fc.record({ ...whoAndWhat, roles: pick }),
+  async (run, seed) => {
+    const { model, local } = run;
+    const rolesFor = ({ kind }: ModelPerson): Role[] => {
+      const some = ROLES[kind].filter((_, i) => (seed.roles >> i) % 2 === 1);
+      return some.length > 0 ? some : ROLES[kind].slice(0, 1);
+    };
+    const isAllowed = (actor: ModelPerson, person: ModelPerson): boolean =>
+      answersFor(actor, person.lab) &&
+      actor !== person &&
+      !person.removed &&
+      (rolesFor(person).includes('admin') || !isLastAdmin(model, person));
+    const chosen = choose(run, seed, model.people, isAllowed);
+    if (!chosen) return;
+    const { actor, thing: person } = chosen;
+    const roles = rolesFor(person);
+    const done = await attempt(run, 'person set roles', isAllowed(actor, person), () =>
+      setPersonRoles(local.broker, actor.id, person.id, roles),
+    );
+    if (done) person.roles = roles;
+  },
+);
+
+const setAttributes = command(
+  'person set attributes',
+  fc.record({
+    ...whoAndWhat,
+    value: fc.constantFrom('restricted', 'cleared', null),
+    hours: fc.constantFrom(null, null, 1, 30),
+  }),
+  async (run, seed) => {
+    const { model, local } = run;
+    const { value, hours } = seed;
+    const isUnderOrder = (actor: ModelPerson): boolean =>
+      actor.kind !== 'host' &&
+      model.orders.some(
+        (order) =>
+          isOrderInForce(order, model.now) &&
+          order.byLab !== actor.lab &&
+          partsOf(order.selector).attributes?.some(({ name }) => name === 'export_status'),
+      );
+    const isAllowed = (actor: ModelPerson, person: ModelPerson): boolean =>
+      answersFor(actor, person.lab) && !person.removed && !isUnderOrder(actor);
+    const chosen = choose(run, seed, model.people, isAllowed);
+    if (!chosen) return;
+    const { actor, thing: person } = chosen;
+    const until = hours === null ? null : model.now + hours * HOUR;
+    const done = await attempt(run, 'person set attributes', isAllowed(actor, person), () =>
+      setPersonAttributes(local.broker, actor.id, person.id, {
+        export_status: value === null ? null : { value, until },
+      }),
+    );
+    if (!done) return;
+    delete person.attributes['export_status'];
+    delete person.attributesUntil['export_status'];
+    if (value === null) return;
+    person.attributes['export_status'] = value;
+    if (until !== null) person.attributesUntil['export_status'] = until;
+  },
+);
 
 const create = command('person create', fc.record(whoAndWhat), async (run, seed) => {
   const { model, local } = run;
@@ -58,6 +135,7 @@ const create = command('person create', fc.record(whoAndWhat), async (run, seed)
     kind: lab.kind,
     roles,
     attributes,
+    attributesUntil: {},
     removed: false,
     keys,
   });
@@ -67,7 +145,7 @@ const remove = command('person remove', fc.record(whoAndWhat), async (run, seed)
   const { model, local } = run;
   const people = model.people.filter((person) => !isSpared(model, person));
   const isAllowed = (actor: ModelPerson, person: ModelPerson): boolean =>
-    removes(actor, person.lab) && !person.removed;
+    removes(actor, person.lab) && !person.removed && !isLastAdmin(model, person);
   const chosen = choose(run, seed, people, isAllowed);
   if (!chosen) return;
   const { actor, thing: person } = chosen;
@@ -79,7 +157,10 @@ const remove = command('person remove', fc.record(whoAndWhat), async (run, seed)
   endTokens(model, (token) => token.person === person.id);
 });
 
-function endTokens({ tokens }: Model, isMeant: (token: Model['tokens'][number]) => boolean): void {
+export function endTokens(
+  { tokens }: Model,
+  isMeant: (token: Model['tokens'][number]) => boolean,
+): void {
   for (const token of tokens) if (isMeant(token)) token.ended = true;
 }
 
@@ -215,6 +296,7 @@ const join = command('join', fc.record({ which: pick }), async (run, { which }) 
     kind: 'partner',
     roles,
     attributes: {},
+    attributesUntil: {},
     removed: false,
     keys,
   });
@@ -234,6 +316,12 @@ const wait = command(
   fc.constantFrom(1, 1, 2, 5, 23, 25, 73, 24 * 8, 24 * 20),
   async (run, hours) => {
     advance(run, hours * HOUR);
+    for (const { attributes, attributesUntil } of run.model.people)
+      for (const [name, until] of Object.entries(attributesUntil)) {
+        if (until > run.model.now) continue;
+        delete attributes[name];
+        delete attributesUntil[name];
+      }
     await runAgenda(run.local.broker);
     run.local.broker.live.decideAgain();
   },
@@ -243,6 +331,8 @@ const wait = command(
 export const peopleCommands: { weight: number; arbitrary: fc.Arbitrary<Command> }[] = [
   { weight: 1, arbitrary: create },
   { weight: 2, arbitrary: remove },
+  { weight: 2, arbitrary: setRoles },
+  { weight: 3, arbitrary: setAttributes },
   { weight: 1, arbitrary: addKey },
   { weight: 1, arbitrary: removeKey },
   { weight: 2, arbitrary: handBack },

@@ -8,6 +8,8 @@ import { checkStep } from './checks.ts';
 import { grantCommands } from './grant-commands.ts';
 import { orderCommands } from './order-commands.ts';
 import { peopleCommands } from './people-commands.ts';
+import { dateReview } from './grant-rules.ts';
+import { rosterCommands } from './roster-commands.ts';
 import type { Command, Run, Tally } from './run.ts';
 import { CONFIG, type World } from './setting.ts';
 import { tokenCommands } from './token-commands.ts';
@@ -28,6 +30,7 @@ class Checked implements fc.AsyncCommand<object, Run> {
 
   async run(model: object, run: Run): Promise<void> {
     await this.#command.run(model, run);
+    for (const grant of run.model.grants) dateReview(grant, run.model.now);
     checkStep(run, (run.steps += 1));
   }
 
@@ -43,8 +46,20 @@ const times = (factor: number, some: Weighted): Weighted =>
 
 /** What there is most of. */
 const MIXES = {
-  grants: [...times(2, grantCommands), ...orderCommands, ...peopleCommands, ...tokenCommands],
-  orders: [...grantCommands, ...times(2, orderCommands), ...peopleCommands, ...tokenCommands],
+  grants: [
+    ...times(2, grantCommands),
+    ...orderCommands,
+    ...peopleCommands,
+    ...rosterCommands,
+    ...tokenCommands,
+  ],
+  orders: [
+    ...grantCommands,
+    ...times(2, orderCommands),
+    ...peopleCommands,
+    ...rosterCommands,
+    ...tokenCommands,
+  ],
 } satisfies Record<string, Weighted>;
 
 export type Mix = keyof typeof MIXES;
@@ -109,7 +124,12 @@ function structuredCloneOf({ model }: World): Run['model'] {
   return {
     ...structuredClone(rest),
     grants: structuredClone(grants),
-    people: people.map((person) => ({ ...person, keys: [...person.keys] })),
+    people: people.map((person) => ({
+      ...person,
+      attributes: { ...person.attributes },
+      attributesUntil: { ...person.attributesUntil },
+      keys: [...person.keys],
+    })),
   };
 }
 

@@ -126,6 +126,7 @@ export async function makeWorld(): Promise<World> {
       kind: 'host',
       roles: ['admin'],
       attributes: {},
+      attributesUntil: {},
       removed: false,
       keys: [firstKey],
     },
@@ -139,7 +140,16 @@ export async function makeWorld(): Promise<World> {
     const { id } = await createPerson(broker, boss, lab.id, person);
     const kid = await thumbprintOf(key.publicKey);
     const keys = [{ privateKey: key.privateKey, kid }];
-    people.push({ id, lab: lab.id, kind: lab.kind, roles, attributes, removed: false, keys });
+    people.push({
+      id,
+      lab: lab.id,
+      kind: lab.kind,
+      roles,
+      attributes,
+      attributesUntil: {},
+      removed: false,
+      keys,
+    });
     named.set(name, id);
   }
   const who = (name: string): string => named.get(name) as string;
@@ -171,6 +181,8 @@ export async function makeWorld(): Promise<World> {
       accepted: new Map(),
       joined: new Map(),
       left: new Set(),
+      off: new Set(),
+      reviewDue: Infinity,
     };
     grants.push(grant);
     // The third waits to be looked at.

@@ -15,6 +15,8 @@ export interface ModelPerson {
   kind: LabKind;
   roles: readonly Role[];
   attributes: Record<string, string>;
+  /** When some of them end. */
+  attributesUntil: Record<string, number>;
   removed: boolean;
   /** With the private halves: they sign for tokens. */
   keys: Pick<TestPerson, 'privateKey' | 'kid'>[];
@@ -43,6 +45,10 @@ export interface ModelGrant {
   accepted: Map<string, Set<string>>;
   joined: Map<string, number>;
   left: Set<string>;
+  /** Taken off by the lead, who can put them back. */
+  off: Set<string>;
+  /** When the next review is due; Infinity: none is. */
+  reviewDue: number;
 }
 
 export interface ModelOrder {
@@ -53,8 +59,8 @@ export interface ModelOrder {
   legal: boolean;
   by: string;
   byLab: string;
-  /** Of a recall: whether it was one of those who ratify. It stays so, whatever becomes of their roles. */
-  byRatifier: boolean;
+  /** Of two who have to act, the part that whoever issued it had, with the roles of then. */
+  part: 'first' | 'second';
   /** Somebody else has made it stand, or it needs nobody. */
   stands: boolean;
   /** When it ends by itself: unratified; as it says; unreviewed. Infinity: never. */
@@ -123,7 +129,7 @@ export const isOneOf = (person: ModelPerson, ...wanted: string[]): boolean =>
 
 /** When each place of a grant's roster ends. */
 export function placesOf(
-  grant: Pick<ModelGrant, 'joined' | 'left'>,
+  grant: Pick<ModelGrant, 'joined' | 'left' | 'off'>,
   spec: GrantSpec,
 ): Map<string, number> {
   const named = new Map(
@@ -131,7 +137,7 @@ export function placesOf(
   );
   const places = new Map<string, number>();
   for (const id of new Set([...named.keys(), ...grant.joined.keys()])) {
-    if (grant.left.has(id)) continue;
+    if (grant.left.has(id) || grant.off.has(id)) continue;
     places.set(id, Math.min(named.get(id) ?? Infinity, grant.joined.get(id) ?? Infinity));
   }
   return places;
@@ -145,3 +151,15 @@ export function taken(model: Model, places: ReadonlyMap<string, number>): number
 
 export const isSettled = ({ state }: ModelGrant): boolean =>
   state === 'approved' || state === 'active';
+
+/** What a grant requires of somebody and is not so. */
+export const lacks = (person: ModelPerson, { requires }: GrantSpec, now: number): boolean =>
+  requires.some(({ name, is }) => {
+    const value =
+      now < (person.attributesUntil[name] ?? Infinity) ? person.attributes[name] : undefined;
+    return value === undefined || (is !== undefined && !is.includes(value));
+  });
+
+/** Milliseconds between reviews; Infinity: there are none. Here they are said in hours. */
+export const spanOfReview = ({ review }: GrantSpec): number =>
+  review === null ? Infinity : Number.parseInt(review.every, 10) * 3_600_000;

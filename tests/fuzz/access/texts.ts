@@ -1,7 +1,7 @@
 /** Texts of grants: how they are changed at random, and whether a change only narrows. */
 import { grantSpecSchema, type GrantSpec } from '../../../src/core/grants.ts';
 import { ENDPOINT_OF, HOUR, NETWORK, NEVER, instant, terms } from './setting.ts';
-import { placesOf, type Model, type ModelGrant } from './state.ts';
+import { placesOf, spanOfReview, type Model, type ModelGrant } from './state.ts';
 
 /** One change: what, and which of several. */
 export interface Edit {
@@ -73,6 +73,12 @@ const CHANGES = {
   limit: ({ limits }, pick) => ({
     limits: { ...limits, requestsPerMinute: pick % 3 === 0 ? null : 10 * (1 + (pick % 5)) },
   }),
+  requires: ({ requires }) => ({
+    requires: requires.length === 0 ? [{ name: 'export_status', is: ['cleared'] }] : [],
+  }),
+  review: ({ review }, pick) => ({
+    review: review === null || pick % 2 === 0 ? { every: `${20 * (1 + (pick % 4))}h` } : null,
+  }),
   orderRules: ({ orderRules }) => ({
     orderRules:
       orderRules.suspend === undefined
@@ -131,6 +137,8 @@ export function onlyNarrows(grant: ModelGrant, from: GrantSpec, to: GrantSpec): 
     cap(to.limits.requestsPerMinute) <= cap(from.limits.requestsPerMinute) &&
     (from.networks === null || to.networks !== null) &&
     (from.binding === 'none' || to.binding === 'dpop') &&
+    from.requires.length <= to.requires.length &&
+    spanOfReview(to) <= spanOfReview(from) &&
     JSON.stringify(from.orderRules) === JSON.stringify(to.orderRules) &&
     Date.parse(to.window.from) >= Date.parse(from.window.from) &&
     Date.parse(to.window.until) <= Date.parse(from.window.until) &&
