@@ -44,3 +44,11 @@ export function alternativeFor(
       [...putBack.keys()].every((safeguard) => restores.includes(safeguard)),
   );
 }
+
+/** For decisions before a request: whether a model can be had with what orders want put back. */
+export const putsBack =
+  ({ endpoints }: Pick<Broker, 'endpoints'>) =>
+  (endpoint: string, model: string, effect: Effect): boolean => {
+    const found = endpoints.get(endpoint);
+    return found !== undefined && alternativeFor(found, model, effect) !== undefined;
+  };

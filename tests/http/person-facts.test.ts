@@ -96,6 +96,9 @@ describe('attributes', () => {
       grounds: 'A finding in the north',
     });
     expect(order.status).toBe(201);
+    // Whom it is about is told in person.
+    const told = await api.get(people.researcher, `/notices?ref=${order.body.id}`);
+    expect(told.body.items).toMatchObject([{ kind: 'order.issued' }]);
     const tried = await set('lead', 'researcher', { region: { value: 'south' } });
     expect([tried.status, tried.body.code]).toEqual([403, 'attribute_under_order']);
     // Nor of somebody who is registered for it.
