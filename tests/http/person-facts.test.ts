@@ -89,6 +89,7 @@ describe('attributes', () => {
   });
 
   it('that an order of the host is about are not changed by the lab, which would be to lift it', async () => {
+    await makeActiveGrant(test, people);
     await set('lead', 'researcher', { region: { value: 'north' } });
     const order = await api.post(people.safety, '/orders', {
       level: 3,
