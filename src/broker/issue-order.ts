@@ -52,7 +52,7 @@ export async function issueOrder(
   const recalled = recalledBy(broker, { ...spec, issuedByLab });
   const args = { by: who, id, spec, concerned, recalled };
   const order = await broker.store.write('issueOrder', args);
-  return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec) };
+  return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec, true) };
 }
 
 /**

@@ -2,6 +2,7 @@
  * What the API answers, as far as commands read it. Members that are not named here pass through to
  * `--json` as they came; nothing here changes a value.
  */
+import { alternativeSchema } from '../core/orders/disputes.ts';
 import { authorityClaimSchema, evidenceSchema, measuresSchema } from '../core/orders/order.ts';
 import { selectorSchema } from '../core/orders/selector.ts';
 import { z } from 'zod';
@@ -210,7 +211,10 @@ export const disputeSchema = z.looseObject({
   revision: z.string(),
   orderId: z.string(),
   labId: z.string(),
+  personId: z.string(),
   grounds: z.string(),
+  /** What is proposed instead. */
+  alternative: alternativeSchema.nullable(),
   at: time,
   dueAt: time,
   escalatedAt: maybeTime,

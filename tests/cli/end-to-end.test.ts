@@ -182,6 +182,11 @@ describe('a grant, from key to evidence', () => {
     );
     expect(await as('admin', 'order', 'list', '--in-force')).toContain(order);
     expect(await as('admin', 'order', 'show', order)).toMatch(/^in force +yes$/m);
+    const proposal = ['--to', 'constrain', '--limits', '50', '--grounds', 'Half would do'];
+    await as('lead', 'order', 'object', order, ...proposal);
+    const objected = await as('safety', 'order', 'show', order);
+    expect(objected).toMatch(new RegExp(`^objection by +${ids['lead']} at `, 'm'));
+    expect(objected).toMatch(/^proposes instead +level 2, constrain; limitsPercent 50$/m);
     const lift = ['order', 'lift', order, '--grounds', 'Looked into'];
     expect(await refusedTo('safety', ...lift)).toContain('(second_person_needed)');
     expect(await as('admin', ...lift)).toMatch(/^in force +no$/m);
@@ -192,7 +197,9 @@ describe('a grant, from key to evidence', () => {
     const options = optionsOf({ model: 'no-such-model', grounds: 'x', profile: 'safety' });
     const { code, err } = await cli.run('order', 'suspend', ...options);
     expect(code).toBe(0);
-    expect(err).toContain('nothing here matches');
+    expect(err).toContain('The order is in force, but at present nothing here matches');
+    const preview = await cli.run('order', 'preview', '--level', '4', ...options);
+    expect(preview.err).toMatch(/^At present nothing here matches/);
   });
 
   it('ends for a token, a key and a person', async () => {
