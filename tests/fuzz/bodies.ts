@@ -10,7 +10,7 @@ import { checkContent, type Checked } from '../../src/gateway/check-content.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import type { ProxiedOperation } from '../../src/gateway/operations/operation.ts';
 import { OPERATIONS } from '../../src/gateway/operations/table.ts';
-import { aGrant, aSpec } from '../support/facts.ts';
+import { RESEARCHER, aGrant, aSpec, idOf } from '../support/facts.ts';
 import { DATA, MODEL, SHAPES, type Fragment } from './shapes.ts';
 
 const ALL = Object.keys(SWITCHES) as Switch[];
@@ -71,10 +71,17 @@ export function check(
     }),
   });
   const gateway = {
-    broker: { endpoints: new Map([['demo', endpoint]]) },
+    broker: { endpoints: new Map([['demo', endpoint]]), policy: { orders: [] } },
+    addressOf: () => '192.0.2.7',
     settings: { body: { maxBytes: 1_048_576 } },
   } as unknown as Gateway;
-  const caller = { grant, narrowing: null } as unknown as Caller;
+  const caller = {
+    grant,
+    member: RESEARCHER,
+    token: { id: idOf('tok', 'one') },
+    access: { purpose: 'hallucination', run: idOf('run', 'one') },
+    narrowing: null,
+  } as unknown as Caller;
   try {
     return checkContent(gateway, { headers } as IncomingMessage, { caller, operation }, asked);
   } catch (error) {

@@ -39,7 +39,10 @@ export function fuzz<T>(
     const numRuns = Math.max(1, Math.ceil((CASES * of) / casesPerRun));
     const details = await fc.check(property, { numRuns, seed: SEED });
     task.meta.cases = details.numRuns * casesPerRun;
-    if (details.failed) throw new Error(await fc.asyncDefaultReportMessage(details));
+    if (details.failed)
+      throw new Error(await fc.asyncDefaultReportMessage(details), {
+        cause: details.errorInstance,
+      });
     expect(ofInterest, 'cases of interest').toBeGreaterThan(0);
     task.meta.ofInterest = ofInterest / runs;
   });
