@@ -182,6 +182,7 @@ export const orderSchema = z.looseObject({
   inForce: z.boolean(),
   ratified: z.boolean(),
   endsAt: maybeTime,
+  lapsesAt: maybeTime,
   reviewDueAt: maybeTime,
   issuedBy: z.string(),
   issuedAt: time,

@@ -175,6 +175,7 @@ describe('a grant, from key to evidence', () => {
     expect(await refusedTo('admin', ...issue)).toContain('(role_required)');
     const issued = await as('safety', ...issue);
     expect(issued).toContain('0 running requests cut.');
+    expect(issued).toMatch(/^ends by itself +\S+Z, unless ratified$/m);
     const [order = ''] = /ord_\w+/.exec(issued) ?? [];
     expect((await callModel()).status).toBe(403);
     expect(await as('researcher', 'grant', 'show', ids['grant'] ?? '')).toMatch(
@@ -197,6 +198,7 @@ describe('a grant, from key to evidence', () => {
     const options = optionsOf({ model: 'no-such-model', grounds: 'x', profile: 'safety' });
     const { code, err } = await cli.run('order', 'suspend', ...options);
     expect(code).toBe(0);
+    expect(err).toMatch(/^Next: it lapses at .* runs: sallyport order ratify ord_\w+$/m);
     expect(err).toContain('The order is in force, but at present nothing here matches');
     const preview = await cli.run('order', 'preview', '--level', '4', ...options);
     expect(preview.err).toMatch(/^At present nothing here matches/);

@@ -28,7 +28,7 @@ export function printOrder(around: Surroundings, order: Order): void {
       'ratified',
       order.ratifiedBy ? `${moment(order.ratifiedAt)} by ${order.ratifiedBy}` : undefined,
     ],
-    ['ends by itself', order.inForce && order.endsAt ? moment(order.endsAt) : undefined],
+    ['ends by itself', order.inForce ? ownEndInWords(order) : undefined],
     ['to be reviewed', order.inForce && order.reviewDueAt ? moment(order.reviewDueAt) : undefined],
     ['took the place of', order.replaces ?? undefined],
     [
@@ -40,6 +40,15 @@ export function printOrder(around: Surroundings, order: Order): void {
     ['because', ended?.grounds ?? undefined],
   ];
   printDetails(around, rows);
+}
+
+/** Whether an order in force ends by itself unless another person makes it stand. */
+export const lapses = ({ inForce, ratified, lapsesAt }: Order): boolean =>
+  inForce && !ratified && typeof lapsesAt === 'string';
+
+function ownEndInWords(order: Order): string | undefined {
+  const unless = lapses(order) && order.lapsesAt === order.endsAt ? ', unless ratified' : '';
+  return order.endsAt ? `${moment(order.endsAt)}${unless}` : undefined;
 }
 
 export function printDispute(around: Surroundings, dispute: Dispute): void {
