@@ -20,7 +20,7 @@ import { TokenQuota } from './broker/token-quota.ts';
 import { TokenUse } from './broker/token-use.ts';
 import { UnauthenticatedTally } from './broker/unauthenticated-tally.ts';
 import type { Config } from './config/schema.ts';
-import type { Endpoint } from './core/endpoints.ts';
+import { upstreamKey, upstreamsOf, type UpstreamOfEndpoint } from './core/endpoints.ts';
 import { channelsOf } from './core/notice-channels.ts';
 import { clientAddress } from './gateway/client-address.ts';
 import type { Gateway } from './gateway/gateway.ts';
@@ -348,15 +348,19 @@ function openUpstreams(config: Config, log: Logger): Map<string, Upstream> {
     firstByteMs: firstByteSeconds * 1000,
     idleMs: idleSeconds * 1000,
   };
-  const open = (endpoint: Endpoint, i: number): [string, Upstream] => {
+  const open = (one: UpstreamOfEndpoint, i: number): [string, Upstream] => {
+    const { endpoint, name } = one;
     try {
-      return [endpoint.id, new Upstream(endpoint, times, log)];
+      return [upstreamKey(endpoint, name), new Upstream(one, times, log)];
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`"endpoints[${i}]" ("${endpoint.id}"): ${why}`, { cause: error });
+      const where = name === null ? endpoint : `${endpoint}", upstream "${name}`;
+      throw new Error(`"endpoints[${i}]" ("${where}"): ${why}`, { cause: error });
     }
   };
-  return new Map(config.endpoints.map(open));
+  return new Map(
+    config.endpoints.flatMap((one, i) => upstreamsOf(one).map((each) => open(each, i))),
+  );
 }
 
 /** The gateway stands ahead of Express: the proxied path needs none of it. */

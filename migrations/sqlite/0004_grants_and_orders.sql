@@ -159,7 +159,8 @@ ALTER TABLE grants ADD COLUMN review_due_at INTEGER;
 ALTER TABLE grants ADD COLUMN ended_at INTEGER;
 UPDATE grants SET ended_at = updated_at WHERE state IN ('revoked', 'closed');
 INSERT INTO agenda (at, kind, ref)
-  SELECT unixepoch(json_extract(spec, '$.window.until')) * 1000, 'grant', grants.id
+  -- A second more: the fraction is cut off, and nothing is to be looked at before its time.
+  SELECT (unixepoch(json_extract(spec, '$.window.until')) + 1) * 1000, 'grant', grants.id
   FROM grants JOIN grant_versions ON grant_id = grants.id AND grant_versions.version = grants.version
   WHERE state = 'active';
 
@@ -209,6 +210,7 @@ CREATE INDEX incidents_by_due ON incidents (next_due_at) WHERE next_due_at IS NO
 
 -- How often an order was changed since it was issued: a part of what `If-Match` is held against.
 ALTER TABLE orders ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+UPDATE orders SET changes = 1 WHERE ended_at IS NOT NULL;
 -- Which part of two whoever issued it has, as their roles were then.
 ALTER TABLE orders ADD COLUMN issued_as TEXT NOT NULL DEFAULT 'issuer' CHECK (issued_as IN ('issuer', 'ratifier'));
 

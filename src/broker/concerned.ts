@@ -3,7 +3,8 @@ import type { Grant } from '../core/grants.ts';
 import { rosterOf } from '../core/grants.ts';
 import { LEVEL, type Order } from '../core/orders/order.ts';
 import { partsOf, selects, type SelectorPart } from '../core/orders/selector.ts';
-import type { Concerned, Recalled } from '../store/operations/orders.ts';
+import type { Concerned } from '../store/operations/order-parts.ts';
+import type { Recalled } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 
 type About = Pick<Order, 'selector' | 'issuedByLab'>;
@@ -48,17 +49,42 @@ function touchesGrant(
   );
 }
 
-/** The partner labs that an order touches, and the person whom it names. */
+/** With more people than these, their labs tell them: an order must not wait for its notices to be written. */
+const MOST_TOLD = 200;
+
+/** The partner labs that an order touches, the person whom it names, and those of whom its attributes hold. */
 export function concernedBy(broker: Broker, order: About): Concerned {
   const { policy } = broker;
-  const told: Concerned = [...policy.labs()]
+  const labs: Concerned = [...policy.labs()]
     .filter(({ id, kind }) => kind === 'partner' && touchesLab(broker, order, id))
     .map(({ id }) => ({ labId: id }));
-  const { person } = partsOf(order.selector);
-  const named = person === undefined ? undefined : policy.person(person);
-  return named && told.some(({ labId }) => labId === named.labId)
-    ? [...told, { labId: named.labId, personId: named.id }]
-    : told;
+  const people = peopleOf(broker, order, new Set(labs.map(({ labId }) => labId)));
+  return people.length > MOST_TOLD ? labs : [...labs, ...people];
+}
+
+function peopleOf(
+  { policy }: Broker,
+  { selector }: About,
+  labs: ReadonlySet<string>,
+): { labId: string; personId: string }[] {
+  const { person, attributes, grant: grantId } = partsOf(selector);
+  if (person !== undefined) {
+    const named = policy.person(person);
+    return named && labs.has(named.labId) ? [{ labId: named.labId, personId: named.id }] : [];
+  }
+  if (attributes === undefined) return [];
+  const who = { selector: { attributes }, safeguardAt: null };
+  const found = new Map<string, string>();
+  for (const grant of policy.grants()) {
+    const labId = grant.spec.lab;
+    if (!labs.has(labId) || (grantId !== undefined && grantId !== grant.id)) continue;
+    for (const { personId } of rosterOf(grant)) {
+      const one = policy.person(personId);
+      if (one?.removedAt === null && selects(who, { grantId: grant.id, labId, person: one }))
+        found.set(personId, labId);
+    }
+  }
+  return [...found].map(([personId, labId]) => ({ labId, personId }));
 }
 
 /** Parts of a selector that are no access as a whole: what is recalled there leaves the grant standing, and its tokens. */
@@ -85,6 +111,7 @@ export function recalledBy(broker: Broker, order: About & Pick<Order, 'level'>):
       if (person === undefined && attributes === undefined) return [{ grantId: grant.id }];
       return rosterOf(grant)
         .map(({ personId }) => policy.person(personId))
+        .filter((one) => one?.removedAt === null)
         .filter((one) => selects(people, { grantId: grant.id, labId: grant.spec.lab, person: one }))
         .map((one) => ({ grantId: grant.id, personId: one?.id }));
     });

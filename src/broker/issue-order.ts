@@ -11,7 +11,7 @@ import {
 } from '../core/orders/order.ts';
 import type { Selector } from '../core/orders/selector.ts';
 import { mintId } from '../lib/ids.ts';
-import type { OrderArgs } from '../store/operations/orders.ts';
+import type { OrderArgs } from '../store/operations/order-parts.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { concernedBy, recalledBy } from './concerned.ts';
@@ -52,7 +52,7 @@ export async function issueOrder(
   const recalled = recalledBy(broker, { ...spec, issuedByLab });
   const args = { by: who, id, spec, concerned, recalled };
   const order = await broker.store.write('issueOrder', args);
-  return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec) };
+  return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec, true) };
 }
 
 /**
@@ -149,10 +149,10 @@ export async function acknowledgeOrder(
 
 /** Objects to an order, and perhaps proposes another measure. The order goes on. */
 export async function objectToOrder(
+  input: { grounds: string; alternative: Alternative | null },
   broker: Broker,
   actorId: string,
   orderId: string,
-  input: { grounds: string; alternative: Alternative | null },
 ): Promise<Dispute> {
   await orderToActOn(broker, actorId, 'order.object', orderId);
   const who = by(broker, actorId);

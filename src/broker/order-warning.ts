@@ -3,12 +3,19 @@ import type { OrderSpec } from '../core/orders/order.ts';
 import { partsOf, selectorInWords } from '../core/orders/selector.ts';
 import type { Broker } from './broker.ts';
 
-/** An order is never refused for naming what is not there: a typing error must not cost the seconds that count. */
+/**
+ * An order is never refused for naming what is not there: a typing error must not cost the seconds that count.
+ *
+ * @param isIssued whether the order is in force, and not only looked at
+ */
 export function warningFor(
   { policy, endpoints }: Pick<Broker, 'policy' | 'endpoints'>,
   { selector, measures }: Pick<OrderSpec, 'selector' | 'measures'>,
+  isIssued: boolean,
 ): string | undefined {
-  const nothing = 'The order is in force, but at present nothing here matches its selector';
+  const nothing = isIssued
+    ? 'The order is in force, but at present nothing here matches its selector'
+    : 'At present nothing here matches its selector';
   const { grant, lab, person, endpoint, model, safeguard, token } = partsOf(selector);
   const all = [...endpoints.values()];
   const missing: [unknown, boolean, string][] = [

@@ -1,5 +1,5 @@
 /** What the orders in force come to for one request. */
-import type { Endpoint } from '../core/endpoints.ts';
+import type { Endpoint, EndpointAlternative } from '../core/endpoints.ts';
 import { NO_EFFECT, effectOf, type Effect } from '../core/orders/effect.ts';
 import type { OrderSubject } from '../core/orders/selector.ts';
 import type { RequestFacts } from '../core/requests.ts';
@@ -30,14 +30,12 @@ export function ordersOnRequest(
   return effectOf(orders, subject, clock(), rules.orders.watchTokenSeconds);
 }
 
-type Alternative = Endpoint['alternatives'][number];
-
 /** What puts back every safeguard that orders want back; undefined: nothing has to be, or nothing does. */
 export function alternativeFor(
   endpoint: Pick<Endpoint, 'alternatives'>,
   model: string,
   { putBack }: Pick<Effect, 'putBack'>,
-): Alternative | undefined {
+): EndpointAlternative | undefined {
   if (putBack.size === 0) return undefined;
   // An alternative that does not name the model puts nothing back for it.
   return endpoint.alternatives.find(
@@ -46,3 +44,11 @@ export function alternativeFor(
       [...putBack.keys()].every((safeguard) => restores.includes(safeguard)),
   );
 }
+
+/** For decisions before a request: whether a model can be had with what orders want put back. */
+export const putsBack =
+  ({ endpoints }: Pick<Broker, 'endpoints'>) =>
+  (endpoint: string, model: string, effect: Effect): boolean => {
+    const found = endpoints.get(endpoint);
+    return found !== undefined && alternativeFor(found, model, effect) !== undefined;
+  };

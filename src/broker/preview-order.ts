@@ -53,7 +53,7 @@ export async function previewOf(
     stops,
     stays,
     stopsEverything: stays.grants === 0 && stops.grants.length > 0,
-    warning: warningFor(broker, spec),
+    warning: warningFor(broker, spec, false),
     missing: missingOf(spec),
     suggested: severity ? { band: bandOf(severity), level: suggestedLevel(severity) } : null,
     narrower,

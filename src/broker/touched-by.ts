@@ -18,6 +18,7 @@ import { SWITCHES, type Switch } from '../core/vocabulary.ts';
 import { Turns } from '../lib/turns.ts';
 import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
+import { putsBack } from './orders-on-request.ts';
 
 /** What an order touches, of what has access without it. */
 export interface Touched {
@@ -41,7 +42,7 @@ export interface Staying {
 }
 
 /** What access is looked up in. */
-type Facts = Pick<Broker, 'policy' | 'clock' | 'grantSettings' | 'live'>;
+type Facts = Pick<Broker, 'policy' | 'clock' | 'grantSettings' | 'live' | 'endpoints'>;
 
 /** Everything that has access at a moment, and the orders in force then. */
 export interface AccessNow {
@@ -199,15 +200,17 @@ const isStopped = (
 
 /** Whether anything is open to somebody under a grant, whatever token they hold. */
 function hasAccess(
-  { facts: { grantSettings }, now }: Pick<AccessNow, 'facts' | 'now'>,
+  { facts, now }: Pick<AccessNow, 'facts' | 'now'>,
   grant: Grant,
   { person, lab }: Member,
   orders: readonly Order[],
 ): boolean {
-  const { excluded } = grantSettings;
+  const { excluded } = facts.grantSettings;
+  const canPutBack = putsBack(facts);
   const bound = true;
   return grant.spec.purposes.allowed.some((purpose) => {
-    const asked = { person, lab, grant, purpose, bound, narrowing: null, orders, excluded };
+    const under = { grant, purpose, bound, narrowing: null };
+    const asked = { person, lab, ...under, orders, excluded, canPutBack };
     return decideIssue(asked, now).allowed && opensModels(asked, now);
   });
 }
@@ -242,7 +245,7 @@ type AskedUnder = IssueFacts & { grant: Grant };
 
 /** The facts of a token of the gateway that is live. */
 function factsOfToken(
-  { policy, grantSettings }: Facts,
+  { policy, grantSettings, endpoints }: Facts,
   token: LiveToken,
   now: number,
 ): AskedUnder | undefined {
@@ -262,6 +265,7 @@ function factsOfToken(
     narrowing,
     orders: policy.orders,
     excluded: grantSettings.excluded,
+    canPutBack: putsBack({ endpoints }),
   };
 }
 

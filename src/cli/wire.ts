@@ -2,6 +2,7 @@
  * What the API answers, as far as commands read it. Members that are not named here pass through to
  * `--json` as they came; nothing here changes a value.
  */
+import { alternativeSchema } from '../core/orders/disputes.ts';
 import { authorityClaimSchema, evidenceSchema, measuresSchema } from '../core/orders/order.ts';
 import { selectorSchema } from '../core/orders/selector.ts';
 import { z } from 'zod';
@@ -181,6 +182,7 @@ export const orderSchema = z.looseObject({
   inForce: z.boolean(),
   ratified: z.boolean(),
   endsAt: maybeTime,
+  lapsesAt: maybeTime,
   reviewDueAt: maybeTime,
   issuedBy: z.string(),
   issuedAt: time,
@@ -210,7 +212,10 @@ export const disputeSchema = z.looseObject({
   revision: z.string(),
   orderId: z.string(),
   labId: z.string(),
+  personId: z.string(),
   grounds: z.string(),
+  /** What is proposed instead. */
+  alternative: alternativeSchema.nullable(),
   at: time,
   dueAt: time,
   escalatedAt: maybeTime,

@@ -108,8 +108,15 @@ function withAbsolutePaths(config: Config, folder: string): Config {
 }
 
 function withAbsoluteFiles(endpoint: Endpoint, folder: string): Endpoint {
-  const { credential, tls } = endpoint;
-  const found = { ...endpoint };
+  const alternatives = endpoint.alternatives.map((one) =>
+    one.at ? { ...one, at: withAbsolute(one.at, folder) } : one,
+  );
+  return { ...withAbsolute(endpoint, folder), alternatives };
+}
+
+function withAbsolute<T extends Pick<Endpoint, 'credential' | 'tls'>>(one: T, folder: string): T {
+  const { credential, tls } = one;
+  const found = { ...one };
   if (credential !== undefined) found.credential = absoluteReference(credential, folder);
   if (tls)
     found.tls = Object.fromEntries(

@@ -15,7 +15,13 @@ import {
 import { grantedModels, placeOf, type Grant } from './grants.ts';
 import { scopeOf, type Narrowing, type Scope } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
-import { effectOf, refusalByEffect, refusalByOrders, refusalOfLifted } from './orders/effect.ts';
+import {
+  effectOf,
+  refusalByEffect,
+  refusalByOrders,
+  refusalOfLifted,
+  type Effect,
+} from './orders/effect.ts';
 import { ownEnd, type Order } from './orders/order.ts';
 import type { OrderSubject } from './orders/selector.ts';
 import type { Lab, Person } from './people.ts';
@@ -194,6 +200,8 @@ export interface IssueFacts {
   orders: readonly Order[];
   /** What is never granted, whatever the grant says. */
   excluded: Exclusions;
+  /** Whether a model can be had with safeguards put back; absent where that is decided with each request. */
+  canPutBack?: ((endpoint: string, model: string, effect: Effect) => boolean) | undefined;
 }
 
 /** Facts about one request. `model` and `endpoint` are absent for operations that name none. */
@@ -328,12 +336,26 @@ export function modelsInForce(
     .filter((one) => {
       const why =
         refusalOfModel(one.endpoint, one.model, facts.excluded) ??
-        refusalByOrders(orders, subjectOf(facts, grant.id, one), now);
+        refusalByOrders(orders, subjectOf(facts, grant.id, one), now) ??
+        refusalOfPutBack(facts, one, now);
       stopped ??= why;
       return why === null;
     })
     .map(({ model }) => model);
   return { models, stopped };
+}
+
+/** What orders want back and nothing puts back stops a model as a whole. */
+function refusalOfPutBack(
+  facts: Omit<IssueFacts, 'grant'> & { grant: Grant },
+  one: { endpoint: string; model: string },
+  now: number,
+): Refusal | null {
+  const { orders, canPutBack, grant } = facts;
+  if (!canPutBack || !orders.some(({ measures }) => measures.putBack)) return null;
+  const effect = effectOf(orders, subjectOf(facts, grant.id, one), now);
+  if (effect.putBack.size === 0 || canPutBack(one.endpoint, one.model, effect)) return null;
+  return refusalOfLifted(effect, []);
 }
 
 /** The features that a token gives at this moment: those that its scope has, less what orders pause. */

@@ -146,6 +146,12 @@ export const levelOverrideSchema = levelRuleSchema
   })
   .partial();
 
+/** What takes two to act must end where one alone has. */
+export const MUST_LAPSE = {
+  path: ['recall', 'lapse'],
+  message: 'must be a time: until both have acted, it lapses',
+};
+
 const ordersSchema = z.strictObject({
   levels: z
     .strictObject({
@@ -156,6 +162,7 @@ const ordersSchema = z.strictObject({
       suspend: level('suspend'),
       recall: level('recall'),
     })
+    .refine(({ recall }) => recall.lapse !== null, MUST_LAPSE)
     .prefault({}),
   legal: z
     .strictObject({

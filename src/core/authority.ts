@@ -129,7 +129,12 @@ export const AUTHORITY = {
   'grant.reject': { 'host.admin': 'all', 'host.safety': 'all', 'host.executive': 'all' },
   // By the side that wrote it.
   'grant.withdraw': { 'host.admin': 'all', 'partner.lead': 'lab' },
-  'grant.accept': { 'partner.lead': 'lab', 'partner.researcher': 'lab', 'partner.auditor': 'lab' },
+  'grant.accept': {
+    'partner.lead': 'lab',
+    'partner.safety': 'lab',
+    'partner.researcher': 'lab',
+    'partner.auditor': 'lab',
+  },
   'grant.revoke': { 'host.admin': 'all', 'host.safety': 'all' },
   'grant.close': { 'partner.lead': 'lab' },
   'grant.review': { 'host.admin': 'all', 'host.safety': 'all' },
@@ -168,6 +173,7 @@ export const AUTHORITY = {
   'run.end': THEIR_OWN,
   'access.hand_back': {
     'partner.lead': 'lab',
+    'partner.safety': 'self',
     'partner.auditor': 'self',
     'partner.researcher': 'self',
   },

@@ -19,7 +19,7 @@ export const dutySpecSchema = z.strictObject({
   kind: dutyKindSchema.describe(
     'destroy_tokens: the broker ends every token, at once. certificate_of_destruction: of transcripts, by the partner. publication_window, other: as "text" says',
   ),
-  text: proseSchema.describe('What is to be done'),
+  text: proseSchema.max(1_000).describe('What is to be done'),
   within: durationSchema.describe('From the end of the grant'),
 });
 

@@ -28,21 +28,53 @@ const tlsSchema = z
     'must name certFile and keyFile together, or neither',
   );
 
+const upstreamUrlSchema = z
+  .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL', abort: true })
+  .refine((text) => {
+    const { username, password, search, hash } = new URL(text);
+    return `${username}${password}${search}${hash}` === '';
+  }, 'must have no user, password, query or fragment; a secret belongs into "credential"')
+  .describe('Base URL of the upstream, with or without its final /v1');
+
+interface Secured {
+  upstream: string;
+  tls?: z.infer<typeof tlsSchema> | undefined;
+}
+
+const hasUseForTls = ({ upstream, tls }: Secured): boolean =>
+  tls === undefined || upstream.startsWith('https:');
+
+const NO_USE_FOR_TLS = { path: ['tls'], message: 'needs an https:// upstream' };
+
+/** What connections are made to. Nothing in it is taken from anywhere else: an upstream gets no other one's secret. */
+const connectionShape = {
+  upstream: upstreamUrlSchema,
+  http2: z.boolean().default(false),
+  tls: tlsSchema.optional(),
+  credential: credentialSchema.optional(),
+};
+
+/** An upstream that is called in place of the endpoint's own. */
+const otherUpstreamSchema = z
+  .strictObject({ name: slugSchema.describe('By which the log names it'), ...connectionShape })
+  .refine(hasUseForTls, NO_USE_FOR_TLS);
+
+const alternativeSchema = z.strictObject({
+  restores: z.array(z.string().min(1).max(120)).min(1),
+  models: z
+    .record(modelSchema, modelSchema)
+    .refine((models) => Object.keys(models).length > 0, 'must name at least one model'),
+  at: otherUpstreamSchema
+    .optional()
+    .describe('Where it is called. Left out: at the endpoint’s own upstream'),
+});
+
 export const endpointSchema = z
   .strictObject({
     id: slugSchema,
     description: z.string().max(500).default(''),
     dialects: z.array(dialectSchema).min(1, 'must name at least one of: openai, anthropic'),
-    upstream: z
-      .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL', abort: true })
-      .refine((text) => {
-        const { username, password, search, hash } = new URL(text);
-        return `${username}${password}${search}${hash}` === '';
-      }, 'must have no user, password, query or fragment; a secret belongs into "credential"')
-      .describe('Base URL of the upstream, with or without its final /v1'),
-    http2: z.boolean().default(false),
-    tls: tlsSchema.optional(),
-    credential: credentialSchema.optional(),
+    ...connectionShape,
     models: z
       .array(modelSchema)
       .min(1, 'must name at least one pinned model version')
@@ -61,18 +93,11 @@ export const endpointSchema = z
         'Each safeguard that is lifted at this endpoint, with the reason and who answers for it',
       ),
     alternatives: z
-      .array(
-        z.strictObject({
-          restores: z.array(z.string().min(1).max(120)).min(1),
-          models: z
-            .record(modelSchema, modelSchema)
-            .refine((models) => Object.keys(models).length > 0, 'must name at least one model'),
-        }),
-      )
+      .array(alternativeSchema)
       .max(16)
       .default([])
       .describe(
-        'What puts safeguards back: for each pinned model the one that is called in its place while an order says so',
+        'What puts safeguards back while an order says so: for each pinned model the one that is called in its place, and where',
       ),
     approvals: z
       .array(approvalRoleSchema)
@@ -89,12 +114,41 @@ export const endpointSchema = z
         'The field in which the upstream wants the maximum of output tokens where a request names none (openai dialect)',
       ),
   })
-  .refine(({ upstream, tls }) => tls === undefined || upstream.startsWith('https:'), {
-    path: ['tls'],
-    message: 'needs an https:// upstream',
+  .refine(hasUseForTls, NO_USE_FOR_TLS)
+  .superRefine(({ models, alternatives }, context) => {
+    const fail = (path: (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path: ['alternatives', ...path], message });
+    const names = new Set<string>();
+    for (const [i, one] of alternatives.entries()) {
+      for (const model of Object.keys(one.models))
+        if (!models.includes(model))
+          fail([i, 'models'], `"${model}" is none of the endpoint's models`);
+      const { at } = one;
+      if (at && names.has(at.name)) fail([i, 'at', 'name'], `"${at.name}" is used twice`);
+      if (at) names.add(at.name);
+    }
   });
 
 export type Endpoint = z.infer<typeof endpointSchema>;
+export type EndpointAlternative = Endpoint['alternatives'][number];
+
+/** An upstream of an endpoint: its own, or that of an alternative. */
+export type UpstreamOfEndpoint = Pick<Endpoint, 'upstream' | 'http2' | 'tls' | 'credential'> & {
+  endpoint: string;
+  /** Null: the endpoint's own. */
+  name: string | null;
+};
+
+/** All upstreams of an endpoint. */
+export function upstreamsOf({ id, alternatives, ...own }: Endpoint): UpstreamOfEndpoint[] {
+  const { upstream, http2, tls, credential } = own;
+  const others = alternatives.flatMap(({ at }) => (at ? [{ ...at, endpoint: id }] : []));
+  return [{ endpoint: id, name: null, upstream, http2, tls, credential }, ...others];
+}
+
+/** By what an upstream is found. A slug has no blanks. */
+export const upstreamKey = (endpoint: string, name: string | null): string =>
+  name === null ? endpoint : `${endpoint} ${name}`;
 
 /** Cost of so many tokens at an endpoint's prices, in billionths of a dollar, rounded up. */
 export function priceNanoUsd(

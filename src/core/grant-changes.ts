@@ -102,7 +102,7 @@ const COMPARED: Record<keyof GrantSpec, Compare> = {
       `${path}.every`,
       from?.every ?? 'never',
       to?.every ?? 'never',
-      spanOf(to) < spanOf(from) ? 'narrower' : 'wider',
+      isShorter(to, from) ? 'narrower' : 'wider',
     ),
   ),
   duties: of('duties', (path, from, to) =>
@@ -117,8 +117,12 @@ const COMPARED: Record<keyof GrantSpec, Compare> = {
   ]),
 };
 
-const spanOf = (review: GrantSpec['review']): number =>
-  review === null ? Infinity : later(0, review.every);
+/** Whether one span between reviews is shorter than another, whatever day of the week it begins. */
+function isShorter(one: GrantSpec['review'], other: GrantSpec['review']): boolean {
+  if (one === null || other === null) return one !== null;
+  const days = Array.from({ length: 7 }, (_, day) => day * 24 * 3_600_000);
+  return days.every((from) => later(from, one.every) <= later(from, other.every));
+}
 
 const isEarlier = (one: string, other: string): boolean => Date.parse(one) < Date.parse(other);
 

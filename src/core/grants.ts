@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Approvable } from './approvals.ts';
 import { requirementSchema } from './attributes.ts';
-import { levelOverrideSchema } from './authority-rules.ts';
+import { MUST_LAPSE, levelOverrideSchema } from './authority-rules.ts';
 import { durationSchema } from './durations.ts';
 import { dutySpecSchema } from './duties.ts';
 import { idSchema } from './ids.ts';
@@ -105,6 +105,7 @@ export const grantSpecSchema = z
         suspend: levelOverrideSchema.optional(),
         recall: levelOverrideSchema.optional(),
       })
+      .refine(({ recall }) => recall?.lapse !== null, MUST_LAPSE)
       .default({})
       .describe(
         'Rules of authority that orders naming this grant follow instead of those of the broker',

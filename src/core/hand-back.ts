@@ -1,10 +1,10 @@
 /** Handing access back: which places on grants somebody still has to give up. */
 import { refusalOfEndedGrant } from './access.ts';
-import { rosterOf, type Grant } from './grants.ts';
+import { placeOf, type Grant } from './grants.ts';
 
-/** Whether a grant has a place for somebody, which they have not given up. */
+/** Whether a grant has a place for somebody, which they have not given up: also one that they were taken off. */
 export function hasPlaceOn(grant: Grant, personId: string): boolean {
-  return rosterOf(grant).some((place) => place.personId === personId);
+  return placeOf({ ...grant, takenOff: [] }, personId) !== undefined;
 }
 
 /**

@@ -92,6 +92,8 @@ interface Asked {
   /** Safeguards that are put back for it, and the model that it goes to for that. */
   restored: readonly string[];
   dispatchedModel: string | undefined;
+  /** The upstream that it goes to for that, by its name; undefined: the endpoint's own. */
+  dispatchedUpstream: string | undefined;
   /** Orders that watch or constrain it. */
   notedBy: readonly string[];
   /** Where it came from, where a watch records that. */
@@ -103,11 +105,13 @@ interface Asked {
 
 /** What an intent says of what is asked for, as JSON members of its data. */
 export function askedMembers(asked: Asked): string {
-  const { safeguardsLifted, features, restored, dispatchedModel, notedBy, address } = asked;
+  const { safeguardsLifted, features, restored, notedBy, address } = asked;
+  const { dispatchedModel, dispatchedUpstream } = asked;
   let members = `"safeguardsLifted":${JSON.stringify(safeguardsLifted)},"features":${JSON.stringify(features)}`;
   if (restored.length > 0) members += `,"restored":${JSON.stringify(restored)}`;
   if (dispatchedModel !== undefined)
     members += `,"dispatchedModel":${JSON.stringify(dispatchedModel)}`;
+  if (dispatchedUpstream !== undefined) members += `,"dispatchedUpstream":"${dispatchedUpstream}"`;
   if (notedBy.length > 0) members += `,"notedBy":${JSON.stringify(notedBy)}`;
   if (address !== undefined) members += `,"address":${JSON.stringify(address)}`;
   return `${members},"requestBytes":${asked.bytes},"requestCommitment":"${asked.commitment}"`;

@@ -36,6 +36,8 @@ export interface Checked {
   /** Safeguards that are put back for it, and the model that it goes to for that: as a rule the one it names. */
   restored: readonly string[];
   dispatchedModel: string;
+  /** The upstream of the alternative, by its name; null: the endpoint's own. */
+  dispatchedUpstream: string | null;
   /** The object that was checked, serialised: what is recorded and what is dispatched. */
   body: Buffer;
   headers: HeaderList;
@@ -80,7 +82,7 @@ export function checkContent(
   const { features, unknownFields } = grant.spec;
   const why = checkScope(inspection, scope.features, endpoint.features, unknownFields, features);
   if (why) throw new RefusedError(why);
-  // An order can put a safeguard back: by another model, which is what is dispatched and recorded then.
+  // An order can put a safeguard back: by another model or upstream, which is what is dispatched to and recorded then.
   const used = featuresOf(inspection);
   const address = gateway.addressOf(req);
   const effect = ordersOnRequest(
@@ -105,6 +107,7 @@ export function checkContent(
     effect,
     restored: alternative?.restores ?? [],
     dispatchedModel,
+    dispatchedUpstream: alternative?.at?.name ?? null,
     body,
     headers: [
       ...dialect.headers(req.headers),

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { admitRequest, type Admitted } from '../broker/admit-request.ts';
 import { refuse } from '../core/denials.ts';
+import { upstreamKey } from '../core/endpoints.ts';
 import { askedMembers, type RequestFacts } from '../core/requests.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
@@ -78,7 +79,7 @@ async function admit(
 ): Promise<Exchange> {
   const { broker, settings } = gateway;
   const { endpoint, inspection, grant, body, amount } = checked;
-  const { features, effect, restored, dispatchedModel, address } = checked;
+  const { features, effect, restored, dispatchedModel, dispatchedUpstream, address } = checked;
   const { member, token, access } = caller;
   const facts: RequestFacts = {
     requestId,
@@ -106,6 +107,7 @@ async function admit(
     features,
     restored,
     dispatchedModel: dispatchedModel === inspection.model ? undefined : dispatchedModel,
+    dispatchedUpstream: dispatchedUpstream ?? undefined,
     notedBy: effect.noted.map(({ id }) => id),
     address: records ? address : undefined,
     bytes: body.length,
@@ -158,11 +160,12 @@ async function dispatch(
   asked: JsonObject,
 ): Promise<void> {
   const { cancellation, endpoint } = exchange.parts;
-  const { body, headers, inspection } = checked;
+  const { body, headers, inspection, dispatchedUpstream } = checked;
   let forwarded = false;
   let answer: UpstreamAnswer | undefined;
   try {
-    const upstream = gateway.upstreams.get(endpoint.id) ?? refuse('upstream_unreachable');
+    const key = upstreamKey(endpoint.id, dispatchedUpstream);
+    const upstream = gateway.upstreams.get(key) ?? refuse('upstream_unreachable');
     // An order can have come between the decision and now.
     cancellation.throwIfCancelled();
     exchange.parts.timing.upstreamBegun();

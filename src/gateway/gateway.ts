@@ -17,6 +17,7 @@ interface GatewaySettings {
 export interface Gateway {
   broker: Broker;
   tokens: TokenChecker;
+  /** By upstreamKey. */
   upstreams: ReadonlyMap<string, Upstream>;
   settings: GatewaySettings;
   /** Where the metadata of this resource is (RFC 9728), for 401 answers. */

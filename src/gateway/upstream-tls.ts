@@ -2,18 +2,19 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { Endpoint } from '../core/endpoints.ts';
+import type { UpstreamOfEndpoint } from '../core/endpoints.ts';
 import { readSecretFile } from '../lib/secret-file.ts';
 
 /**
  * @returns undefined for an upstream without TLS
  * @throws with what to do
  */
-export function upstreamTls(
-  endpoint: Pick<Endpoint, 'upstream' | 'tls'>,
-): SecureContext | undefined {
-  if (!endpoint.upstream.startsWith('https:')) return undefined;
-  const { caFile, certFile, keyFile } = endpoint.tls ?? {};
+export function upstreamTls({
+  upstream,
+  tls = {},
+}: Pick<UpstreamOfEndpoint, 'upstream' | 'tls'>): SecureContext | undefined {
+  if (!upstream.startsWith('https:')) return undefined;
+  const { caFile, certFile, keyFile } = tls;
   const parts = {
     ...(caFile === undefined ? {} : { ca: readCertificates(caFile) }),
     ...(certFile === undefined ? {} : { cert: readCertificates(certFile) }),

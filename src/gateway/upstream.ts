@@ -1,5 +1,5 @@
 /** Calls to the protected endpoints: kept-alive connections to the configured address and nowhere else. */
-import type { Endpoint } from '../core/endpoints.ts';
+import type { UpstreamOfEndpoint } from '../core/endpoints.ts';
 import { refusal } from '../core/denials.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import type { Logger } from '../lib/log.ts';
@@ -15,7 +15,7 @@ import type { UpstreamTimes } from './wire.ts';
 export interface UpstreamCall {
   /** The operation's path, from /v1 on, with the query as allowed. */
   path: string;
-  /** Puts the endpoint's credential into headers, as the dialect wants it. */
+  /** Puts the upstream's credential into headers, as the dialect wants it. */
   authorise(this: void, credential: string): HeaderList;
   /** Exactly what was checked and recorded. */
   body: Buffer;
@@ -32,19 +32,17 @@ export class Upstream {
   readonly #basePath: string;
   readonly #credential: Credential | undefined;
 
-  /** @throws with what to do when the endpoint's credential or certificates cannot be read */
-  constructor(endpoint: Endpoint, times: UpstreamTimes, log: Logger) {
-    const url = new URL(endpoint.upstream);
-    this.#log = log.child({ endpoint: endpoint.id });
+  /** @throws with what to do when its credential or certificates cannot be read */
+  constructor(settings: UpstreamOfEndpoint, times: UpstreamTimes, log: Logger) {
+    const { endpoint, name, upstream, http2, credential } = settings;
+    const url = new URL(upstream);
+    this.#log = log.child(name === null ? { endpoint } : { endpoint, upstream: name });
     // Written by hand with or without it; the dialects' paths begin with /v1 themselves.
     this.#basePath = url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '');
-    const tls = upstreamTls(endpoint);
-    const Connections = endpoint.http2 ? Http2Pool : Http1Pool;
+    const tls = upstreamTls(settings);
+    const Connections = http2 ? Http2Pool : Http1Pool;
     this.#pool = new Connections(url, tls, times);
-    this.#credential =
-      endpoint.credential === undefined
-        ? undefined
-        : new Credential(endpoint.credential, this.#log);
+    this.#credential = credential === undefined ? undefined : new Credential(credential, this.#log);
   }
 
   /**
@@ -85,7 +83,7 @@ export class Upstream {
     return all;
   }
 
-  /** Whether a text holds this endpoint's credential, so that nobody may see it. */
+  /** Whether a text holds this upstream's credential, so that nobody may see it. */
   quotesCredential(text: string, what: { isError: boolean }): boolean {
     return this.#credential?.isQuotedIn(text, what) === true;
   }

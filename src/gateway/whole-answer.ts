@@ -1,5 +1,6 @@
 /** Answers that are one JSON document. */
-import { refusal, refuse, type ErrorType, type Refusal } from '../core/denials.ts';
+import type { ErrorType } from '../core/denial.ts';
+import { refusal, refuse, type Refusal } from '../core/denials.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
 import { parseObject } from './operations/operation.ts';
 import { jsonHeaders, writeHead } from './answer-head.ts';

@@ -49,3 +49,14 @@ export function takeOffAgenda({ db }: WriterContext, kind: AgendaKind, ref: stri
     .where(and(eq(agenda.kind, kind), eq(agenda.ref, ref)))
     .run();
 }
+
+/** Whether something is still to be done at a moment, or was due and has not been done. */
+export function isOnAgenda(
+  { db }: WriterContext,
+  kind: AgendaKind,
+  ref: string,
+  at: number,
+): boolean {
+  const item = and(eq(agenda.kind, kind), eq(agenda.ref, ref), eq(agenda.at, at));
+  return db.select().from(agenda).where(item).get() !== undefined;
+}

@@ -1,5 +1,5 @@
 /** The duties that begin when access ends. */
-import { and, eq, isNull, ne } from 'drizzle-orm';
+import { and, eq, isNull } from 'drizzle-orm';
 import type { EntryActor } from '../core/audit/entry.ts';
 import { after, before } from '../core/durations.ts';
 import type { Duty, DutyCause } from '../core/duties.ts';
@@ -21,8 +21,8 @@ interface Ending {
 }
 
 /**
- * Begins the duties that a grant names, in the transaction of what ended it. Of those that began before, only what is
- * done begins anew: a recall asks for nothing twice. Where nobody ever accepted the terms there was no access, and there
+ * Begins the duties that a grant names, in the transaction of what ended it. What is open from before does not begin anew:
+ * a recall asks for nothing twice. What was reported was reported for the time before. Where nobody ever accepted the terms there was no access, and there
  * is nothing to do.
  */
 export function beginDuties(context: WriterContext, grant: Grant, ending: Ending): void {
@@ -48,31 +48,29 @@ export function beginDuties(context: WriterContext, grant: Grant, ending: Ending
       };
       context.db.insert(duties).values(duty).run();
       if (duty.state === 'open') putDutyOnAgenda(context, duty, at);
+      // One for each: an entry holds so much, and what ends access must not fail for what is to be done then.
+      context.append({
+        id: mintId('ent', at),
+        kind: 'duty.begun',
+        at,
+        actor,
+        ref: duty.id,
+        lab: duty.labId,
+        grant: grant.id,
+        grantVersion: grant.version,
+        person: personId,
+        data: {
+          cause,
+          kind,
+          text,
+          dueAt: new Date(duty.dueAt).toISOString(),
+          state: duty.state,
+          statement: duty.statement,
+        },
+      });
       return duty;
     });
   if (begun.length === 0) return;
-  context.append({
-    id: mintId('ent', at),
-    kind: 'duties.begun',
-    at,
-    actor,
-    ref: grant.id,
-    lab: grant.spec.lab,
-    grant: grant.id,
-    grantVersion: grant.version,
-    person: personId,
-    data: {
-      cause,
-      duties: begun.map(({ id, kind, text, dueAt, state, statement }) => ({
-        id,
-        kind,
-        text,
-        dueAt: new Date(dueAt).toISOString(),
-        state,
-        statement,
-      })),
-    },
-  });
   const open = begun.filter(({ state }) => state === 'open');
   const first = Math.min(...open.map(({ dueAt }) => dueAt));
   notify(context, {
@@ -116,7 +114,7 @@ function openDuties(
   return db
     .select()
     .from(duties)
-    .where(and(eq(duties.grantId, grantId), whose, ne(duties.state, 'done')))
+    .where(and(eq(duties.grantId, grantId), whose, eq(duties.state, 'open')))
     .all();
 }
 

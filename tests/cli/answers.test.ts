@@ -174,6 +174,15 @@ describe('grant accept', () => {
     expect(JSON.parse(sent() ?? '')).toEqual({ version: 3, termsDigest: grant.termsDigest });
   });
 
+  it('says who sets what the grant requires and is not known', async () => {
+    const roster = [{ personId: PERSON, until: null, removed: false, lacking: ['export_status'] }];
+    broker.on(`/api/v1/grants/${GRANT}/accept`, { ...sampleGrant(), roster });
+    const { code, err } = await cli.run('grant', 'accept', GRANT, '--yes');
+    expect(code).toBe(0);
+    expect(err).toContain('not known of you: export_status.');
+    expect(err).toContain(`sallyport person set-attributes ${PERSON} --set export_status=…\n`);
+  });
+
   it('accepts nothing when there is nobody to ask', async () => {
     const { code, err } = await cli.run('grant', 'accept', GRANT);
     expect(code).toBe(2);

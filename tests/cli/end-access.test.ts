@@ -226,3 +226,23 @@ describe('person hand-back', () => {
     expect(unasked.code).toBe(2);
   });
 });
+
+describe('access that ends under a grant with duties', () => {
+  it('points to what is to be done, and says of whom', async () => {
+    const text = 'Destroy the transcripts';
+    const duties = [{ kind: 'certificate_of_destruction' as const, text, within: '14d' }];
+    const { id } = await makeActiveGrant(test, people, { duties });
+    await getToken(test, people.researcher, { grant: id, purpose: 'scheming', run: 'pilot' });
+    const next = `Next: see which duties have begun: sallyport duty list --grant ${id} --profile lead\n`;
+    const { researcher } = people;
+    const off = ['grant', 'take-off-person', id, researcher.id, '--profile', 'lead'];
+    expect(await terminal.run(...off)).toMatchObject({ code: 0, err: next });
+    const list = await as('lead', 'duty', 'list', '--grant', id);
+    expect(list).toMatch(/^ID +DUE +STATE +GRANT +PERSON +TO DO$/m);
+    expect(list).toMatch(new RegExp(`^dty_.* ${id} +${researcher.id} +${text}$`, 'm'));
+    const closed = await terminal.run('grant', 'close', id, '--profile', 'lead');
+    expect(closed).toMatchObject({ code: 0, err: next });
+    const without = await terminal.run('grant', 'close', grant.id, '--profile', 'lead');
+    expect(without).toMatchObject({ code: 0, err: '' });
+  });
+});

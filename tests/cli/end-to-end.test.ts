@@ -175,6 +175,7 @@ describe('a grant, from key to evidence', () => {
     expect(await refusedTo('admin', ...issue)).toContain('(role_required)');
     const issued = await as('safety', ...issue);
     expect(issued).toContain('0 running requests cut.');
+    expect(issued).toMatch(/^ends by itself +\S+Z, unless ratified$/m);
     const [order = ''] = /ord_\w+/.exec(issued) ?? [];
     expect((await callModel()).status).toBe(403);
     expect(await as('researcher', 'grant', 'show', ids['grant'] ?? '')).toMatch(
@@ -182,6 +183,11 @@ describe('a grant, from key to evidence', () => {
     );
     expect(await as('admin', 'order', 'list', '--in-force')).toContain(order);
     expect(await as('admin', 'order', 'show', order)).toMatch(/^in force +yes$/m);
+    const proposal = ['--to', 'constrain', '--limits', '50', '--grounds', 'Half would do'];
+    await as('lead', 'order', 'object', order, ...proposal);
+    const objected = await as('safety', 'order', 'show', order);
+    expect(objected).toMatch(new RegExp(`^objection by +${ids['lead']} at `, 'm'));
+    expect(objected).toMatch(/^proposes instead +level 2, constrain; limitsPercent 50$/m);
     const lift = ['order', 'lift', order, '--grounds', 'Looked into'];
     expect(await refusedTo('safety', ...lift)).toContain('(second_person_needed)');
     expect(await as('admin', ...lift)).toMatch(/^in force +no$/m);
@@ -192,7 +198,10 @@ describe('a grant, from key to evidence', () => {
     const options = optionsOf({ model: 'no-such-model', grounds: 'x', profile: 'safety' });
     const { code, err } = await cli.run('order', 'suspend', ...options);
     expect(code).toBe(0);
-    expect(err).toContain('nothing here matches');
+    expect(err).toMatch(/^Next: it lapses at .* runs: sallyport order ratify ord_\w+$/m);
+    expect(err).toContain('The order is in force, but at present nothing here matches');
+    const preview = await cli.run('order', 'preview', '--level', '4', ...options);
+    expect(preview.err).toMatch(/^At present nothing here matches/);
   });
 
   it('ends for a token, a key and a person', async () => {
@@ -245,10 +254,7 @@ describe('a grant, from key to evidence', () => {
       'grant.approved',
       'grant.terms_accepted',
       'grant.terms_accepted',
-      // Of a person who handed their place back, and of the grant: the template names them.
-      'duties.begun',
       'grant.closed',
-      'duties.begun',
     ]);
     expect(await as('auditor', 'audit', 'show', '0')).toMatch(/^kind +key\.created/m);
     expect(await as('auditor', 'audit', 'entries', '--kind', 'request.outcome')).toMatch(/req_/);

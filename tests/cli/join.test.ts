@@ -3,6 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readProfiles } from '../../src/cli/profiles.ts';
+import { makeActiveGrant } from '../support/grants.ts';
 import { Joining, keysOf, loseAnswer, loseRequests, profileOf } from './joining.ts';
 import { SENTENCE, type Cli } from './run-cli.ts';
 
@@ -75,6 +76,19 @@ describe('sallyport join', () => {
     const shown = (await lead.run('grant', 'show', joining.grant.id)).out;
     expect(shown).toMatch(new RegExp(`^joined +New \\d+ \\(${profile.person}\\)$`, 'm'));
     expect(shown).toMatch(/^roster +at most 50 people: the lead invites them; 3 places taken$/m);
+  });
+
+  it('says who sets what the grant requires and is not known', async () => {
+    const requires = [{ name: 'export_status' }];
+    const { test, people } = joining;
+    const { id } = await makeActiveGrant(test, people, { maxPeople: 5, requires });
+    const { link } = await joining.invite('--grant', id);
+    const cli = joining.newMachine();
+    const { code, err } = await cli.run('join', link, '--yes');
+    expect(code).toBe(0);
+    const { person } = profileOf(cli);
+    expect(err).toContain('not known of you: export_status.');
+    expect(err).toContain(`sallyport person set-attributes ${person} --set export_status=…\n`);
   });
 
   it('before a grant is in force says how to accept it later', async () => {

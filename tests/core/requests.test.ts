@@ -40,6 +40,7 @@ test('what an intent says of what is asked for', () => {
     features: [],
     restored: [],
     dispatchedModel: undefined,
+    dispatchedUpstream: undefined,
     notedBy: [],
     address: undefined,
     bytes: 12,

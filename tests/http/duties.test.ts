@@ -59,8 +59,8 @@ interface Shown {
 
 /** Those of a grant, in the order of its text. */
 const dutiesOf = async (grant: Grant): Promise<Shown[]> =>
-  ((await api.get(people.lead, `/duties?grant=${grant.id}`)).body.items as Shown[]).sort((a, b) =>
-    b.kind.localeCompare(a.kind),
+  ((await api.get(people.lead, `/duties?grant=${grant.id}&limit=200`)).body.items as Shown[]).sort(
+    (a, b) => b.kind.localeCompare(a.kind),
   );
 
 describe('duties begin', () => {
@@ -99,7 +99,7 @@ describe('duties begin', () => {
     expect(new Set(duties.map((duty) => duty.cause))).toEqual(new Set([cause]));
     expect(duties[1]?.dueAt).toBe(at(clock.now + 14 * DAY));
     const kinds = entriesSince(test, from).map(({ kind }) => kind);
-    expect(kinds).toEqual(expect.arrayContaining([`grant.${cause}`, 'duties.begun']));
+    expect(kinds).toEqual(expect.arrayContaining([`grant.${cause}`, 'duty.begun']));
     for (const kind of ['grant.ended', 'duty.begun']) {
       const told = await api.get(people.lead, `/notices?ref=${grant.id}&kind=${kind}`);
       expect(told.body.items.length).toBeGreaterThan(0);
@@ -187,6 +187,36 @@ describe('duties begin', () => {
       ['recalled', people.researcher.id],
     ]);
     await api.post(people.safety, `/orders/${order.body.id}/lift`, { grounds: 'Over' });
+  });
+
+  it('anew for the time after one was reported, and however long the texts are', async () => {
+    const { broker } = test;
+    const { partner, lead } = people;
+    const person = await makePerson(broker, lead.id, partner.id, 'Comes Again', ['researcher']);
+    const long = Array.from({ length: 15 }, (_, i) => ({
+      kind: 'other' as const,
+      text: `${i} ${'ü'.repeat(990)}`,
+      within: '14d',
+    }));
+    const grant = await withDuties({
+      people: [{ person: lead.id }, { person: person.id }],
+      duties: [...DUTIES.slice(1), ...long],
+    });
+    await api.post(person, `/grants/${grant.id}/accept`, { termsDigest: grant.termsDigest });
+    const off = () => api.call(lead, 'delete', `/grants/${grant.id}/people/${person.id}`);
+    expect((await off()).status).toBe(200);
+    const first = (await dutiesOf(grant)).find(({ kind }) => kind !== 'other');
+    await api.post(lead, `/duties/${first?.id}/report`, { statement: 'Done' });
+    await api.post(lead, `/grants/${grant.id}/people`, { person: person.id });
+    await off();
+    const certificates = (await dutiesOf(grant)).filter(({ kind }) => kind !== 'other');
+    expect(certificates.map(({ state }) => state).sort((a, b) => a.localeCompare(b))).toEqual([
+      'open',
+      'reported',
+    ]);
+    expect(
+      (await api.post(people.safety, `/grants/${grant.id}/revoke`, { comment: 'x' })).status,
+    ).toBe(200);
   });
 
   it('not for access that never was', async () => {

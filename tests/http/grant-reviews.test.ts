@@ -84,6 +84,20 @@ describe('a grant that is to be reviewed', () => {
     await (await admitForTest(test, grant, people.researcher)).end();
   });
 
+  it('is told of a review that was missed, whatever is done with it in that second', async () => {
+    const grant = await makeActiveGrant(test, people, {
+      review: { every: '30d' },
+      maxPeople: 5,
+      window: { from: at(clock.now - DAY), until: at(clock.now + 300 * DAY) },
+    });
+    moveTo(clock.now + 30 * DAY + 1);
+    const { id } = people.secondResearcher;
+    await api.post(people.lead, `/grants/${grant.id}/people`, { person: id });
+    await runAgenda(test.broker);
+    await runAgenda(test.broker);
+    expect(await noticesOf(grant.id, 'grant.review_missed')).toBe(1);
+  });
+
   it('has its review brought forward by a new text, and never put off', async () => {
     const grant = await reviewed(null);
     const amend = async (every: string) => {

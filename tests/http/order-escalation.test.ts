@@ -57,7 +57,7 @@ async function noticesTo(who: TestPerson, kind: string, ref: string): Promise<un
 it('an objection that is overdue, to those who hold the roles that the rules name', async () => {
   await makeActiveGrant(test, people);
   const order = await issue();
-  await objectToOrder(test.broker, people.lead.id, order, { grounds: 'No', alternative: null });
+  await objectToOrder({ grounds: 'No', alternative: null }, test.broker, people.lead.id, order);
   ahead = 14 * DAY;
   await runAgenda(test.broker);
   const told = [executive, people.lead, people.admin, people.otherLead, gone];

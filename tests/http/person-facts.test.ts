@@ -4,7 +4,7 @@ import { runAgenda } from '../../src/broker/run-agenda.ts';
 import { Api } from '../support/api.ts';
 import { grantInput, makeActiveGrant } from '../support/grants.ts';
 import { admitForTest } from '../support/live-request.ts';
-import { makePeople, makePerson, type People } from '../support/people.ts';
+import { makeKey, makePeople, makePerson, type People } from '../support/people.ts';
 import { entriesSince } from '../support/refusals.ts';
 import { SetClock } from '../support/set-clock.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
@@ -89,6 +89,7 @@ describe('attributes', () => {
   });
 
   it('that an order of the host is about are not changed by the lab, which would be to lift it', async () => {
+    await makeActiveGrant(test, people);
     await set('lead', 'researcher', { region: { value: 'north' } });
     const order = await api.post(people.safety, '/orders', {
       level: 3,
@@ -96,12 +97,36 @@ describe('attributes', () => {
       grounds: 'A finding in the north',
     });
     expect(order.status).toBe(201);
+    // Whom it is about is told in person.
+    const told = await api.get(people.researcher, `/notices?ref=${order.body.id}`);
+    expect(told.body.items).toMatchObject([{ kind: 'order.issued' }]);
     const tried = await set('lead', 'researcher', { region: { value: 'south' } });
-    expect([tried.status, tried.body.code, tried.body.orders]).toEqual([
-      403,
-      'attribute_under_order',
-      [order.body.id],
+    expect([tried.status, tried.body.code]).toEqual([403, 'attribute_under_order']);
+    // Nor of somebody who is registered for it.
+    const guest = { lab: people.partner.id, name: 'New Name', roles: ['researcher'] };
+    const renamed = { ...guest, attributes: { region: 'south' } };
+    const { publicKey } = makeKey();
+    for (const [path, body] of [
+      ['/people', { ...renamed, publicKey }],
+      ['/invitations', renamed],
+    ] as const)
+      expect((await api.post(people.lead, path, body)).body.code).toBe('attribute_under_order');
+    // Whoever issued it may not lift it, and so not talk anybody out of it.
+    const issuer = await makePerson(test.broker, people.admin.id, people.host.id, 'Two Hats', [
+      'admin',
+      'safety',
     ]);
+    const own = await api.post(issuer, '/orders', {
+      level: 3,
+      selector: { attributes: [{ name: 'team', is: ['A'] }] },
+      grounds: 'A finding',
+    });
+    expect(own.status).toBe(201);
+    const mine = { attributes: { team: { value: 'B' } } };
+    const path = `/people/${people.researcher.id}/attributes`;
+    expect((await api.post(issuer, path, mine)).body.code).toBe('attribute_under_order');
+    await api.post(people.admin, `/orders/${own.body.id}/lift`, { grounds: 'Over' });
+    await api.post(people.admin, `/people/${issuer.id}/remove`);
     expect((await set('lead', 'researcher', { other: { value: 'x' } })).status).toBe(200);
     expect((await set('admin', 'researcher', { region: { value: 'south' } })).status).toBe(200);
     await api.post(people.admin, `/orders/${order.body.id}/lift`, { grounds: 'Over' });
@@ -171,6 +196,32 @@ describe('what a grant requires', () => {
     expect(notices.body.items.map(({ kind }: { kind: string }) => kind)).toContain(
       'person.attribute_ended',
     );
+  });
+
+  it('that has just ended is taken out, whatever is set of the person in that second', async () => {
+    const end = clock.now + HOUR;
+    await set('lead', 'secondResearcher', { badge: { value: 'x', until: at(end) } });
+    moveTo(end + 1);
+    await set('lead', 'secondResearcher', { desk: { value: '1' } });
+    await runAgenda(test.broker);
+    const { body } = await api.get(people.lead, `/people/${people.secondResearcher.id}`);
+    expect(body.attributes).not.toHaveProperty('badge');
+  });
+
+  it('an order of another partner, or about another lab, is nothing to a lab', async () => {
+    const about = (more: object) => ({
+      selector: { attributes: [{ name: 'site', is: ['x'] }], ...more },
+      grounds: 'Elsewhere',
+    });
+    const notice = await api.post(people.otherResearcher, '/orders', { level: 0, ...about({}) });
+    const theirs = await api.post(people.safety, '/orders', {
+      level: 3,
+      ...about({ lab: people.otherPartner.id }),
+    });
+    expect([notice.status, theirs.status]).toEqual([201, 201]);
+    expect((await set('lead', 'researcher', { site: { value: 'y' } })).status).toBe(200);
+    await set('lead', 'researcher', { site: null });
+    await api.post(people.admin, `/orders/${theirs.body.id}/lift`, { grounds: 'Over' });
   });
 
   it('is said before: 7 days and 1 day by the default rules', async () => {

@@ -126,7 +126,10 @@ export async function startRunningBroker(
     ...options.endpoint,
   };
   const test = await startTestBroker({
-    endpoints: [endpoint, { ...endpoint, id: 'other', models: [OTHER_ENDPOINT_MODEL] }],
+    endpoints: [
+      endpoint,
+      { ...endpoint, id: 'other', models: [OTHER_ENDPOINT_MODEL], alternatives: [] },
+    ],
     ...options,
   });
   const people = await makePeople(test);

@@ -34,7 +34,7 @@ export function openUpstream(
     ...endpoint,
   });
   const upstream = new Upstream(
-    parsed,
+    { ...parsed, endpoint: parsed.id, name: null },
     { connectMs: 5_000, firstByteMs: 5_000, idleMs: 5_000, ...times },
     log,
   );

@@ -80,6 +80,14 @@ async function replayBundle(
     if (options.at !== undefined && options.upTo !== undefined)
       throw new Error('--at and --up-to exclude each other: give one of them.');
     const report = await verifyBundle(path, await trustedKey(around, path, options), onEntry);
+    if (report.incident !== undefined)
+      throw new Error(
+        `This is the report on ${report.incident}: it has ${report.entriesChecked} of ${report.size ?? 0} entries, and what stood takes them all. Give it a bundle of "sallyport audit export".`,
+      );
+    if (upTo !== Infinity && upTo >= (report.size ?? 0))
+      throw new Error(
+        `The bundle has ${report.size ?? 0} entries: --up-to takes 0 to ${(report.size ?? 1) - 1}.`,
+      );
     const at = until === Infinity ? (state.until ?? 0) : until;
     return { report, told: report.status === 'sound' ? toldAt(state, at) : undefined, at };
   } catch (error) {

@@ -1,7 +1,8 @@
 /** What the local port itself answers when it does not pass a request on: in the shape that SDKs know. */
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { DENIALS, type DenialCode, type ErrorType } from '../../core/denials.ts';
+import type { ErrorType } from '../../core/denial.ts';
+import { DENIALS, type DenialCode } from '../../core/denials.ts';
 import { EXIT } from '../exit-codes.ts';
 import { CliError, RefusedByBroker } from '../problems.ts';
 

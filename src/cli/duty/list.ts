@@ -27,12 +27,12 @@ export function addDutyList(group: Command, around: Surroundings): void {
       const { grant, lab, state } = options;
       const broker = await connect(around, options);
       const duties = await broker.list('/duties', dutySchema, options.limit, { grant, lab, state });
-      printList(around, options, duties, ['id', 'due', 'state', 'grant', 'to do'], (duty) => [
-        duty.id,
-        moment(duty.dueAt),
-        stateOf(duty),
-        duty.grant,
-        duty.text,
-      ]);
+      printList(
+        around,
+        options,
+        duties,
+        ['id', 'due', 'state', 'grant', 'person', 'to do'],
+        (duty) => [duty.id, moment(duty.dueAt), stateOf(duty), duty.grant, duty.person, duty.text],
+      );
     });
 }

@@ -8,6 +8,7 @@ import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema, meSchema, type Grant, type Proposal } from '../wire.ts';
+import { noteLacking } from './lacking.ts';
 import { showTerms } from './terms.ts';
 
 export function addGrantAccept(group: Command, around: Surroundings): void {
@@ -29,8 +30,12 @@ export function addGrantAccept(group: Command, around: Surroundings): void {
         version: text.version,
         termsDigest,
       });
-      if (options.json) printJson(around, accepted);
-      else say(around, `Accepted the terms of ${accepted.id}. It is ${accepted.status} now.`);
+      if (options.json) {
+        printJson(around, accepted);
+        return;
+      }
+      say(around, `Accepted the terms of ${accepted.id}. It is ${accepted.status} now.`);
+      noteLacking(around, accepted, broker.person);
     });
 }
 

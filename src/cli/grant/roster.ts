@@ -8,6 +8,7 @@ import { jsonOf } from '../http.ts';
 import { moment, note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema } from '../wire.ts';
+import { noteDuties } from './duties.ts';
 
 export function addGrantRoster(group: Command, around: Surroundings): void {
   addPerson(group, around);
@@ -60,8 +61,12 @@ function takeOffPerson(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const path = `/grants/${grantId}/people/${person}`;
       const grant = await jsonOf(await broker.request('DELETE', path), grantSchema);
-      if (options.json) printJson(around, grant);
-      else say(around, `Took ${person} off the roster of ${grant.id} (${grant.spec.title}).`);
+      if (options.json) {
+        printJson(around, grant);
+        return;
+      }
+      say(around, `Took ${person} off the roster of ${grant.id} (${grant.spec.title}).`);
+      noteDuties(around, grant, options.profile);
     });
 }
 

@@ -1,6 +1,7 @@
 /** `sallyport grant submit`, `return`, `approve`, `reject`, `withdraw`, `revoke` and `close`: one step each, the same way. */
 import type { Command } from 'commander';
 import type { GrantStep } from '../../core/grant-steps.ts';
+import { noteDuties } from './duties.ts';
 import { openApprovals, officesOf, textUnderReview } from './review.ts';
 import { readGrantFile } from './grant-file.ts';
 import { id, wholeNumber } from '../arguments.ts';
@@ -151,6 +152,7 @@ function addStep(group: Command, around: Surroundings, step: Step): void {
     );
     const next = step.next?.(grant, (words) => commandLine(around, words));
     if (next !== undefined) note(around, `Next: ${next}`);
+    if (ENDS_ACCESS.has(step.name)) noteDuties(around, grant, options.profile);
   });
 }
 
@@ -169,3 +171,5 @@ function standing({ name }: Step, grant: Grant, version: number): string {
 
 /** What ends a proposed version leaves the one in force as it is. */
 const LEAVES_FORCE: ReadonlySet<Step['name']> = new Set(['reject', 'withdraw']);
+
+const ENDS_ACCESS: ReadonlySet<Step['name']> = new Set(['revoke', 'close']);

@@ -2,16 +2,19 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { BrokerClient } from '../broker-client.ts';
 import { commandLine } from '../command-line.ts';
 import { mustConfirm, type ConfirmOption } from '../confirm.ts';
 import { defineCommand, withJson } from '../define.ts';
+import { noteLacking } from '../grant/lacking.ts';
 import type { Offer } from '../invitation-wire.ts';
 import { fetchIssuer } from '../issuer.ts';
 import { defaultKeyPath, holdKey } from '../new-key.ts';
 import { note, printJson, say, type JsonOption } from '../output.ts';
-import { RefusedByBroker, failed, wrongUsage } from '../problems.ts';
+import { CliError, RefusedByBroker, failed, wrongUsage } from '../problems.ts';
 import { profileName, profilesPath, readProfiles, saveProfile, type Profile } from '../profiles.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { grantSchema, type Grant } from '../wire.ts';
 import { loginWith, parseLink, type Link } from './link.ts';
 import { acceptsTerms, questionOf, showOffer } from './offer.ts';
 import { fetchOffer, register } from './register.ts';
@@ -76,6 +79,9 @@ async function join(
   );
   note(around, `Your key is in ${held.path}. Whoever has it can act as you: keep it to yourself.`);
   note(around, `Kept as profile "${name}" in ${profilesPath(around.env)}; it is the default now.`);
+  const client = new BrokerClient(around, { ...profile, key: held.key });
+  const grant = offer.grant && (await grantOf(client, offer.grant.id));
+  if (grant) noteLacking(around, grant, person.id);
   for (const line of whatNext(around, offer, name)) note(around, line);
 }
 
@@ -113,6 +119,16 @@ function save(
       `You are registered as ${person}, with the key in ${key}, but the profile was not kept: ${why} Then run "${loginWith(around, url, person, key)}".`,
       error,
     );
+  }
+}
+
+/** The grant as whoever joined sees it. They have joined: what goes wrong here is no failure of that. */
+async function grantOf(client: BrokerClient, id: string): Promise<Grant | undefined> {
+  try {
+    return await client.get(`/grants/${id}`, grantSchema);
+  } catch (error) {
+    if (error instanceof CliError) return undefined;
+    throw error;
   }
 }
 

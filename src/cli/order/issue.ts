@@ -4,13 +4,14 @@ import { LEVEL, levelInWords, type OrderSpec } from '../../core/orders/order.ts'
 import { selectorInWords } from '../../core/orders/selector.ts';
 import type { BrokerClient } from '../broker-client.ts';
 import { YES_OPTION, mustConfirm } from '../confirm.ts';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { counted, note, printJson, say } from '../output.ts';
+import { counted, moment, note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { issuedOrderSchema, previewSchema } from '../wire.ts';
 import { printPreview } from './preview.ts';
-import { printOrder } from './print.ts';
+import { lapses, printOrder } from './print.ts';
 import { levelOf, specOf, withSpec, type SpecOptions } from './spec-options.ts';
 
 type IssueOptions = SpecOptions & BrokerOptions & { yes?: boolean };
@@ -71,6 +72,11 @@ async function issue(
   else {
     printOrder(around, issued);
     say(around, `${counted(issued.cut.length, 'running request')} cut.`);
+    if (lapses(issued))
+      note(
+        around,
+        `Next: it lapses at ${moment(issued.lapsesAt)} unless another person than you, with the role that the rules name, runs: ${commandLine(around, `order ratify ${issued.id}`)}`,
+      );
   }
   // Last, so that nobody in a hurry takes a typing error for a stop.
   if (issued.warning) note(around, `NOTHING WAS STOPPED. ${issued.warning}`);

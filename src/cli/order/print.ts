@@ -1,5 +1,6 @@
 /** Shows orders. */
-import { levelInWords } from '../../core/orders/order.ts';
+import type { Alternative } from '../../core/orders/disputes.ts';
+import { levelInWords, type Measures } from '../../core/orders/order.ts';
 import { selectorInWords } from '../../core/orders/selector.ts';
 import { moment, printDetails, type Cell } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -7,15 +8,12 @@ import type { Dispute, Order } from '../wire.ts';
 
 export function printOrder(around: Surroundings, order: Order): void {
   const { ended, authority, evidence } = order;
-  const measures = Object.entries(order.measures).map(
-    ([name, value]) => `${name} ${String(value)}`,
-  );
   const rows: [string, Cell][] = [
     ['id', order.id],
     ['revision', order.revision],
     ['about', selectorInWords(order.selector)],
     ['level', levelInWords(order.level)],
-    ['measures', measures.length > 0 ? measures.join(', ') : undefined],
+    ['measures', measuresInWords(order.measures)],
     ['in force', order.inForce ? 'yes' : 'no'],
     ['grounds', order.grounds],
     [
@@ -30,7 +28,7 @@ export function printOrder(around: Surroundings, order: Order): void {
       'ratified',
       order.ratifiedBy ? `${moment(order.ratifiedAt)} by ${order.ratifiedBy}` : undefined,
     ],
-    ['ends by itself', order.inForce && order.endsAt ? moment(order.endsAt) : undefined],
+    ['ends by itself', order.inForce ? ownEndInWords(order) : undefined],
     ['to be reviewed', order.inForce && order.reviewDueAt ? moment(order.reviewDueAt) : undefined],
     ['took the place of', order.replaces ?? undefined],
     [
@@ -44,17 +42,44 @@ export function printOrder(around: Surroundings, order: Order): void {
   printDetails(around, rows);
 }
 
+/** Whether an order in force ends by itself unless another person makes it stand. */
+export const lapses = ({ inForce, ratified, lapsesAt }: Order): boolean =>
+  inForce && !ratified && typeof lapsesAt === 'string';
+
+function ownEndInWords(order: Order): string | undefined {
+  const unless = lapses(order) && order.lapsesAt === order.endsAt ? ', unless ratified' : '';
+  return order.endsAt ? `${moment(order.endsAt)}${unless}` : undefined;
+}
+
 export function printDispute(around: Surroundings, dispute: Dispute): void {
   printDetails(around, [
     ['id', dispute.id],
     ['revision', dispute.revision],
     ['order', dispute.orderId],
     ['lab', dispute.labId],
+    ['objection by', `${dispute.personId} at ${moment(dispute.at)}`],
     ['objects', dispute.grounds],
+    ['proposes instead', dispute.alternative ? alternativeInWords(dispute.alternative) : undefined],
     ['to be decided', moment(dispute.dueAt)],
     ['overdue', dispute.escalatedAt ? `since ${moment(dispute.dueAt)}` : undefined],
     ['outcome', dispute.outcome ?? 'open: the order goes on'],
     ['reasons', dispute.reasons ?? undefined],
     ['new order', dispute.newOrderId ?? undefined],
   ]);
+}
+
+/** What it does not name stays as the order has it. */
+const alternativeInWords = ({ level, selector, measures, expiresAt }: Alternative): string =>
+  [
+    level === undefined ? undefined : levelInWords(level),
+    selector && `about ${selectorInWords(selector)}`,
+    measures && measuresInWords(measures),
+    expiresAt && `until ${moment(expiresAt)}`,
+  ]
+    .filter(Boolean)
+    .join('; ');
+
+function measuresInWords(measures: Measures): string | undefined {
+  const each = Object.entries(measures).map(([name, value]) => `${name} ${String(value)}`);
+  return each.length > 0 ? each.join(', ') : undefined;
 }

@@ -56,7 +56,7 @@ export type EntryKind =
   | 'grant.review_missed'
   | 'grant.person_added'
   | 'grant.person_taken_off'
-  | 'duties.begun'
+  | 'duty.begun'
   | 'duty.reported'
   | 'duty.returned'
   | 'duty.confirmed'

@@ -14,44 +14,38 @@ import type { Replayed } from './replayed.ts';
 
 const begunSchema = z.object({
   cause: z.enum(dutyCauses),
-  duties: z.array(
-    z.object({
-      id: z.string(),
-      kind: dutyKindSchema,
-      text: z.string(),
-      dueAt: momentSchema,
-      state: z.enum(dutyStates),
-      statement: z.string().nullable(),
-    }),
-  ),
+  kind: dutyKindSchema,
+  text: z.string(),
+  dueAt: momentSchema,
+  state: z.enum(dutyStates),
+  statement: z.string().nullable(),
 });
 
-/** Access ended, and duties began. One that destroys tokens was done with it. */
-export function dutiesBegun(state: Replayed, entry: LoggedEntry): void {
-  const { cause, duties } = dataOf(entry, begunSchema);
+/** Access ended, and a duty began. One that destroys tokens was done with it. */
+export function dutyBegun(state: Replayed, entry: LoggedEntry): void {
+  const id = mustHave(entry, 'ref');
   const grantId = mustHave(entry, 'grant');
   const personId = entry.person ?? null;
-  for (const duty of duties) {
-    state.duties.set(duty.id, {
-      ...duty,
-      grantId,
-      labId: mustHave(entry, 'lab'),
-      personId,
-      cause,
-      begunAt: entry.at,
-      reportedBy: null,
-      reportedAt: null,
-      documentDigest: null,
-      confirmedBy: null,
-      confirmedAt: duty.state === 'done' ? entry.at : null,
-      returnedBecause: null,
-    });
-    if (duty.kind !== 'destroy_tokens') continue;
-    endTokens(
-      state,
-      (token) => token.grantId === grantId && (personId === null || token.personId === personId),
-    );
-  }
+  const duty = dataOf(entry, begunSchema);
+  state.duties.set(id, {
+    id,
+    ...duty,
+    grantId,
+    labId: mustHave(entry, 'lab'),
+    personId,
+    begunAt: entry.at,
+    reportedBy: null,
+    reportedAt: null,
+    documentDigest: null,
+    confirmedBy: null,
+    confirmedAt: duty.state === 'done' ? entry.at : null,
+    returnedBecause: null,
+  });
+  if (duty.kind !== 'destroy_tokens') return;
+  endTokens(
+    state,
+    (token) => token.grantId === grantId && (personId === null || token.personId === personId),
+  );
 }
 
 const standingSchema = z.object({

@@ -4,7 +4,7 @@
  */
 import type { EntryKind } from './entry.ts';
 import { Gap, parseLoggedEntry, type LoggedEntry } from './logged-entry.ts';
-import { dutiesBegun, dutyConfirmed, dutyReported, dutyReturned } from './replay-duties.ts';
+import { dutyBegun, dutyConfirmed, dutyReported, dutyReturned } from './replay-duties.ts';
 import {
   approvalsDropped,
   grantAmended,
@@ -95,7 +95,7 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'grant.expired': grantExpired,
   'grant.person_added': personAdded,
   'grant.person_taken_off': personTakenOff,
-  'duties.begun': dutiesBegun,
+  'duty.begun': dutyBegun,
   'duty.reported': dutyReported,
   'duty.returned': dutyReturned,
   'duty.confirmed': dutyConfirmed,

@@ -233,10 +233,12 @@ export const ORDER_ROUTES = [
     answer: disputeAnswer,
     handle: async ({ broker, actorId, params: { order }, body }) =>
       showDisputeAnswer(
-        await objectToOrder(broker, actorId, order, {
-          grounds: body.grounds,
-          alternative: body.alternative ?? null,
-        }),
+        await objectToOrder(
+          { grounds: body.grounds, alternative: body.alternative ?? null },
+          broker,
+          actorId,
+          order,
+        ),
       ),
   }),
   route({

@@ -18,9 +18,9 @@ type Handler = (context: WriterContext, item: AgendaItem, now: number) => void;
 /** What is done for each kind. */
 const HANDLERS: Record<AgendaKind, Handler> = {
   order: (context, { ref }, now) => lookAtOrder(context, ref, now),
-  attributes: (context, { ref }, now) => lookAtAttributes(context, ref, now),
+  attributes: lookAtAttributes,
   grant: lookAtGrant,
-  duty: (context, { ref }, now) => lookAtDuty(context, ref, now),
+  duty: lookAtDuty,
   incident: (context, { ref, at }, now) => lookAtIncident(context, ref, at, now),
   dispute: (context, { ref }, now) => escalateDispute(context, ref, mintId('ent', now), now),
 };

@@ -18,16 +18,16 @@ import { peopleHolding } from '../holders.ts';
 import { notify } from '../notify.ts';
 import { concernedBy, endOrder } from '../order-rows.ts';
 import { disputes, orderAcknowledgements } from '../schema.ts';
+import { replaceOrder } from './lower-order.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
 import {
   actingOn,
   mustBeAllowed,
   mustFindOrder,
   record,
-  replaceOrder,
   tell,
   type Concerned,
-} from './orders.ts';
+} from './order-parts.ts';
 
 /** Takes notice of an order. Whoever's lab has objected complies under objection, and the record says so. */
 export const acknowledgeOrder = controlOperation(

@@ -7,7 +7,7 @@ import type { WriterContext } from '../context.ts';
 import { concernedBy, endOrder } from '../order-rows.ts';
 import { peopleHolding } from '../holders.ts';
 import { readOrder } from '../records.ts';
-import { ruleFor, tell } from './orders.ts';
+import { ruleFor, tell } from './order-parts.ts';
 
 /** Looks at an order whose moment has come. It has been without effect since its end; here that is put on record. */
 export function lookAtOrder(context: WriterContext, id: string, now: number): void {

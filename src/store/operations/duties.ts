@@ -5,7 +5,7 @@ import { RefusedError, refuse } from '../../core/denials.ts';
 import { decideDutyStep, isOverdue, type Duty, type DutyStep } from '../../core/duties.ts';
 import type { EntryActor } from '../../core/audit/entry.ts';
 import { mintId } from '../../lib/ids.ts';
-import { takeOffAgenda } from '../agenda.ts';
+import { takeOffAgenda, type AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { putDutyOnAgenda } from '../duties.ts';
 import { notify } from '../notify.ts';
@@ -115,16 +115,18 @@ function tell(context: WriterContext, duty: Duty, step: DutyStep, at: number): v
 }
 
 /** Reminds of a duty, or puts on record that it is overdue. */
-export function lookAtDuty(context: WriterContext, id: string, now: number): void {
+export function lookAtDuty(context: WriterContext, { ref: id, at }: AgendaItem, now: number): void {
   const duty = readDuty(context, id);
   if (!duty || duty.state === 'done') return;
+  const overdue = isOverdue(duty, now);
+  // A reminder that comes late, when the broker was not there, says nothing that this moment does not.
+  if (overdue && at !== duty.dueAt) return;
   const due = new Date(duty.dueAt).toISOString();
   const to = [{ labId: context.host }, { labId: duty.labId }];
   const next =
     duty.state === 'open'
       ? `the partner reports it ("sallyport duty report ${id}")`
       : `the host lab confirms or returns it ("sallyport duty confirm ${id}")`;
-  const overdue = isOverdue(duty, now);
   if (overdue) {
     const entry = { entryId: mintId('ent', now), at: now };
     append(context, duty, 'duty.overdue', entry, { system: 'broker' });

@@ -4,7 +4,7 @@ import type { EntryActor, Json } from '../../core/audit/entry.ts';
 import { before } from '../../core/durations.ts';
 import { rosterOf, type Grant } from '../../core/grants.ts';
 import { mintId } from '../../lib/ids.ts';
-import { putOnAgenda, takeOffAgenda, type AgendaItem } from '../agenda.ts';
+import { isOnAgenda, putOnAgenda, takeOffAgenda, type AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { beginDuties } from '../duties.ts';
 import { notify } from '../notify.ts';
@@ -14,9 +14,11 @@ import { withdrawOntoEnded } from './open-invitations.ts';
 
 /** Puts the moments of a grant in force on the agenda, in place of those that stood there. */
 export function putGrantOnAgenda(context: WriterContext, grant: Grant, now: number): void {
+  const { reviewDueAt } = grant;
+  // A review that has just been missed is to be told still, whatever is done with the grant meanwhile.
+  const untold = reviewDueAt !== null && isOnAgenda(context, 'grant', grant.id, reviewDueAt);
   takeOffAgenda(context, 'grant', grant.id);
   if (grant.state !== 'active' || grant.endedAt !== null) return;
-  const { reviewDueAt } = grant;
   const reviews =
     reviewDueAt === null
       ? []
@@ -25,7 +27,8 @@ export function putGrantOnAgenda(context: WriterContext, grant: Grant, now: numb
           ...context.rules.reviews.remindBefore.map((span) => before(reviewDueAt, span)),
         ];
   const until = Date.parse(grant.spec.window.until);
-  for (const at of reviews.filter((moment) => moment > now && moment < until))
+  const isToCome = (at: number): boolean => at > now || (untold && at === reviewDueAt);
+  for (const at of reviews.filter((moment) => isToCome(moment) && moment < until))
     putOnAgenda(context, { kind: 'grant', ref: grant.id, at });
   putOnAgenda(context, { kind: 'grant', ref: grant.id, at: until });
 }
@@ -41,7 +44,11 @@ export function lookAtGrant(context: WriterContext, { ref, at }: AgendaItem, now
 
 /** It has been without effect since its window closed; here that is put on record, and its duties begin. */
 function expire(context: WriterContext, { id }: Grant, now: number): void {
-  context.db.update(grants).set({ endedAt: now }).where(eq(grants.id, id)).run();
+  context.db
+    .update(grants)
+    .set({ endedAt: now, proposedVersion: null, proposedState: null })
+    .where(eq(grants.id, id))
+    .run();
   const grant = readGrant(context.db, id) as Grant;
   context.changed({ kind: 'grant', value: grant });
   append(context, grant, 'grant.expired', now);

@@ -30,15 +30,15 @@ export const addPersonToGrant = controlOperation(
       refuse('not_found', 'There is no such person in this lab, or they were removed.');
     if (grant.leavers.includes(personId))
       refuse('access_handed_back', 'This person handed their place back, for good.');
-    const held = placeOf(grant, personId);
-    if (held && held.until > by.at)
-      refuse('already_exists', 'This person is on the roster already.');
-    if (held && grant.spec.people.some(({ person }) => person === personId))
+    const isTakenOff = grant.takenOff.includes(personId);
+    const held = placeOf({ ...grant, takenOff: [] }, personId);
+    const lasts = held !== undefined && held.until > by.at;
+    if (lasts && !isTakenOff) refuse('already_exists', 'This person is on the roster already.');
+    if (held && !lasts && grant.spec.people.some(({ person }) => person === personId))
       refuse('invalid_request', 'The text of the grant ended the place of this person. Amend it.');
     if (until !== null && until <= by.at)
       refuse('invalid_request', 'The end of the place is past.', { param: 'until' });
-    const comesBack = grant.takenOff.includes(personId);
-    const back = comesBack && hadPlace(grant, personId, by.at);
+    const back = isTakenOff && lasts;
     if (back && until !== null)
       refuse(
         'invalid_request',
@@ -46,7 +46,7 @@ export const addPersonToGrant = controlOperation(
         { param: 'until' },
       );
     passOrRefuse(refusalOfPlaceFor(context, grant, personId, by.at));
-    if (comesBack) context.db.delete(grantTakenOff).where(isTakenOff(grant.id, personId)).run();
+    if (isTakenOff) context.db.delete(grantTakenOff).where(takenOff(grant.id, personId)).run();
     if (!back) {
       const joiner = { until, addedBy: who.member.person.id, addedAt: by.at };
       context.db
@@ -79,11 +79,7 @@ function refusalOfPlaceFor(
   return refusalOfPlace(grant, promisedPlaces(context, grant, at));
 }
 
-/** Whether a person who was taken off is named by the text, or joined, and their place would last still. */
-const hadPlace = (grant: Grant, personId: string, at: number): boolean =>
-  (placeOf({ ...grant, takenOff: [] }, personId)?.until ?? 0) > at;
-
-const isTakenOff = (grantId: string, personId: string) =>
+const takenOff = (grantId: string, personId: string) =>
   and(eq(grantTakenOff.grantId, grantId), eq(grantTakenOff.personId, personId));
 
 /** Takes a person off the roster: their tokens under the grant end, their streams are cut. The lead can put them back. */

@@ -22,7 +22,7 @@ import { insertIncident, mustFindIncident, updateIncident } from '../incident-ro
 import { notify } from '../notify.ts';
 import { readOrder } from '../records.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
-import { mustBeAllowed } from './orders.ts';
+import { mustBeAllowed } from './order-parts.ts';
 
 export interface OpenIncidentArgs {
   by: By;

@@ -24,16 +24,10 @@ import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
+import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
-import {
-  issueOrder,
-  liftOrder,
-  lowerOrder,
-  ratifyOrder,
-  reviewOrder,
-  supplementOrder,
-} from './orders.ts';
+import { issueOrder, liftOrder, ratifyOrder, reviewOrder, supplementOrder } from './orders.ts';
 import { acknowledgeOrder, decideDispute, objectToOrder } from './disputes.ts';
 import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
 import { setPersonAttributes, setPersonRoles } from './person-facts.ts';

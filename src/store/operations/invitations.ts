@@ -16,6 +16,7 @@ import type { WriterContext } from '../context.ts';
 import { readGrant, readInvitation, readLab } from '../records.ts';
 import { invitations } from '../schema.ts';
 import { mustBeFree } from './names.ts';
+import { mustNotLoosen } from './attribute-orders.ts';
 import { controlOperation, mustAnswerFor, mustReach, type By } from './operation.ts';
 import { mustHaveRolesOfLab } from './people.ts';
 import { promisedPlaces } from './roster.ts';
@@ -34,6 +35,7 @@ export const invitePerson = controlOperation(
     const lab = readLab(context.db, asked.labId) ?? refuse('not_found', 'There is no such lab.');
     mustHaveRolesOfLab(lab, asked.roles);
     mustBeFree(context, lab, asked, by.at);
+    mustNotLoosen(context, asked, Object.keys(asked.attributes), who, by.at);
     if (asked.rosterUntil !== null && asked.rosterUntil <= asked.expiresAt) {
       refuse('invalid_request', 'The place on the roster would end before the link does.', {
         param: 'rosterUntil',

@@ -5,8 +5,9 @@ import { ROLES_OF_LAB, type Lab, type Person, type Role } from '../../core/peopl
 import { placesOf } from '../../core/hand-back.ts';
 import type { WriterContext } from '../context.ts';
 import { beginDuties } from '../duties.ts';
-import { grantsOfLab, readGrant, readLab, readPerson } from '../records.ts';
+import { grantsOfLab, readGrant, readLab, readPeople, readPerson } from '../records.ts';
 import { grantApprovals, grants, people, personKeys, tokens } from '../schema.ts';
+import { mustNotLoosen } from './attribute-orders.ts';
 import { endTokens } from './end-tokens.ts';
 import { mustBeFree } from './names.ts';
 import { withdrawSentBy } from './open-invitations.ts';
@@ -35,6 +36,8 @@ export const createPerson = controlOperation(
     mustAnswerFor(who, args.labId);
     const lab = readLab(context.db, args.labId) ?? refuse('not_found', 'There is no such lab.');
     mustBeFree(context, lab, args.person, args.by.at);
+    const { id, attributes } = args.person;
+    mustNotLoosen(context, { id, labId: lab.id }, Object.keys(attributes), who, args.by.at);
     const person = insertPerson(context, lab, args.person, args.by.at);
     context.append({
       id: args.by.entryId,
@@ -127,6 +130,8 @@ export const removePersonKey = controlOperation(
     mustReach(who, { labId: person.labId, personId: person.id });
     if (!person.keys.some((key) => key.kid === args.kid))
       refuse('not_found', 'This person has no such key in use.');
+    if (person.keys.length === 1 && !readLab(context.db, person.labId)?.identity)
+      mustLeaveAnAdmin(context, person);
     context.db
       .update(personKeys)
       .set({ removedAt: args.by.at })
@@ -188,16 +193,24 @@ export function mustHaveRolesOfLab(lab: Lab, roles: readonly Role[]): void {
   );
 }
 
-/** Without an admin of the host nobody could register anybody again, an admin included. */
+/**
+ * Without an admin of the host who can log in, nobody could register anybody again, an admin included.
+ *
+ * @param person who is to be one no more
+ */
 export function mustLeaveAnAdmin({ db, host }: WriterContext, person: Person): void {
   if (person.labId !== host || !person.roles.includes('admin')) return;
-  const present = db
+  const isVouchedFor = Boolean(readLab(db, host)?.identity);
+  const rows = db
     .select()
     .from(people)
     .where(and(eq(people.labId, host), isNull(people.removedAt)))
     .all();
-  if (!present.some(({ id, roles }) => id !== person.id && roles.includes('admin')))
-    refuse('last_admin');
+  const isLeft = readPeople(db, rows).some(
+    ({ id, roles, keys }) =>
+      id !== person.id && roles.includes('admin') && (isVouchedFor || keys.length > 0),
+  );
+  if (!isLeft) refuse('last_admin');
 }
 
 /** Nobody is registered whom no signature could ever name. */

@@ -1,8 +1,6 @@
 /** What is held of a person and can change: their roles and attributes. */
 import { eq } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
-import { ownEnd } from '../../core/orders/order.ts';
-import { partsOf } from '../../core/orders/selector.ts';
 import {
   MAX_ATTRIBUTES,
   type AttributeChanges,
@@ -11,11 +9,12 @@ import {
 } from '../../core/people.ts';
 import { before } from '../../core/durations.ts';
 import { mintId } from '../../lib/ids.ts';
-import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
+import { putOnAgenda, takeOffAgenda, type AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { notify } from '../notify.ts';
-import { readLab, readOrdersInForce, readPerson } from '../records.ts';
+import { readLab, readPerson } from '../records.ts';
 import { people } from '../schema.ts';
+import { mustNotLoosen } from './attribute-orders.ts';
 import { controlOperation, mustReach, type Authorised, type By } from './operation.ts';
 import { mustFind, mustHaveRolesOfLab, mustLeaveAnAdmin } from './people.ts';
 
@@ -46,7 +45,7 @@ export const setPersonAttributes = controlOperation(
   'person.set_attributes',
   (context, args: { by: By; personId: string; changes: AttributeChanges }, who): Person => {
     const person = mustFindPresent(context, args.personId, who);
-    mustNotBeUnderOrder(context, Object.keys(args.changes), who, args.by.at);
+    mustNotLoosen(context, person, Object.keys(args.changes), who, args.by.at);
     const attributes = { ...person.attributes };
     const until = { ...person.attributesUntil };
     for (const [name, change] of Object.entries(args.changes)) {
@@ -81,23 +80,6 @@ function mustFindPresent(context: WriterContext, personId: string, who: Authoris
   mustReach(who, { labId: person.labId });
   if (person.removedAt !== null) refuse('person_removed');
   return person;
-}
-
-/** A lab could talk its people out of an order by saying something else of them: that would be to lift it. */
-function mustNotBeUnderOrder(
-  { db }: WriterContext,
-  names: readonly string[],
-  { member: { lab } }: Authorised,
-  now: number,
-): void {
-  if (lab.kind === 'host') return;
-  const under = readOrdersInForce(db).find(
-    (order) =>
-      order.issuedByLab !== lab.id &&
-      (ownEnd(order)?.at ?? Infinity) > now &&
-      partsOf(order.selector).attributes?.some(({ name }) => names.includes(name)),
-  );
-  if (under) refuse('attribute_under_order', undefined, { orders: [under.id] });
 }
 
 function recorded(
@@ -135,32 +117,43 @@ function putEndsOnAgenda(
 ): void {
   takeOffAgenda(context, 'attributes', personId);
   const { remindBefore } = context.rules.reviews;
-  for (const end of Object.values(until))
-    for (const at of [...remindBefore.map((span) => before(end, span)), end])
-      if (at > now) putOnAgenda(context, { kind: 'attributes', ref: personId, at });
+  for (const end of Object.values(until)) {
+    const reminders = remindBefore.map((span) => before(end, span)).filter((at) => at > now);
+    // One that has just passed is not taken out yet.
+    for (const at of [...reminders, end])
+      putOnAgenda(context, { kind: 'attributes', ref: personId, at });
+  }
 }
 
 /**
  * Takes out the attributes of a person that have ended, on record, or reminds of those that will. What a grant requires
  * ends at its moment exactly (core/access.ts); orders take an attribute as unknown once it is out.
  */
-export function lookAtAttributes(context: WriterContext, personId: string, now: number): void {
+export function lookAtAttributes(
+  context: WriterContext,
+  { ref: personId, at }: AgendaItem,
+  now: number,
+): void {
   const person = readPerson(context.db, personId);
   if (!person || person.removedAt !== null) return;
   const ends = Object.entries(person.attributesUntil);
-  const over = ends.filter(([, at]) => at <= now).map(([name]) => name);
+  const over = ends.filter(([, end]) => end <= now).map(([name]) => name);
+  const { remindBefore } = context.rules.reviews;
+  const ending = ends
+    .filter(([, end]) => end > now && remindBefore.some((span) => before(end, span) === at))
+    .map(([name]) => name);
   const to = [{ labId: person.labId }, { labId: person.labId, personId }];
   const tell = (kind: 'person.attribute_ending' | 'person.attribute_ended', title: string): void =>
     notify(context, { kind, ref: personId, at: now, to, title });
-  if (over.length === 0) {
-    const [name, at] = ends.sort((a, b) => a[1] - b[1])[0] ?? [];
-    if (name === undefined || at === undefined) return;
+  const named = (names: string[]): string => names.map((name) => `"${name}"`).join(', ');
+  if (ending.length > 0) {
+    const when = ending.map((name) => new Date(person.attributesUntil[name] ?? 0).toISOString());
     tell(
       'person.attribute_ending',
-      `The attribute "${name}" of ${person.name} ends at ${new Date(at).toISOString()}. Grants may require it; renew it with "sallyport person set-attributes ${personId}".`,
+      `Of ${person.name}, ${named(ending)} ends at ${[...new Set(when)].join(', ')}. Grants may require it; renew it with "sallyport person set-attributes ${personId}".`,
     );
-    return;
   }
+  if (over.length === 0) return;
   const left = <T>(all: Record<string, T>): Record<string, T> =>
     Object.fromEntries(Object.entries(all).filter(([name]) => !over.includes(name)));
   const attributes = left(person.attributes);
@@ -183,6 +176,6 @@ export function lookAtAttributes(context: WriterContext, personId: string, now: 
   });
   tell(
     'person.attribute_ended',
-    `The attribute ${over.map((name) => `"${name}"`).join(', ')} of ${person.name} has ended. Grants that require it give them nothing until it is renewed.`,
+    `Of ${person.name}, ${named(over)} has ended. Grants that require it give them nothing until it is renewed.`,
   );
 }

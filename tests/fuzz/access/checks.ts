@@ -7,6 +7,7 @@ import {
   grantStanding,
   modelsInForce,
 } from '../../../src/core/access.ts';
+import { putsBack } from '../../../src/broker/orders-on-request.ts';
 import type { Grant } from '../../../src/core/grants.ts';
 import type { Order } from '../../../src/core/orders/order.ts';
 import type { Switch } from '../../../src/core/vocabulary.ts';
@@ -141,6 +142,7 @@ function checkAccess(run: Run, grant: ModelGrant, person: ModelPerson, turn: num
     narrowing: null,
     orders: policy.orders,
     excluded: grantSettings.excluded,
+    canPutBack: putsBack(local.broker),
   };
   const isGiven = decideIssue(facts, model.now).allowed;
   if (isGiven !== mayHaveToken(model, held))

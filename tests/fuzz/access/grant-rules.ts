@@ -257,7 +257,7 @@ export function mayAccept(
   const isTheirs =
     !actor.removed &&
     actor.lab === grant.lab &&
-    isOneOf(actor, 'partner.lead', 'partner.researcher', 'partner.auditor');
+    isOneOf(actor, 'partner.lead', 'partner.safety', 'partner.researcher', 'partner.auditor');
   if (!isTheirs) return false;
   const { next, text } = grant;
   if (isOver(model, text.spec)) return false;
@@ -309,10 +309,11 @@ export function additionOf(
     return undefined;
   if (grant.left.has(person.id)) return undefined;
   const isNamed = spec.people.some((one) => one.person === person.id);
-  const until = placesOf(grant, spec).get(person.id);
-  if (until !== undefined && (until > model.now || isNamed)) return undefined;
-  const before = placesOf({ ...grant, off: new Set() }, spec).get(person.id) ?? 0;
-  const back = grant.off.has(person.id) && before > model.now;
+  const until = placesOf({ ...grant, off: new Set() }, spec).get(person.id);
+  const isHeld = until !== undefined && until > model.now;
+  if (isHeld && !grant.off.has(person.id)) return undefined;
+  if (until !== undefined && !isHeld && isNamed) return undefined;
+  const back = isHeld && grant.off.has(person.id);
   if (isNamed && spec.maxPeople === undefined) return { back, sure: true };
   const hasRoom = taken(model, placesOf(grant, spec)) < (spec.maxPeople ?? 0);
   return hasRoom ? { back, sure: false } : undefined;

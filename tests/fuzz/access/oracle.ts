@@ -11,7 +11,7 @@ import {
   type ModelOrder,
   type ModelPerson,
 } from './state.ts';
-import { LIFTED, NEVER, RESTORED_BY, inTestNetwork } from './setting.ts';
+import { LIFTED, NEVER, RESTORED_BY, WITH_ALTERNATIVE, inTestNetwork } from './setting.ts';
 
 /** Who asks, for what. What is absent is not known, or not part of it. */
 export interface Subject {
@@ -95,7 +95,7 @@ export function statusOf(model: Model, grant: ModelGrant): GrantStatus {
 }
 
 /** Whether somebody holds access for a purpose, before it is known to which model. */
-function holdsAccess(model: Model, subject: Subject): boolean {
+export function holdsAccess(model: Model, subject: Subject): boolean {
   const { grant, person, purpose } = subject;
   const { spec } = grant.text;
   if (!person || person.removed || person.lab !== grant.lab || purpose === undefined) return false;
@@ -127,24 +127,30 @@ export function passes(model: Model, subject: Subject, restored: readonly string
   if (spec.networks !== null && !inTestNetwork(address)) return false;
   const isCovered = modelsOf(spec).some((one) => one.endpoint === endpoint && one.model === name);
   if (!isCovered || NEVER.model === name || isStopped(model, subject)) return false;
-  return !model.orders.some(
-    (order) =>
-      isOrderInForce(order, model.now) &&
-      order.level === 2 &&
-      isAbout(order, subject) &&
-      order.measures.putBack?.some((safeguard) => !restored.includes(safeguard)),
-  );
+  return putBackFor(model, subject).every((safeguard) => restored.includes(safeguard));
 }
 
 /** What a grant's models are called with, in the way of the configuration. */
 export const restoredFor = (endpoint: string): readonly string[] => RESTORED_BY[endpoint] ?? [];
 
-/** The models that are open to somebody for a purpose. */
+/** The models that are open to somebody for a purpose, with whatever safeguards orders want back. */
 export function openModels(model: Model, subject: Subject): string[] {
   return modelsOf(subject.grant.text.spec)
     .filter((one) => !isStopped(model, { ...subject, ...one }))
+    .filter((one) => {
+      const wanted = putBackFor(model, { ...subject, ...one });
+      const restored = one.model === WITH_ALTERNATIVE ? restoredFor(one.endpoint) : [];
+      return wanted.every((safeguard) => restored.includes(safeguard));
+    })
     .map((one) => one.model);
 }
+
+const putBackFor = (model: Model, subject: Subject): readonly string[] =>
+  model.orders
+    .filter(
+      (order) => isOrderInForce(order, model.now) && order.level === 2 && isAbout(order, subject),
+    )
+    .flatMap(({ measures }) => measures.putBack ?? []);
 
 /** Everybody who could ask for something of a grant, and a stranger. */
 export function peopleAround(model: Model, grant: ModelGrant): ModelPerson[] {

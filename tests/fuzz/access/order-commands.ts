@@ -185,7 +185,7 @@ const objections = command(
     };
     const expected = isAllowed(actor, order) ? undefined : false;
     const done = await attempt(real, 'order object', expected, () =>
-      objectToOrder(local.broker, actor.id, order.id, { grounds: 'Too much', alternative }),
+      objectToOrder({ grounds: 'Too much', alternative }, local.broker, actor.id, order.id),
     );
     if (!done) return;
     const dispute = { id: done.id, order: order.id, lab: actor.lab, alternative, decided: false };

@@ -19,6 +19,7 @@ import { advance, attempt, choose, command, oneOf, pick, whoAndWhat } from './ru
 import type { Command } from './run.ts';
 import type { Role } from '../../../src/core/people.ts';
 import { isOrderInForce, statusOf } from './oracle.ts';
+import { mayLoosen } from './order-rules.ts';
 import { HOUR } from './setting.ts';
 import { isOneOf, partsOf, personOf, placesOf, taken } from './state.ts';
 import type { Model, ModelGrant, ModelPerson } from './state.ts';
@@ -38,10 +39,32 @@ const isSpared = (model: Model, person: ModelPerson): boolean =>
   person.kind !== 'partner' &&
   model.people.filter((one) => one.kind === person.kind && !one.removed).length < 6;
 
-/** Without an admin of the host, nothing would go on. */
+/** Without an admin of the host who can log in, nothing would go on. */
 const isLastAdmin = ({ people }: Model, person: ModelPerson): boolean =>
   isOneOf(person, 'host.admin') &&
-  people.filter((one) => !one.removed && isOneOf(one, 'host.admin')).length === 1;
+  !people.some(
+    (one) => one !== person && !one.removed && one.keys.length > 0 && isOneOf(one, 'host.admin'),
+  );
+
+/** Whether an order keeps somebody from saying what the export status of a person is: to say otherwise would be to lift it. */
+const isHeld = (model: Model, actor: ModelPerson, { id, lab }: Pick<ModelPerson, 'id' | 'lab'>) =>
+  model.orders.some((order) => {
+    const parts = partsOf(order.selector);
+    const issuedByOtherPartner =
+      order.byLab !== lab &&
+      model.labs.some((one) => one.id === order.byLab && one.kind === 'partner');
+    return (
+      isOrderInForce(order, model.now) &&
+      order.level > 0 &&
+      !issuedByOtherPartner &&
+      parts.attributes?.some(({ name }) => name === 'export_status') === true &&
+      (parts.lab ?? lab) === lab &&
+      (parts.person ?? id) === id &&
+      (parts.grant === undefined ||
+        model.grants.some((grant) => grant.id === parts.grant && grant.lab === lab)) &&
+      !mayLoosen(model, order, actor)
+    );
+  });
 
 const ROLES: Record<ModelPerson['kind'], readonly Role[]> = {
   host: ['admin', 'safety', 'executive', 'auditor'],
@@ -84,16 +107,8 @@ const setAttributes = command(
   async (run, seed) => {
     const { model, local } = run;
     const { value, hours } = seed;
-    const isUnderOrder = (actor: ModelPerson): boolean =>
-      actor.kind !== 'host' &&
-      model.orders.some(
-        (order) =>
-          isOrderInForce(order, model.now) &&
-          order.byLab !== actor.lab &&
-          partsOf(order.selector).attributes?.some(({ name }) => name === 'export_status'),
-      );
     const isAllowed = (actor: ModelPerson, person: ModelPerson): boolean =>
-      answersFor(actor, person.lab) && !person.removed && !isUnderOrder(actor);
+      answersFor(actor, person.lab) && !person.removed && !isHeld(model, actor, person);
     const chosen = choose(run, seed, model.people, isAllowed);
     if (!chosen) return;
     const { actor, thing: person } = chosen;
@@ -123,7 +138,9 @@ const create = command('person create', fc.record(whoAndWhat), async (run, seed)
   const attributes: Record<string, string> =
     seed.who % 2 === 0 ? {} : { export_status: seed.who % 4 === 1 ? 'restricted' : 'cleared' };
   const input = { name: `Person ${model.people.length}`, roles, attributes };
-  const made = await attempt(run, 'person create', answersFor(actor, lab.id), () =>
+  const says = Object.keys(attributes).length > 0;
+  const held = says && isHeld(model, actor, { id: '', lab: lab.id });
+  const made = await attempt(run, 'person create', answersFor(actor, lab.id) && !held, () =>
     createPerson(local.broker, actor.id, lab.id, { ...input, publicKey: key.publicKey }),
   );
   if (!made) return;
@@ -183,7 +200,9 @@ const removeKey = command('person remove key', fc.record(whoAndWhat), async (run
   const { model, local } = run;
   const keys = model.people.flatMap((person) => person.keys.map(({ kid }) => ({ person, kid })));
   const isAllowed = (actor: ModelPerson, { person }: { person: ModelPerson }): boolean =>
-    !actor.removed && (actor === person || removes(actor, person.lab));
+    !actor.removed &&
+    (actor === person || removes(actor, person.lab)) &&
+    !(person.keys.length === 1 && isLastAdmin(model, person));
   const chosen = choose(run, seed, keys, isAllowed);
   if (!chosen) return;
   const {
@@ -206,7 +225,7 @@ const handBack = command(
     const isOver = (grant: ModelGrant): boolean =>
       ['rejected', 'withdrawn', 'revoked', 'closed', 'expired'].includes(statusOf(model, grant));
     const has = (grant: ModelGrant, { id }: ModelPerson): boolean =>
-      placesOf(grant, grant.text.spec).has(id);
+      placesOf({ ...grant, off: new Set() }, grant.text.spec).has(id);
     const pairs = model.people
       .filter(({ kind }) => kind === 'partner')
       .flatMap((person) => model.grants.map((grant) => ({ person, grant })));
@@ -214,7 +233,8 @@ const handBack = command(
       const reaches =
         !actor.removed &&
         ((isOneOf(actor, 'partner.lead') && actor.lab === person.lab) ||
-          (actor === person && isOneOf(actor, 'partner.researcher', 'partner.auditor')));
+          (actor === person &&
+            isOneOf(actor, 'partner.researcher', 'partner.auditor', 'partner.safety')));
       if (!reaches || seed.whole) return reaches;
       return grant.lab === person.lab && (grant.left.has(person.id) || has(grant, person));
     };
@@ -322,6 +342,9 @@ const wait = command(
         delete attributes[name];
         delete attributesUntil[name];
       }
+    // What is over proposes nothing any more.
+    for (const grant of run.model.grants)
+      if (statusOf(run.model, grant) === 'expired') grant.next = null;
     await runAgenda(run.local.broker);
     run.local.broker.live.decideAgain();
   },

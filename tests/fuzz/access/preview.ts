@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Cut } from '../../../src/broker/live-requests.ts';
 import type { OrderPreview } from '../../../src/broker/preview-order.ts';
-import { mayHaveToken, openModels, peopleAround, statusOf } from './oracle.ts';
+import { holdsAccess, mayHaveToken, openModels, peopleAround, statusOf } from './oracle.ts';
 import type { Run } from './run.ts';
 import type { Model, ModelGrant, ModelPerson, ModelToken } from './state.ts';
 
@@ -49,7 +49,8 @@ function opens(model: Model, token: ModelToken): boolean {
   const person = model.people.find(({ id }) => id === token.person) as ModelPerson;
   const { purpose, run, id } = token;
   const subject = { grant, person, purpose, run, token: id };
-  return mayHaveToken(model, subject) && openModels(model, subject).length > 0;
+  // Terms that are new by now are asked for with the next one.
+  return holdsAccess(model, subject) && openModels(model, subject).length > 0;
 }
 
 /** @param before what stood when the order was previewed */

@@ -24,6 +24,9 @@ export const LIFTED: Record<string, readonly string[]> = {
 };
 
 /** Safeguards that an alternative of the endpoint puts back. */
+/** The one model that can be had with a safeguard put back. */
+export const WITH_ALTERNATIVE = 'model-a-1';
+
 export const RESTORED_BY: Record<string, readonly string[]> = { demo: ['output-classifier'] };
 
 /** Endpoints whose grants need more than the usual approvals. */
@@ -51,7 +54,7 @@ export const CONFIG = localConfig({
       models: ['model-a-1', 'model-b-1', NEVER.model],
       safeguardsLifted: lifted('demo'),
       alternatives: [
-        { restores: ['output-classifier'], models: { 'model-a-1': 'model-a-1-safe' } },
+        { restores: ['output-classifier'], models: { [WITH_ALTERNATIVE]: 'model-a-1-safe' } },
       ],
     },
     {
