@@ -33,7 +33,10 @@ export interface Run {
 /** A number that stands for a choice among whatever there is then. */
 export const pick = fc.nat({ max: 9_999 });
 
-/** Who tries what on which: mostly those who may, and else anybody on anything. */
+/**
+ * Who tries what on which: mostly those who may; at 7, somebody of the same office who may not, such as whoever wrote it;
+ * and else anybody on anything.
+ */
 export const whoAndWhat = { wild: fc.nat({ max: 9 }), who: pick, what: pick };
 
 interface WhoAndWhat {
@@ -57,7 +60,7 @@ export function choose<T>(
   isAllowed: (actor: ModelPerson, thing: T) => boolean,
 ): { actor: ModelPerson; thing: T } | undefined {
   const allowed =
-    wild < 7
+    wild <= NEAR
       ? things.flatMap((thing) =>
           model.people
             .filter((actor) => isAllowed(actor, thing))
@@ -65,12 +68,31 @@ export function choose<T>(
         )
       : [];
   const chosen = oneOf(allowed, who + what);
-  if (chosen) return chosen;
+  if (chosen && wild < NEAR) return chosen;
+  if (chosen) return { ...chosen, actor: nearMiss(model, chosen, isAllowed, who) };
   // Where nobody may, it is tried now and then all the same.
   if (wild < 7 && who % 4 > 0) return undefined;
   const thing = oneOf(things, what);
   const actor = oneOf(model.people, who);
   return thing === undefined || actor === undefined ? undefined : { actor, thing };
+}
+
+const NEAR = 7;
+
+/** Somebody of the same office as one who may, and who may not. */
+function nearMiss<T>(
+  { people }: Model,
+  { actor, thing }: { actor: ModelPerson; thing: T },
+  isAllowed: (actor: ModelPerson, thing: T) => boolean,
+  choice: number,
+): ModelPerson {
+  const others = people.filter(
+    (one) =>
+      one.kind === actor.kind &&
+      one.roles.some((role) => actor.roles.includes(role)) &&
+      !isAllowed(one, thing),
+  );
+  return oneOf(others, choice) ?? actor;
 }
 
 /** A command of a sequence. */
