@@ -247,6 +247,7 @@ class OldBroker {
       });
       const expiresAt = new Date(token.expiresAt).toISOString();
       this.#append('token.issued', {
+        at: issuedAt,
         actor: actorOf(researcher),
         ref: token.id,
         lab,
@@ -339,7 +340,10 @@ class OldBroker {
       .run(row);
   }
 
-  #append(kind: EntryDraft['kind'], draft: Omit<EntryDraft, 'id' | 'kind' | 'at'>): void {
+  #append(
+    kind: EntryDraft['kind'],
+    draft: Omit<EntryDraft, 'id' | 'kind' | 'at'> & { at?: number },
+  ): void {
     this.#context.append({ id: mintId('ent', this.#now), kind, at: this.#now, ...draft });
   }
 }
