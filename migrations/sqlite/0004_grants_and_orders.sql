@@ -145,6 +145,8 @@ CREATE TABLE deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_pending ON deliveries (channel, next_at) WHERE state = 'pending';
 CREATE INDEX deliveries_by_state ON deliveries (state, id);
+-- What was delivered is looked for by its end each minute, to be forgotten.
+CREATE INDEX deliveries_by_end ON deliveries (state, ended_at);
 
 -- Attributes of people that end: their names, and when. Whatever has ended is taken out of `attributes`, on record.
 ALTER TABLE people ADD COLUMN attributes_until TEXT NOT NULL DEFAULT '{}';

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Action } from '../core/authority.ts';
 import { RefusedError, refusal } from '../core/denials.ts';
+import { notOffered } from '../core/offered.ts';
 import type { GrantStep } from '../core/grant-steps.ts';
 import type { Grant, GrantSpec } from '../core/grants.ts';
 import { mintId } from '../lib/ids.ts';
@@ -129,21 +130,9 @@ async function mustBeOffered(
   spec: GrantSpec,
   grantId?: string,
 ): Promise<void> {
-  const problem = notOffered(broker, spec);
+  const problem = notOffered([...broker.endpoints.values()], spec);
   if (problem === undefined) return;
   const why = refusal('invalid_request', problem, { param: 'endpoints' });
   await recordDenial(broker, actorId, action, why, grantId);
   throw new RefusedError(why);
-}
-
-function notOffered({ endpoints }: Broker, spec: GrantSpec): string | undefined {
-  for (const { endpoint: id, models } of spec.endpoints) {
-    const endpoint = endpoints.get(id);
-    if (!endpoint)
-      return `There is no endpoint "${id}". There are: ${[...endpoints.keys()].join(', ')}.`;
-    const missing = models.filter((model) => !endpoint.models.includes(model));
-    if (missing.length > 0)
-      return `The endpoint "${id}" does not offer ${missing.join(', ')}. It offers: ${endpoint.models.join(', ')}.`;
-  }
-  return undefined;
 }

@@ -21,15 +21,28 @@ export async function runAgenda(broker: Broker): Promise<void> {
 }
 
 /** @returns whether it was done or put off; else the log cannot be written, and everything has to wait */
-async function doOne({ store, clock, log }: Broker, item: AgendaItem): Promise<boolean> {
+async function doOne(broker: Broker, item: AgendaItem): Promise<boolean> {
+  const { store, clock, log } = broker;
   try {
     await store.write('doDue', { item, now: clock() });
     return true;
   } catch (error) {
     if (error instanceof RefusedError && error.refusal.code === 'log_unavailable') return false;
-    const put = await store.write('putOffDue', { item, now: clock() }).catch(() => null);
-    if (put === null) return false;
+    const put = await putOff(broker, item);
     log.error({ ...item, ...put, err: String(error) }, 'what fell due failed, and is tried again');
-    return true;
+    return put !== undefined;
+  }
+}
+
+/** @returns undefined where it could not be put off, which is logged */
+async function putOff(
+  { store, clock, log }: Broker,
+  item: AgendaItem,
+): Promise<object | undefined> {
+  try {
+    return (await store.write('putOffDue', { item, now: clock() })) ?? {};
+  } catch (error) {
+    log.error({ ...item, err: String(error) }, 'what fell due could not be put off');
+    return undefined;
   }
 }

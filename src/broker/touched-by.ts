@@ -11,7 +11,7 @@ import {
 } from '../core/access.ts';
 import type { Grant } from '../core/grants.ts';
 import { grantedModels, rosterOf } from '../core/grants.ts';
-import { LEVEL, type Order, type OrderSpec } from '../core/orders/order.ts';
+import { JUST_ISSUED, LEVEL, type Order, type OrderSpec } from '../core/orders/order.ts';
 import { selects } from '../core/orders/selector.ts';
 import type { Member } from '../core/people.ts';
 import { SWITCHES, type Switch } from '../core/vocabulary.ts';
@@ -177,18 +177,10 @@ function hypothetical({ policy }: Pick<Broker, 'policy'>, spec: OrderSpec, now: 
     issuedByLab: '',
     issuedAs: 'issuer',
     issuedAt: now,
-    ratifiedBy: null,
-    ratifiedAt: null,
     lapsesAt: null,
     reviewDueAt: null,
     lapsesUnreviewed: false,
-    replaces: null,
-    loweredBy: null,
-    endedAt: null,
-    endedBy: null,
-    endedBecause: null,
-    endGrounds: null,
-    changes: 0,
+    ...JUST_ISSUED,
   };
 }
 

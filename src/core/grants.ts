@@ -161,16 +161,18 @@ const repeated = (list: string[]): string[] => list.filter((item, i) => list.ind
 
 export type GrantSpec = z.infer<typeof grantSpecSchema>;
 
-export type GrantState =
-  | 'draft'
-  | 'submitted'
-  | 'returned'
-  | 'approved'
-  | 'active'
-  | 'rejected'
-  | 'withdrawn'
-  | 'revoked'
-  | 'closed';
+export const GRANT_STATES = [
+  'draft',
+  'submitted',
+  'returned',
+  'approved',
+  'active',
+  'rejected',
+  'withdrawn',
+  'revoked',
+  'closed',
+] as const;
+export type GrantState = (typeof GRANT_STATES)[number];
 
 /** One text of a grant, and who stands behind it. Whoever only narrowed it is no author. */
 export interface GrantText extends Approvable {

@@ -106,3 +106,13 @@ export function callerParts(
     run: access.run,
   };
 }
+
+/** Who asks, as orders are held against it. */
+export const callerSubject = ({ member, token, access }: Caller, grant: Grant) => ({
+  personId: member.person.id,
+  labId: member.lab.id,
+  grantId: grant.id,
+  tokenId: token.id,
+  purpose: access.purpose,
+  runId: access.run,
+});

@@ -18,7 +18,7 @@ import {
 import { mustBeSound } from '../core/scope/sound.ts';
 import { modelSchema } from '../core/vocabulary.ts';
 import type { HeaderList } from './answer-head.ts';
-import type { Caller } from './caller.ts';
+import { callerSubject, type Caller } from './caller.ts';
 import type { Gateway } from './gateway.ts';
 import type { ProxiedOperation } from './operations/operation.ts';
 
@@ -47,15 +47,6 @@ export interface Checked {
 function featuresOf({ uses }: Inspection): string[] {
   return uses.length === 0 ? [] : [...new Set(uses.map(({ feature }) => feature))];
 }
-
-const subjectOf = ({ member, token, access }: Caller, grant: Grant) => ({
-  personId: member.person.id,
-  labId: member.lab.id,
-  grantId: grant.id,
-  tokenId: token.id,
-  purpose: access.purpose,
-  runId: access.run,
-});
 
 /** Everything that the content of a request can be refused for. Nothing in here waits. */
 export function checkContent(
@@ -87,7 +78,7 @@ export function checkContent(
   const address = gateway.addressOf(req);
   const effect = ordersOnRequest(
     gateway.broker,
-    { ...subjectOf(caller, grant), endpoint: endpoint.id, model, features: used },
+    { ...callerSubject(caller, grant), endpoint: endpoint.id, model, features: used },
     address,
   );
   const alternative = alternativeFor(endpoint, model, effect);

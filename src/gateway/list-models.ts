@@ -1,11 +1,12 @@
 /** `GET /v1/models`: what the caller can use, in the shape of the client's vendor. Nothing is forwarded or charged. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { alternativeFor, ordersOnRequest } from '../broker/orders-on-request.ts';
 import { decideAccess, type Decision } from '../core/access.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import { grantedModels, type Grant } from '../core/grants.ts';
 import { mintId } from '../lib/ids.ts';
 import { jsonHeaders, writeHead } from './answer-head.ts';
-import { callerParts, type Caller } from './caller.ts';
+import { callerParts, callerSubject, type Caller } from './caller.ts';
 import type { Gateway } from './gateway.ts';
 import { OPERATIONS } from './operations/table.ts';
 import { readQuery, type AllowedQuery } from './query.ts';
@@ -107,6 +108,8 @@ function coveredModels(
     ...caller.member,
     grant,
     purpose: caller.access.purpose,
+    runId: caller.access.run,
+    tokenId: caller.token.id,
     narrowing: caller.narrowing,
     bound: caller.bound,
     orders: policy.orders,
@@ -126,7 +129,25 @@ function coveredModels(
       const offered = endpoints.get(endpoint);
       return offered?.models.includes(model) && offered.dialects.some((name) => dialects.has(name));
     })
-    .map((one) => ({ model: one.model, decision: decideAccess({ ...facts, ...one }, at) }));
+    .map((one) => {
+      const restored = restoredFor(
+        gateway,
+        { ...callerSubject(caller, grant), ...one },
+        facts.address,
+      );
+      return { model: one.model, decision: decideAccess({ ...facts, ...one, restored }, at) };
+    });
+}
+
+/** The safeguards that a request to a model would find put back, as orders want it. */
+function restoredFor(
+  { broker }: Gateway,
+  asked: ReturnType<typeof callerSubject> & { endpoint: string; model: string },
+  address: string,
+): readonly string[] {
+  const endpoint = broker.endpoints.get(asked.endpoint);
+  const effect = ordersOnRequest(broker, { ...asked, features: [] }, address);
+  return (endpoint && alternativeFor(endpoint, asked.model, effect)?.restores) ?? [];
 }
 
 interface Cut {

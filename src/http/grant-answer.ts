@@ -4,24 +4,12 @@ import type { ScopeUsage, ShownGrant, ShownUsage } from '../broker/show-grant.ts
 import type { Approval } from '../core/approvals.ts';
 import { approvalRoleSchema } from '../core/authority-rules.ts';
 import { DENIALS, type DenialCode } from '../core/denials.ts';
-import { grantSpecSchema, type GrantState } from '../core/grants.ts';
+import { grantSpecSchema, GRANT_STATES } from '../core/grants.ts';
 import type { GrantStatus } from '../core/access.ts';
 import { instant, named, toInstant, toInstantOrNull } from './schemas.ts';
 
-export const grantStates = [
-  'draft',
-  'submitted',
-  'returned',
-  'approved',
-  'active',
-  'rejected',
-  'withdrawn',
-  'revoked',
-  'closed',
-] as const satisfies readonly GrantState[];
-
 const grantStatuses = [
-  ...grantStates,
+  ...GRANT_STATES,
   'scheduled',
   'expired',
   'suspended',
@@ -65,7 +53,7 @@ export const grantAnswer = named(
     id: z.string(),
     revision: z.string().describe('Changes with everything that is kept of the grant: the ETag'),
     lab: z.string(),
-    state: z.enum(grantStates).describe('How far its text has come'),
+    state: z.enum(GRANT_STATES).describe('How far its text has come'),
     status: z.enum(grantStatuses).describe('Whether it stands at this moment'),
     statusReason: z
       .object({

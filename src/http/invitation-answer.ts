@@ -6,7 +6,7 @@ import { DENIALS, type DenialCode } from '../core/denials.ts';
 import { grantedModels } from '../core/grants.ts';
 import { roleSchema } from '../core/people.ts';
 import { purposeSchema } from '../core/vocabulary.ts';
-import { grantStates } from './grant-answer.ts';
+import { GRANT_STATES } from '../core/grants.ts';
 import { instant, named, toInstant, toInstantOrNull } from './schemas.ts';
 
 const invitationShape = {
@@ -75,7 +75,7 @@ export const previewAnswer = named(
       .object({
         id: z.string(),
         title: z.string(),
-        state: z.enum(grantStates),
+        state: z.enum(GRANT_STATES),
         window: z.object({ from: instant, until: instant }),
         purposes: z.array(purposeSchema),
         models: z.array(z.string()),

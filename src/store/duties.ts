@@ -22,8 +22,8 @@ interface Ending {
 
 /**
  * Begins the duties that a grant names, in the transaction of what ended it. What is open from before does not begin anew:
- * a recall asks for nothing twice. What was reported was reported for the time before. Where nobody ever accepted the terms there was no access, and there
- * is nothing to do.
+ * a recall asks for nothing twice. What was reported was reported for the time before. Where nobody ever accepted the terms
+ * there was no access, and there is nothing to do.
  */
 export function beginDuties(context: WriterContext, grant: Grant, ending: Ending): void {
   const { cause, at, actor, personId } = ending;

@@ -154,8 +154,22 @@ it('a safeguard is put back: what runs without it is cut, what comes goes to the
     access.openai.chat.completions.create({ ...HELLO, model: SECOND_MODEL }),
   );
   expect(codeOf(refused)).toBe('safeguard_put_back');
+  // The list shows what passes.
+  expect((await access.openai.models.list()).data.map(({ id }) => id)).toEqual([MODEL]);
   await lift(order.id);
+  expect((await access.openai.models.list()).data).toHaveLength(3);
   running.checkUpstream();
+});
+
+it.each<[string, (access: Access) => object, string]>([
+  ['a token', (access) => ({ token: claims(access).jti }), 'token_suspended'],
+  ['a run', (access) => ({ run: claims(access).run }), 'run_suspended'],
+])('what is suspended as %s lists no models either', async (_, selector, code) => {
+  const access = await running.access({}, await running.newResearcher());
+  const order = await issue({ level: 3, selector: selector(access) });
+  expect(codeOf(await errorOf(access.openai.models.list()))).toBe(code);
+  await lift(order.id);
+  expect((await access.openai.models.list()).data).toHaveLength(3);
 });
 
 it('a constraint scales limits', async () => {

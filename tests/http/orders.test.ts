@@ -75,6 +75,20 @@ describe('issuing an order', () => {
     await (await admitForTest(test, grant, people.researcher)).end();
   });
 
+  it('is refused with an end that is past: it would seem to stop something', async () => {
+    const order = {
+      selector: { grant: NO_GRANT },
+      grounds: 'A test',
+      expiresAt: '2020-01-01T00:00:00Z',
+    };
+    const answer = await api.post(people.safety, '/orders?confirmed=true', order);
+    expect([answer.status, answer.body.code, answer.body.param]).toEqual([
+      400,
+      'invalid_request',
+      'expiresAt',
+    ]);
+  });
+
   it('never fails for naming what is not there: it warns', async () => {
     const answer = await api.post(people.safety, '/orders?confirmed=true', {
       selector: { grant: NO_GRANT },

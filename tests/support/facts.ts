@@ -1,7 +1,7 @@
 /** Facts for tests of the core: labs, people, grants and orders, as plain values. */
 import type { z } from 'zod';
 import { grantSpecSchema, type Grant, type GrantSpec } from '../../src/core/grants.ts';
-import type { Order } from '../../src/core/orders/order.ts';
+import { JUST_ISSUED, type Order } from '../../src/core/orders/order.ts';
 import type { Selector } from '../../src/core/orders/selector.ts';
 import type { Lab, LabKind, Member, Person, Role } from '../../src/core/people.ts';
 
@@ -104,18 +104,10 @@ export function anOrder(name: string, selector: Selector, changes: Partial<Order
     issuedByLab: idOf('lab', 'host'),
     issuedAs: 'issuer',
     issuedAt: 0,
-    ratifiedBy: null,
-    ratifiedAt: null,
     lapsesAt: null,
     reviewDueAt: null,
     lapsesUnreviewed: false,
-    replaces: null,
-    loweredBy: null,
-    endedAt: null,
-    endedBy: null,
-    endedBecause: null,
-    endGrounds: null,
-    changes: 0,
+    ...JUST_ISSUED,
     ...changes,
   };
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { changesBetween, widens, type Change } from '../../core/grant-changes.ts';
 import { grantSpecSchema, type GrantSpec } from '../../core/grants.ts';
+import { notOffered } from '../../core/offered.ts';
 import { id } from '../arguments.ts';
 import type { BrokerClient } from '../broker-client.ts';
 import { commandLine } from '../command-line.ts';
@@ -81,20 +82,10 @@ async function make(
 }
 
 /** What the broker refuses of a grant that names what it does not offer, before anybody is asked. @throws CliError */
-async function mustOffer(broker: BrokerClient, { endpoints }: GrantSpec): Promise<void> {
+async function mustOffer(broker: BrokerClient, spec: GrantSpec): Promise<void> {
   const { items } = await broker.get('/endpoints', endpointsSchema);
-  for (const { endpoint: named, models } of endpoints) {
-    const endpoint = items.find(({ id: known }) => known === named);
-    if (!endpoint)
-      throw failed(
-        `There is no endpoint "${named}". There are: ${items.map((one) => one.id).join(', ')}.`,
-      );
-    const missing = models.filter((model) => !endpoint.models.includes(model));
-    if (missing.length > 0)
-      throw failed(
-        `The endpoint "${named}" does not offer ${missing.join(', ')}. It offers: ${endpoint.models.join(', ')}.`,
-      );
-  }
+  const problem = notOffered(items, spec);
+  if (problem !== undefined) throw failed(problem);
 }
 
 /** @returns the grant as it is then, or as it was where there was nothing to change; undefined after a dry run */
@@ -107,6 +98,7 @@ async function amend(
 ): Promise<Grant | undefined> {
   const grant = await broker.get(`/grants/${grantId}`, grantSchema);
   const after = grantSpecSchema.parse(spec);
+  await mustOffer(broker, after);
   const shown = speech(around, options);
   if (saysAlready(grant, after)) {
     say(shown, `${grant.id} says this already. Nothing was changed.`);

@@ -80,7 +80,7 @@ async function join(
   note(around, `Your key is in ${held.path}. Whoever has it can act as you: keep it to yourself.`);
   note(around, `Kept as profile "${name}" in ${profilesPath(around.env)}; it is the default now.`);
   const client = new BrokerClient(around, { ...profile, key: held.key });
-  const grant = offer.grant && (await grantOf(client, offer.grant.id));
+  const grant = offer.grant && (await grantOf(around, client, offer.grant.id));
   if (grant) noteLacking(around, grant, person.id);
   for (const line of whatNext(around, offer, name)) note(around, line);
 }
@@ -123,12 +123,17 @@ function save(
 }
 
 /** The grant as whoever joined sees it. They have joined: what goes wrong here is no failure of that. */
-async function grantOf(client: BrokerClient, id: string): Promise<Grant | undefined> {
+async function grantOf(
+  around: Surroundings,
+  client: BrokerClient,
+  id: string,
+): Promise<Grant | undefined> {
   try {
     return await client.get(`/grants/${id}`, grantSchema);
   } catch (error) {
-    if (error instanceof CliError) return undefined;
-    throw error;
+    if (!(error instanceof CliError)) throw error;
+    note(around, `What the grant requires of you could not be looked up: ${error.message}`);
+    return undefined;
   }
 }
 

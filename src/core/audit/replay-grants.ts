@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Approval } from '../approvals.ts';
 import { approvalRoleSchema, type ApprovalRole } from '../authority-rules.ts';
-import { grantSpecSchema, type GrantSpec, type GrantState, type GrantText } from '../grants.ts';
+import { GRANT_STATES, grantSpecSchema, type GrantSpec, type GrantText } from '../grants.ts';
 import {
   Gap,
   actingPerson,
@@ -34,19 +34,7 @@ function specOf({ spec }: z.infer<typeof textSchema>): GrantSpec {
 
 /** Where a grant stands after an entry. Versions before 0.4 say it for some steps alone. */
 const standingSchema = z.object({
-  state: z
-    .enum([
-      'draft',
-      'submitted',
-      'returned',
-      'approved',
-      'active',
-      'rejected',
-      'withdrawn',
-      'revoked',
-      'closed',
-    ] satisfies [GrantState, ...GrantState[]])
-    .optional(),
+  state: z.enum(GRANT_STATES).optional(),
   version: z.int().optional(),
   proposed: z
     .object({ version: z.int(), state: z.enum(['draft', 'submitted', 'returned', 'approved']) })

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { alternativeSchema, outcomeSchema, type Dispute } from '../orders/disputes.ts';
 import {
+  JUST_ISSUED,
   LEVEL,
   orderSpecSchema,
   ownEnd,
@@ -77,17 +78,9 @@ function add(
     ...order,
     id,
     issuedAs,
-    changes: 0,
     issuedAt: at,
-    ratifiedBy: null,
-    ratifiedAt: null,
-    replaces: null,
-    loweredBy: null,
-    endedAt: null,
-    endedBy: null,
-    endedBecause: null,
-    endGrounds: null,
     safeguardAt: partsOf(order.selector).safeguard === undefined ? null : [],
+    ...JUST_ISSUED,
     ...whose,
   });
 }

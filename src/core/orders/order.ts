@@ -268,3 +268,16 @@ export function missingOf(order: OrderSpec): ('evidence' | 'severity' | 'whyNotL
     missing.push('whyNotLower');
   return missing;
 }
+
+/** What nothing has happened to yet but that it was issued. */
+export const JUST_ISSUED = {
+  ratifiedBy: null,
+  ratifiedAt: null,
+  replaces: null,
+  loweredBy: null,
+  endedAt: null,
+  endedBy: null,
+  endedBecause: null,
+  endGrounds: null,
+  changes: 0,
+} as const satisfies Partial<Order>;

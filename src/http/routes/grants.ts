@@ -10,17 +10,11 @@ import {
 } from '../../broker/manage-grants.ts';
 import { listGrants, showGrant, showUsage, withStanding } from '../../broker/show-grant.ts';
 import type { GrantStep } from '../../core/grant-steps.ts';
-import { grantSpecSchema } from '../../core/grants.ts';
+import { GRANT_STATES, grantSpecSchema } from '../../core/grants.ts';
 import { idSchema } from '../../core/ids.ts';
 import { instantSchema } from '../../core/instants.ts';
 import { proseSchema } from '../../core/people.ts';
-import {
-  grantAnswer,
-  grantStates,
-  showGrantAnswer,
-  showUsageAnswer,
-  usageAnswer,
-} from '../grant-answer.ts';
+import { grantAnswer, showGrantAnswer, showUsageAnswer, usageAnswer } from '../grant-answer.ts';
 import { pageOf, pageQuery, readPage } from '../paging.ts';
 import { route, type Route } from '../route.ts';
 import { named } from '../schemas.ts';
@@ -135,7 +129,7 @@ export const GRANT_ROUTES = [
     query: z.strictObject({
       ...pageQuery,
       lab: idSchema('lab').optional(),
-      state: z.enum(grantStates).optional().describe('The state, which need not be the status'),
+      state: z.enum(GRANT_STATES).optional().describe('The state, which need not be the status'),
     }),
     answer: pageOf(grantAnswer),
     handle: ({ broker, actorId, query }) =>

@@ -15,6 +15,7 @@ import {
   actingOn,
   issuedData,
   mustBeAllowed,
+  mustEndLater,
   mustFindOrder,
   record,
   specOf,
@@ -54,6 +55,7 @@ export function replaceOrder(
 ): Order {
   const { by, newId, level, selector, measures, expiresAt, grounds } = args;
   mustBeAllowed(refusalOfLowering(order, { level, selector, measures, expiresAt }));
+  mustEndLater({ expiresAt }, by.at);
   const personId = who.member.person.id;
   const ended = endOrder(context, order.id, { at: by.at, by: personId, because, grounds });
   const { measures: _, ...before } = specOf(order);

@@ -130,3 +130,15 @@ export function tell(
     data: { level: order.level, selector: order.selector as Json },
   });
 }
+
+/** An order that is over before it begins would stop nothing, and seem to. @param at epoch milliseconds */
+export function mustEndLater({ expiresAt }: Pick<OrderSpec, 'expiresAt'>, at: number): void {
+  if (expiresAt !== undefined && Date.parse(expiresAt) <= at)
+    refuse(
+      'invalid_request',
+      'Its end is past: it would stop nothing. Give a later one, or none.',
+      {
+        param: 'expiresAt',
+      },
+    );
+}

@@ -19,6 +19,7 @@ import {
   actingOn,
   issuedData,
   mustBeAllowed,
+  mustEndLater,
   mustFindOrder,
   record,
   specOf,
@@ -45,6 +46,7 @@ export const issueOrder = controlOperation(
     const { by, id, spec } = args;
     const acting = actingOn(context, spec, who);
     mustBeAllowed(decideOrder(spec, acting, { person: personOf(context, spec) }));
+    mustEndLater(spec, by.at);
     const order = insertOrder(context, {
       id,
       spec,
