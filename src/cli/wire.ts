@@ -60,6 +60,9 @@ export const endpointSchema = z.looseObject({
 });
 export type Endpoint = z.infer<typeof endpointSchema>;
 
+/** All endpoints come at once. */
+export const endpointsSchema = z.looseObject({ items: z.array(endpointSchema), next: z.null() });
+
 const capsSchema = z.record(z.string(), z.number().nullable());
 
 const grantSpecSchema = z.looseObject({

@@ -36,6 +36,23 @@ function fileOf(cli: Cli, grant: Grant, changes: Partial<GrantInput> = {}): stri
 }
 
 describe('grant apply', () => {
+  it('of a new grant shows the whole text, and refuses what is not offered', async () => {
+    const grant = await makeActiveGrant(test, people);
+    const cli = cliOf(people.lead);
+    const apply = ['grant', 'apply', '--dry-run', '--file'];
+    const dry = await cli.run(...apply, fileOf(cli, grant));
+    expect(dry).toMatchObject({ code: 0, err: '' });
+    expect(dry.out).toMatch(/^models +.* at endpoint demo$/m);
+    expect(dry.out).toMatch(/^tokens live +900 s$/m);
+    expect(dry.out).toContain(grant.spec.terms.text);
+    expect(dry.out).not.toMatch(/^accepted by/m);
+    const endpoints = [{ endpoint: 'demo', models: ['no-such-model'] }];
+    const wrong = await cli.run(...apply, fileOf(cli, grant, { endpoints }));
+    expect(wrong.code).toBe(1);
+    expect(wrong.err).toContain('The endpoint "demo" does not offer no-such-model.');
+    cli.remove();
+  });
+
   it('shows what narrows, and has an admin’s narrowing in force at once', async () => {
     const grant = await makeActiveGrant(test, people);
     const cli = cliOf(people.admin);

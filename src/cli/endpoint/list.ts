@@ -1,14 +1,10 @@
 /** `sallyport endpoint list` */
 import type { Command } from 'commander';
-import { z } from 'zod';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { printList } from '../lists.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { endpointSchema } from '../wire.ts';
-
-/** All endpoints come at once. */
-const listSchema = z.looseObject({ items: z.array(endpointSchema), next: z.null() });
+import { endpointsSchema } from '../wire.ts';
 
 export function addEndpointList(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'list', {
@@ -16,7 +12,7 @@ export function addEndpointList(group: Command, around: Surroundings): void {
     examples: ['sallyport endpoint list', 'sallyport endpoint list --json'],
   }).action(async (options: BrokerOptions) => {
     const broker = await connect(around, options);
-    const endpoints = await broker.get('/endpoints', listSchema);
+    const endpoints = await broker.get('/endpoints', endpointsSchema);
     printList(
       around,
       options,

@@ -9,11 +9,20 @@ import { YES_OPTION, mustConfirm, type ConfirmOption } from '../confirm.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
-import { note, printDetails, printJson, say } from '../output.ts';
+import { note, printDetails, printJson, printText, say } from '../output.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { grantSchema, meSchema, type Grant, type Me, type Proposal } from '../wire.ts';
+import {
+  endpointsSchema,
+  grantSchema,
+  meSchema,
+  type Grant,
+  type Me,
+  type Proposal,
+} from '../wire.ts';
+import { describeSpec } from './describe.ts';
 import { readGrantFile } from './grant-file.ts';
+import { namesOf } from './show.ts';
 
 interface ApplyOptions extends BrokerOptions, ConfirmOption {
   file: string;
@@ -53,15 +62,39 @@ async function make(
   spec: object,
   options: ApplyOptions,
 ): Promise<Grant | undefined> {
-  const { title } = grantSpecSchema.parse(spec);
+  const text = grantSpecSchema.parse(spec);
   const shown = speech(around, options);
-  say(shown, `A new grant: ${title}.`);
+  say(shown, `A new grant: ${text.title}.`);
+  await mustOffer(broker, text);
+  const names = await namesOf(broker);
+  printDetails(
+    shown,
+    describeSpec(text, (someId) => names.get(someId)),
+  );
+  printText(shown, `Terms, version ${text.terms.version}:`, text.terms.text);
   if (options.dryRun) return undefined;
   await mustConfirm(around, 'Make a draft of it?', options);
   const grant = await broker.post('/grants', grantSchema, spec);
   say(shown, `Made ${grant.id} (${grant.spec.title}), a draft.`);
   noteNext(around, grant, 'submit', options);
   return grant;
+}
+
+/** What the broker refuses of a grant that names what it does not offer, before anybody is asked. @throws CliError */
+async function mustOffer(broker: BrokerClient, { endpoints }: GrantSpec): Promise<void> {
+  const { items } = await broker.get('/endpoints', endpointsSchema);
+  for (const { endpoint: named, models } of endpoints) {
+    const endpoint = items.find(({ id: known }) => known === named);
+    if (!endpoint)
+      throw failed(
+        `There is no endpoint "${named}". There are: ${items.map((one) => one.id).join(', ')}.`,
+      );
+    const missing = models.filter((model) => !endpoint.models.includes(model));
+    if (missing.length > 0)
+      throw failed(
+        `The endpoint "${named}" does not offer ${missing.join(', ')}. It offers: ${endpoint.models.join(', ')}.`,
+      );
+  }
 }
 
 /** @returns the grant as it is then, or as it was where there was nothing to change; undefined after a dry run */

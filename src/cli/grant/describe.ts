@@ -82,6 +82,42 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
   ];
 }
 
+/** What is said of a text that is no grant yet: what it allows, and nothing of how it stands. */
+export function describeSpec(spec: GrantSpec, nameOf: NameOf): [string, Cell][] {
+  const unmade: Grant = {
+    id: '',
+    revision: '',
+    state: 'draft',
+    status: 'draft',
+    statusReason: null,
+    version: 1,
+    spec,
+    termsDigest: '',
+    authorIds: [],
+    approvals: [],
+    approvalsNeeded: [],
+    proposed: null,
+    acceptedBy: [],
+    joiners: [],
+    leavers: [],
+    takenOff: [],
+    roster: [],
+    createdAt: '',
+    updatedAt: '',
+  };
+  return describeGrant(unmade, nameOf).filter(([name]) => !OF_A_GRANT.has(name));
+}
+
+const OF_A_GRANT: ReadonlySet<string> = new Set([
+  'grant',
+  'title',
+  'status',
+  'version',
+  'written by',
+  'accepted for lab',
+  'accepted by',
+]);
+
 /** What is said of the version that is to follow: how far it is, and what it changes. */
 export function describeProposal(proposed: Proposal, nameOf: NameOf): [string, Cell][] {
   const named = (id: string): string => {

@@ -79,5 +79,9 @@ async function issue(
       );
   }
   // Last, so that nobody in a hurry takes a typing error for a stop.
-  if (issued.warning) note(around, `NOTHING WAS STOPPED. ${issued.warning}`);
+  if (issued.warning)
+    note(around, `${stopsNothing(issued.warning) ? 'NOTHING WAS STOPPED. ' : ''}${issued.warning}`);
 }
+
+/** A warning can also be that it stops more than was asked for. */
+const stopsNothing = (warning: string): boolean => warning.includes('nothing here matches');
