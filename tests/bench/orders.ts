@@ -76,7 +76,7 @@ type Mix = (i: number, population: Population) => Selector;
 
 /** About people, grants, attributes, features, purposes, networks and runs; some of them narrowed by a lab. */
 const mixed: Mix = (i, { labs, members, grants }) => {
-  const lab = labs[i % LABS]!.id;
+  const lab = labs[Math.floor(i / 8) % LABS]!.id;
   const status = { name: 'export_status', is: [`other${i}`], unknown: 'spared' as const };
   const all: Selector[] = [
     { person: members[5_000 + i]!.person.id },
@@ -199,7 +199,8 @@ function previewed({ labs, members, grants }: Population): Record<string, OrderS
 
 export const orders: Area = async (report) => {
   const population = populate();
-  const facts = Array.from({ length: 100 }, (_, i) => factsOf(population, i * 3));
+  // Of one lab: the one that all orders of one mix are about.
+  const facts = Array.from({ length: 25 }, (_, i) => factsOf(population, i * LABS));
   const decided = Object.entries({ none: [], ...ordersOfAll(population) });
   const rounds = await Rounds.run(ROUNDS, async () => {
     const costs: Record<string, Cost> = {};

@@ -3,17 +3,9 @@
  * of each part whose it is. Decisions, what is shown, and previews all ask it.
  */
 import { refusal, type DenialCode, type Refusal } from '../denials.ts';
-import { scopedOrders } from './index-of-orders.ts';
+import { scopedOrders, type OrderGroup } from './index-of-orders.ts';
 import { LEVEL, isInForce, levelInWords, type Order } from './order.ts';
-import {
-  hasPurpose,
-  partsOf,
-  selectorInWords,
-  selectsBut,
-  usesFeature,
-  type OrderSubject,
-  type Selector,
-} from './selector.ts';
+import { selectorInWords, selectsBut, type OrderSubject, type Selector } from './selector.ts';
 
 /** What is in force for one subject. */
 export interface Effect {
@@ -28,7 +20,7 @@ export interface Effect {
   scales: { percent: number; order: Order }[];
   /** Longest life of a new token, seconds; Infinity: as the grant says. */
   tokenSeconds: number;
-  /** Orders that watch or constrain it: its entries name them. */
+  /** Orders that watch or constrain it, the oldest first: its entries name them. */
   noted: Order[];
 }
 
@@ -59,13 +51,16 @@ export function effectOf(
   if (orders.length === 0) return NO_EFFECT;
   // Most orders are about somebody else: what nothing applies to costs nothing.
   let found: Found | undefined;
-  for (const list of scopedOrders(orders, subject))
-    for (const order of list) found = considered(order, subject, found, { now, watchTokenSeconds });
+  const asked = { subject, now, watchTokenSeconds };
+  for (const groups of scopedOrders(orders, subject))
+    for (const group of groups) found = considered(group, asked, found);
   if (!found) return NO_EFFECT;
   // Ids begin with the time: the oldest first.
-  if (found.stops.length > 1) found.stops.sort((a, b) => (a.id < b.id ? -1 : 1));
+  for (const list of [found.stops, found.noted]) if (list.length > 1) list.sort(byAge);
   return found;
 }
+
+const byAge = (one: Order, other: Order): number => (one.id < other.id ? -1 : 1);
 
 /** An effect in the making. */
 interface Found extends Effect {
@@ -84,46 +79,66 @@ const nothingFound = (): Found => ({
   noted: [],
 });
 
-/** What was found, with what an order adds to it. */
-function considered(
-  order: Order,
-  subject: OrderSubject,
-  before: Found | undefined,
-  { now, watchTokenSeconds }: { now: number; watchTokenSeconds: number },
-): Found | undefined {
-  const { level, measures, selector } = order;
-  if (level === LEVEL.notice) return before;
-  const stops = level >= LEVEL.suspend_narrowly;
-  const uses = usesFeature(order, subject);
-  const has = hasPurpose(order, subject);
-  if (!(uses && has) && !(stops && (uses || has))) return before;
-  if (!selectsBut(order, subject) || !isInForce(order, now)) return before;
-  const found = before ?? nothingFound();
-  if (stops) {
-    if (uses && has) found.stops.push(order);
-    // What it would stop if it were used: so that scopes that are shown leave it out.
-    const { feature, purpose } = partsOf(selector);
-    if (feature !== undefined && has) noteOne(found.features, feature, order);
-    if (purpose !== undefined && uses) noteOne(found.purposes, purpose, order);
-    return found;
+interface Asked {
+  subject: OrderSubject;
+  now: number;
+  watchTokenSeconds: number;
+}
+
+/** What was found, with what a group of orders adds to it. */
+function considered(group: OrderGroup, asked: Asked, before: Found | undefined): Found | undefined {
+  const { feature, purpose, orders } = group;
+  const { features, purpose: given } = asked.subject;
+  const uses = feature === undefined || features?.includes(feature) === true;
+  const has = purpose === undefined || purpose === given;
+  if (!uses && !has) return before;
+  let found = before;
+  if (uses && has) {
+    for (const order of orders)
+      found = isStop(order) ? stopped(order, asked, found) : constrained(order, asked, found);
   }
+  // What they would stop if it were used: so that scopes that are shown leave it out. One order for each is enough.
+  if (has && feature !== undefined && !found?.features.has(feature)) {
+    const order = orders.find((one) => isStop(one) && appliesTo(one, asked));
+    if (order) (found ??= nothingFound()).features.set(feature, order);
+  }
+  if (uses && purpose !== undefined && !found?.purposes.has(purpose)) {
+    const order = orders.find((one) => isStop(one) && appliesTo(one, asked));
+    if (order) (found ??= nothingFound()).purposes.set(purpose, order);
+  }
+  return found;
+}
+
+const isStop = ({ level }: Order): boolean => level >= LEVEL.suspend_narrowly;
+
+const appliesTo = (order: Order, { subject, now }: Asked): boolean =>
+  selectsBut(order, subject) && isInForce(order, now);
+
+function stopped(order: Order, asked: Asked, before: Found | undefined): Found | undefined {
+  if (!appliesTo(order, asked)) return before;
+  const found = before ?? nothingFound();
+  found.stops.push(order);
+  return found;
+}
+
+function constrained(order: Order, asked: Asked, before: Found | undefined): Found | undefined {
+  if (!appliesTo(order, asked)) return before;
+  const { level, measures } = order;
+  const found = before ?? nothingFound();
   found.noted.push(order);
   note(found.features, measures.features, order);
   note(found.purposes, measures.purposes, order);
   note(found.putBack, measures.putBack, order);
   if (measures.limitsPercent !== undefined)
     found.scales.push({ percent: measures.limitsPercent, order });
-  const seconds = measures.tokenSeconds ?? (level === LEVEL.watch ? watchTokenSeconds : Infinity);
+  const seconds =
+    measures.tokenSeconds ?? (level === LEVEL.watch ? asked.watchTokenSeconds : Infinity);
   found.tokenSeconds = Math.min(found.tokenSeconds, seconds);
   return found;
 }
 
 function note<T>(map: Map<T, Order>, list: readonly T[] | undefined, order: Order): void {
-  for (const one of list ?? []) noteOne(map, one, order);
-}
-
-function noteOne<T>(map: Map<T, Order>, one: T, order: Order): void {
-  if (!map.has(one)) map.set(one, order);
+  for (const one of list ?? []) if (!map.has(one)) map.set(one, order);
 }
 
 /** Codes by the narrowest part that an order names, narrowest first. */

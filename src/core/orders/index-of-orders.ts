@@ -3,35 +3,43 @@
  * them about single people, tokens, grants, networks or values of an attribute cost nobody else's requests anything.
  */
 import { isInNetworks } from '../networks.ts';
-import type { Order } from './order.ts';
+import type { Purpose, Switch } from '../vocabulary.ts';
+import { LEVEL, type Order } from './order.ts';
 import { partsOf, type AttributeCondition, type OrderSubject } from './selector.ts';
+
+/** Orders that name the same feature and the same purpose, or none: it is looked at once whether a subject has those. */
+export interface OrderGroup {
+  feature: Switch | undefined;
+  purpose: Purpose | undefined;
+  orders: Order[];
+}
 
 /** Orders by the part that they are kept under. */
 interface OrderIndex {
-  byToken: Map<string, Order[]>;
-  byRun: Map<string, Order[]>;
-  byPerson: Map<string, Order[]>;
-  byGrant: Map<string, Order[]>;
-  byLab: Map<string, Order[]>;
-  byModel: Map<string, Order[]>;
-  byEndpoint: Map<string, Order[]>;
+  byToken: Map<string, OrderGroup[]>;
+  byRun: Map<string, OrderGroup[]>;
+  byPerson: Map<string, OrderGroup[]>;
+  byGrant: Map<string, OrderGroup[]>;
+  byLab: Map<string, OrderGroup[]>;
+  byModel: Map<string, OrderGroup[]>;
+  byEndpoint: Map<string, OrderGroup[]>;
   /** By one attribute that they name. */
   byAttribute: OrdersByValue[];
   /** With a network. */
   inNetworks: Order[];
   /** Of those, the ones that hold an address, for addresses that were asked about of late. */
-  byAddress: Map<string, Order[]>;
+  byAddress: Map<string, OrderGroup[]>;
   /** About everything, or selecting by other parts alone. */
-  others: Order[];
+  others: OrderGroup[];
 }
 
 interface OrdersByValue {
   /** Of the attribute. */
   name: string;
   /** An order is in the list of each value that its condition takes. */
-  byValue: Map<string, Order[]>;
+  byValue: Map<string, OrderGroup[]>;
   /** Those that are about people, too, of whom the attribute is not known. */
-  ifUnknown: Order[];
+  ifUnknown: OrderGroup[];
 }
 
 /** Addresses remembered. */
@@ -40,14 +48,14 @@ const MOST_ADDRESSES = 1_000;
 /** Of lists as they are: a change of policy makes another list. */
 const indexes = new WeakMap<readonly Order[], OrderIndex>();
 
-/** The orders that can be about a subject, in lists of which each is in the order of the whole. No order is in two. */
+/** The orders that can be about a subject, in groups of which each is in the order of the whole. No order is in two. */
 export function scopedOrders(
   orders: readonly Order[],
   subject: OrderSubject,
-): readonly (readonly Order[])[] {
+): readonly (readonly OrderGroup[])[] {
   const index = indexOf(orders);
-  const lists: (readonly Order[])[] = [];
-  const add = (list: readonly Order[] | undefined): void => {
+  const lists: (readonly OrderGroup[])[] = [];
+  const add = (list: readonly OrderGroup[] | undefined): void => {
     if (list !== undefined && list.length > 0) lists.push(list);
   };
   add(index.others);
@@ -70,16 +78,17 @@ export function scopedOrders(
 }
 
 /** To hold an address against hundreds of networks takes longer than everything else of a decision. */
-function ordersAt({ inNetworks, byAddress }: OrderIndex, address: string): readonly Order[] {
+function ordersAt({ inNetworks, byAddress }: OrderIndex, address: string): readonly OrderGroup[] {
   const known = byAddress.get(address);
   if (known) return known;
-  const list = inNetworks.filter(({ selector }) => {
-    const { network } = partsOf(selector);
-    return network !== undefined && isInNetworks(address, [network]);
-  });
+  const groups: OrderGroup[] = [];
+  for (const order of inNetworks) {
+    const { network } = partsOf(order.selector);
+    if (network !== undefined && isInNetworks(address, [network])) put(groups, order);
+  }
   if (byAddress.size >= MOST_ADDRESSES) byAddress.clear();
-  byAddress.set(address, list);
-  return list;
+  byAddress.set(address, groups);
+  return groups;
 }
 
 function indexOf(orders: readonly Order[]): OrderIndex {
@@ -98,20 +107,29 @@ function indexOf(orders: readonly Order[]): OrderIndex {
     byAddress: new Map(),
     others: [],
   };
-  for (const order of orders) for (const list of listsFor(index, order)) list.push(order);
+  for (const order of orders) if (order.level !== LEVEL.notice) keep(index, order);
   indexes.set(orders, index);
   return index;
 }
 
+function keep(index: OrderIndex, order: Order): void {
+  if (partsOf(order.selector).network !== undefined && !isNarrower(order))
+    index.inNetworks.push(order);
+  else for (const groups of listsFor(index, order)) put(groups, order);
+}
+
+const isNarrower = ({ selector }: Order): boolean => {
+  const { token, run, person, grant } = partsOf(selector);
+  return [token, run, person, grant].some((part) => part !== undefined);
+};
+
 /** The lists that an order belongs into: of each subject, one at most. */
-function listsFor(index: OrderIndex, { selector }: Order): Order[][] {
-  const { token, run, person, grant, network, attributes, lab, model, endpoint } =
-    partsOf(selector);
+function listsFor(index: OrderIndex, { selector }: Order): OrderGroup[][] {
+  const { token, run, person, grant, attributes, lab, model, endpoint } = partsOf(selector);
   if (token !== undefined) return [listAt(index.byToken, token)];
   if (run !== undefined) return [listAt(index.byRun, run)];
   if (person !== undefined) return [listAt(index.byPerson, person)];
   if (grant !== undefined) return [listAt(index.byGrant, grant)];
-  if (network !== undefined) return [index.inNetworks];
   if (attributes !== undefined) return attributeListsFor(index, attributes);
   if (lab !== undefined) return [listAt(index.byLab, lab)];
   if (model !== undefined) return [listAt(index.byModel, model)];
@@ -123,7 +141,7 @@ function listsFor(index: OrderIndex, { selector }: Order): Order[][] {
 function attributeListsFor(
   { byAttribute }: OrderIndex,
   conditions: readonly AttributeCondition[],
-): Order[][] {
+): OrderGroup[][] {
   const values = ({ is, unknown }: AttributeCondition): number =>
     is.length + (unknown === 'matches' ? 1 : 0);
   const { name, is, unknown } = conditions.reduce((fewest, one) =>
@@ -136,8 +154,15 @@ function attributeListsFor(
   return unknown === 'matches' ? [...lists, ifUnknown] : lists;
 }
 
-function listAt(map: Map<string, Order[]>, key: string): Order[] {
+function listAt(map: Map<string, OrderGroup[]>, key: string): OrderGroup[] {
   const list = map.get(key) ?? [];
   map.set(key, list);
   return list;
+}
+
+function put(groups: OrderGroup[], order: Order): void {
+  const { feature, purpose } = partsOf(order.selector);
+  const group = groups.find((one) => one.feature === feature && one.purpose === purpose);
+  if (group) group.orders.push(order);
+  else groups.push({ feature, purpose, orders: [order] });
 }

@@ -88,21 +88,11 @@ export interface Selecting {
  * Whether a subject is one that a selector is about. A part that the subject lacks does not match: an order about a
  * person does not stop the grant as a whole.
  */
-export const selects = (selecting: Selecting, subject: OrderSubject): boolean =>
-  usesFeature(selecting, subject) &&
-  hasPurpose(selecting, subject) &&
-  selectsBut(selecting, subject);
-
-/** Whether a subject uses the feature that a selector names, or it names none. */
-export function usesFeature({ selector }: Selecting, { features }: OrderSubject): boolean {
-  const { feature } = partsOf(selector);
-  return feature === undefined || (features !== undefined && features.includes(feature));
-}
-
-/** Whether a subject has the purpose that a selector names, or it names none. */
-export function hasPurpose({ selector }: Selecting, subject: OrderSubject): boolean {
-  const { purpose } = partsOf(selector);
-  return purpose === undefined || purpose === subject.purpose;
+export function selects(selecting: Selecting, subject: OrderSubject): boolean {
+  const { feature, purpose } = partsOf(selecting.selector);
+  if (feature !== undefined && !subject.features?.includes(feature)) return false;
+  if (purpose !== undefined && purpose !== subject.purpose) return false;
+  return selectsBut(selecting, subject);
 }
 
 /** Whether every part of a selector matches, leaving aside feature and purpose. */
