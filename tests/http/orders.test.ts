@@ -230,7 +230,7 @@ it('an objection is decided by those who may, and a stranger is told that there 
   const again = await api.post(people.lead, `/orders/${issued.body.id}/object`, { grounds: 'No' });
   expect([again.status, again.body.code]).toEqual([409, 'already_exists']);
   const decide = (who: typeof people.lead): ReturnType<Api['post']> =>
-    api.post(who, `/disputes/${filed.body.id}/decide`, { outcome: 'vacated', reasons: 'Right' });
+    api.post(who, `/disputes/${filed.body.id}/decide`, { outcome: 'vacated', grounds: 'Right' });
   expect((await decide(people.otherLead)).body.code).toBe('not_found');
   expect((await decide(people.lead)).body.code).toBe('role_required');
   expect((await decide(people.safety)).body.code).toBe('second_person_needed');
