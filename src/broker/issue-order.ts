@@ -169,7 +169,7 @@ export async function decideDispute(
   broker: Broker,
   actorId: string,
   disputeId: string,
-  input: { outcome: DisputeOutcome; reasons: string; alternative: Alternative | null },
+  input: { outcome: DisputeOutcome; grounds: string; alternative: Alternative | null },
   ifMatch?: readonly string[],
 ): Promise<Dispute> {
   await mustHaveReach(broker, actorId, 'dispute.decide', disputeId);

@@ -132,7 +132,7 @@ describe('a grant, from key to evidence', () => {
     ids['grant'] = id;
     await as('lead', 'grant', 'submit', id);
     expect(await refusedTo('lead', 'grant', 'approve', id)).toContain('(role_required)');
-    await as('safety', 'grant', 'return', id, '--comment', 'Say round two');
+    await as('safety', 'grant', 'return', id, '--grounds', 'Say round two');
     writeFileSync(file('grant.yaml'), template.out.replace('first round', 'round two'));
     await as('lead', 'grant', 'apply', id, '--file', file('grant.yaml'), '--yes');
     await as('lead', 'grant', 'submit', id);

@@ -16,12 +16,12 @@ export function printDuty(around: Surroundings, duty: Duty): void {
     ['due', moment(duty.dueAt)],
     ['grant', duty.grant],
     ['person', duty.person ?? undefined],
-    ['because', duty.cause.replaceAll('_', ' ')],
+    ['cause', duty.cause.replaceAll('_', ' ')],
     ['begun', moment(duty.begunAt)],
     ['statement', duty.statement ?? undefined],
     ['document', duty.documentDigest ? `SHA-256 ${duty.documentDigest}` : undefined],
     ['reported', duty.reportedAt ? `${duty.reportedBy} at ${moment(duty.reportedAt)}` : undefined],
-    ['returned because', duty.returnedBecause ?? undefined],
+    ['grounds of the return', duty.returnGrounds ?? undefined],
     [
       'confirmed',
       duty.confirmedAt

@@ -75,13 +75,13 @@ function review(group: Command, around: Surroundings): void {
     summary: 'Record that a grant in force was reviewed and goes on',
     details:
       'Sets its next review. What should not go on is narrowed ("grant apply"), stopped ("order issue") or ended ("grant revoke").',
-    examples: ['sallyport grant review grt_01… --comment "Use and findings read; goes on"'],
+    examples: ['sallyport grant review grt_01… --grounds "Use and findings read; goes on"'],
   })
     .argument('<id>', 'the grant', id('grt'))
-    .requiredOption('--comment <text>', 'what was looked at: goes on record', notEmpty)
-    .action(async (grantId: string, options: BrokerOptions & { comment: string }) => {
+    .requiredOption('--grounds <text>', 'what was looked at: goes on record', notEmpty)
+    .action(async (grantId: string, options: BrokerOptions & { grounds: string }) => {
       const broker = await connect(around, options);
-      const body = { comment: options.comment };
+      const body = { grounds: options.grounds };
       const grant = await broker.post(`/grants/${grantId}/review`, grantSchema, body);
       if (options.json) printJson(around, grant);
       else

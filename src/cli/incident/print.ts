@@ -28,10 +28,10 @@ export function printIncident(around: Surroundings, incident: WholeIncident): vo
   );
   if (incident.description !== null) printText(around, 'What happened', incident.description);
   printLinks(around, incident);
-  for (const { at, because, awareBefore, addedHarms } of incident.corrections) {
+  for (const { at, grounds, awareBefore, addedHarms } of incident.corrections) {
     const moved = awareBefore === null ? '' : `, aware since ${moment(awareBefore)} before`;
     const added = addedHarms.length === 0 ? '' : `, added ${addedHarms.join(', ')}`;
-    printText(around, `Corrected ${moment(at)}${moved}${added}`, because);
+    printText(around, `Corrected ${moment(at)}${moved}${added}`, grounds);
   }
   for (const { n, evidence, text, reference, sha256 } of incident.findings)
     printText(around, withMore(`Finding ${n}: ${evidence}`, reference, sha256), text);
@@ -43,7 +43,7 @@ export function printIncident(around: Surroundings, incident: WholeIncident): vo
     );
   for (const { resolvedAt, text, reopened } of incident.resolutions) {
     printText(around, `Resolved ${moment(resolvedAt)}`, text);
-    if (reopened) printText(around, `Reopened ${moment(reopened.at)}`, reopened.because);
+    if (reopened) printText(around, `Reopened ${moment(reopened.at)}`, reopened.grounds);
   }
 }
 
@@ -52,12 +52,12 @@ function printLinks(around: Surroundings, { links }: WholeIncident): void {
   say(around, '');
   printTable(
     around,
-    ['belongs to it', 'since', 'note', 'taken off'],
-    links.map(({ order, entry, at, note, removed }) => [
+    ['belongs to it', 'since', 'comment', 'taken off'],
+    links.map(({ order, entry, at, comment, removed }) => [
       order ?? `entry ${entry}`,
       moment(at),
-      note,
-      removed && `${moment(removed.at)}: ${removed.because}`,
+      comment,
+      removed && `${moment(removed.at)}: ${removed.grounds}`,
     ]),
   );
 }

@@ -37,7 +37,7 @@ export function printOrder(around: Surroundings, order: Order): void {
         ? `${moment(ended.at)}, ${ended.because}${ended.by ? ` by ${ended.by}` : ''}`
         : undefined,
     ],
-    ['because', ended?.grounds ?? undefined],
+    ['grounds of the end', ended?.grounds ?? undefined],
   ];
   printDetails(around, rows);
 }
@@ -63,7 +63,7 @@ export function printDispute(around: Surroundings, dispute: Dispute): void {
     ['to be decided', moment(dispute.dueAt)],
     ['overdue', dispute.escalatedAt ? `since ${moment(dispute.dueAt)}` : undefined],
     ['outcome', dispute.outcome ?? 'open: the order goes on'],
-    ['reasons', dispute.reasons ?? undefined],
+    ['grounds of the decision', dispute.decisionGrounds ?? undefined],
     ['new order', dispute.newOrderId ?? undefined],
   ]);
 }

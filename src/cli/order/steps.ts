@@ -171,7 +171,7 @@ type ObjectOptions = BrokerOptions &
     grounds: string;
     to?: number;
   };
-type DecideOptions = RevisionOptions & { outcome: string; reasons: string };
+type DecideOptions = RevisionOptions & { outcome: string; grounds: string };
 
 function addObjections(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'acknowledge', {
@@ -213,7 +213,7 @@ function addObjections(group: Command, around: Surroundings): void {
 
   const decide = defineBrokerCommand(group, 'decide', {
     summary: 'Decide an objection: affirmed, modified (as proposed) or vacated',
-    examples: ['sallyport order decide dsp_01… --outcome modified --reasons "Half will do"'],
+    examples: ['sallyport order decide dsp_01… --outcome modified --grounds "Half will do"'],
   });
   withRevision(decide)
     .argument('<id>', 'the objection', id('dsp'))
@@ -222,10 +222,10 @@ function addObjections(group: Command, around: Surroundings): void {
         .choices(['affirmed', 'modified', 'vacated'])
         .makeOptionMandatory(),
     )
-    .requiredOption('--reasons <text>', 'why: told to those concerned')
+    .requiredOption('--grounds <text>', 'why: told to those concerned')
     .action(async (disputeId: string, options: DecideOptions) => {
-      const { outcome, reasons } = options;
-      await dispute(around, options, `/disputes/${disputeId}/decide`, { outcome, reasons });
+      const { outcome, grounds } = options;
+      await dispute(around, options, `/disputes/${disputeId}/decide`, { outcome, grounds });
     });
 }
 

@@ -103,10 +103,10 @@ export function orderReviewed(state: Replayed, entry: LoggedEntry): void {
 }
 
 export function orderSupplemented(state: Replayed, entry: LoggedEntry): void {
-  const { instrument, ...reasons } = dataOf(entry, supplementSchema);
+  const { instrument, ...said } = dataOf(entry, supplementSchema);
   const { authority } = mustKnow(state, entry);
   change(state, entry, {
-    ...reasons,
+    ...said,
     ...(instrument !== undefined && { authority: { ...authority, instrument } }),
   });
 }
@@ -114,12 +114,11 @@ export function orderSupplemented(state: Replayed, entry: LoggedEntry): void {
 const liftedSchema = z.object({
   because: z.enum(['lifted', 'vacated']).default('lifted'),
   grounds: z.string().optional(),
-  reasons: z.string().optional(),
 });
 
 export function orderLifted(state: Replayed, entry: LoggedEntry): void {
-  const { because, grounds, reasons } = dataOf(entry, liftedSchema);
-  end(state, entry, because, grounds ?? reasons ?? null);
+  const { because, grounds } = dataOf(entry, liftedSchema);
+  end(state, entry, because, grounds ?? null);
 }
 
 const loweredSchema = z.object({
@@ -187,7 +186,7 @@ export function orderObjected(state: Replayed, entry: LoggedEntry): void {
     outcome: null,
     decidedBy: null,
     decidedAt: null,
-    reasons: null,
+    decisionGrounds: null,
     newOrderId: null,
   });
 }
@@ -201,15 +200,15 @@ export function disputeOverdue(state: Replayed, entry: LoggedEntry): void {
 
 const decidedSchema = z.object({
   outcome: outcomeSchema,
-  reasons: z.string(),
+  grounds: z.string(),
   newOrder: z.string().nullable().default(null),
 });
 
 export function disputeDecided(state: Replayed, entry: LoggedEntry): void {
   const dispute = mustDispute(state, entry);
-  const { newOrder: newOrderId, ...said } = dataOf(entry, decidedSchema);
+  const { newOrder: newOrderId, grounds, outcome } = dataOf(entry, decidedSchema);
   const { person: decidedBy } = actingPerson(entry);
-  const decided = { decidedBy, decidedAt: entry.at, newOrderId, ...said };
+  const decided = { decidedBy, decidedAt: entry.at, newOrderId, outcome, decisionGrounds: grounds };
   state.disputes.set(dispute.id, { ...dispute, ...decided });
 }
 

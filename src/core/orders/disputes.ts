@@ -47,7 +47,8 @@ export interface Dispute {
   outcome: DisputeOutcome | null;
   decidedBy: string | null;
   decidedAt: number | null;
-  reasons: string | null;
+  /** Why it was decided so. */
+  decisionGrounds: string | null;
   newOrderId: string | null;
 }
 

@@ -252,7 +252,7 @@ export const ORDER_ROUTES = [
     params: z.strictObject({ dispute: idSchema('dsp') }),
     body: z.strictObject({
       outcome: outcomeSchema,
-      reasons: proseSchema.describe('Why; told to those concerned'),
+      grounds: proseSchema.describe('Why; told to those concerned'),
       alternative: alternativeSchema.optional(),
     }),
     revised: true,

@@ -86,7 +86,7 @@ interface DecideArgs {
   /** The revisions of the objection that are decided on; undefined: whichever there is. */
   ifMatch?: readonly string[] | undefined;
   outcome: DisputeOutcome;
-  reasons: string;
+  grounds: string;
   /** For `modified`: what takes the order's place; without it, what was proposed. */
   alternative: Alternative | null;
   newId: string;
@@ -97,7 +97,7 @@ interface DecideArgs {
 export const decideDispute = controlOperation(
   'dispute.decide',
   (context, args: DecideArgs, who): Dispute => {
-    const { by, outcome, reasons } = args;
+    const { by, outcome, grounds } = args;
     const dispute = readDispute(context, args.disputeId);
     mustBeAllowed(refusalOfStale(dispute, args.ifMatch));
     if (dispute.decidedAt !== null)
@@ -109,7 +109,13 @@ export const decideDispute = controlOperation(
     const newOrderId = carryOut(context, order, dispute, args, who);
     context.db
       .update(disputes)
-      .set({ outcome, reasons, decidedBy: who.member.person.id, decidedAt: by.at, newOrderId })
+      .set({
+        outcome,
+        decisionGrounds: grounds,
+        decidedBy: who.member.person.id,
+        decidedAt: by.at,
+        newOrderId,
+      })
       .where(eq(disputes.id, dispute.id))
       .run();
     takeOffAgenda(context, 'dispute', dispute.id);
@@ -122,10 +128,10 @@ export const decideDispute = controlOperation(
       ref: order.id,
       orders: [order.id],
       ...concernedBy(context, order),
-      data: { dispute: dispute.id, outcome, reasons, newOrder: newOrderId ?? undefined },
+      data: { dispute: dispute.id, outcome, grounds, newOrder: newOrderId ?? undefined },
     });
     const to = [{ labId: dispute.labId }, ...args.concerned];
-    tell(context, order, to, by.at, 'dispute.decided', `objection ${outcome}: ${reasons}`);
+    tell(context, order, to, by.at, 'dispute.decided', `objection ${outcome}: ${grounds}`);
     return readDispute(context, dispute.id);
   },
   (args) => args.disputeId,
@@ -139,16 +145,16 @@ function carryOut(
   args: DecideArgs,
   who: Authorised,
 ): string | null {
-  const { by, outcome, reasons, concerned, newId } = args;
+  const { by, outcome, grounds, concerned, newId } = args;
   if (outcome === 'affirmed' || !isInForce(order, by.at)) return null;
   if (outcome === 'vacated') {
     const ended = endOrder(context, order.id, {
       at: by.at,
       by: who.member.person.id,
       because: 'vacated',
-      grounds: reasons,
+      grounds,
     });
-    record(context, ended, { by, who, kind: 'order.lifted' }, { because: 'vacated', reasons });
+    record(context, ended, { by, who, kind: 'order.lifted' }, { because: 'vacated', grounds });
     return null;
   }
   const instead =
@@ -162,7 +168,7 @@ function carryOut(
   const lowered = replaceOrder(
     context,
     order,
-    { by, newId, level, selector, measures, expiresAt, grounds: reasons, concerned },
+    { by, newId, level, selector, measures, expiresAt, grounds, concerned },
     who,
     'modified',
   );

@@ -48,28 +48,32 @@ export const setPersonAttributes = controlOperation(
     mustNotLoosen(context, person, Object.keys(args.changes), who, args.by.at);
     const attributes = { ...person.attributes };
     const until = { ...person.attributesUntil };
+    const set = { ...person.attributesSet };
     for (const [name, change] of Object.entries(args.changes)) {
       delete attributes[name];
       delete until[name];
+      delete set[name];
       if (change === null) continue;
       if (change.until !== null && change.until <= args.by.at)
         refuse('invalid_request', `The end of "${name}" is past. Give a later one, or none.`, {
           param: name,
         });
       attributes[name] = change.value;
+      set[name] = { by: who.member.person.id, at: args.by.at };
       if (change.until !== null) until[name] = change.until;
     }
     if (Object.keys(attributes).length > MAX_ATTRIBUTES)
       refuse('invalid_request', `A person has at most ${MAX_ATTRIBUTES} attributes.`);
     context.db
       .update(people)
-      .set({ attributes, attributesUntil: until })
+      .set({ attributes, attributesUntil: until, attributesSet: set })
       .where(eq(people.id, person.id))
       .run();
     putEndsOnAgenda(context, person.id, until, args.by.at);
     return recorded(context, person, 'person.attributes_set', args.by, who, {
       attributes,
       until: endsForLog(until),
+      changed: Object.keys(args.changes),
     });
   },
   (args) => args.personId,
@@ -158,9 +162,10 @@ export function lookAtAttributes(
     Object.fromEntries(Object.entries(all).filter(([name]) => !over.includes(name)));
   const attributes = left(person.attributes);
   const attributesUntil = left(person.attributesUntil);
+  const attributesSet = left(person.attributesSet);
   context.db
     .update(people)
-    .set({ attributes, attributesUntil })
+    .set({ attributes, attributesUntil, attributesSet })
     .where(eq(people.id, personId))
     .run();
   context.changed({ kind: 'person', value: mustFind(context, personId) });
