@@ -230,3 +230,10 @@ UPDATE people SET attributes_set = (
       WHERE person_id = people.id AND kind = 'person.created'))))
   FROM json_each(attributes)
 ) WHERE attributes <> '{}';
+
+-- The labs that were told of an order: they hear of its end, and may go on looking at it.
+CREATE TABLE orders_told (
+  order_id TEXT NOT NULL REFERENCES orders (id),
+  lab_id   TEXT NOT NULL REFERENCES labs (id),
+  PRIMARY KEY (order_id, lab_id)
+) STRICT, WITHOUT ROWID;

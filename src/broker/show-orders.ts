@@ -21,7 +21,7 @@ export function listOrders(
   // Whom an order touches is not a column: read on until the page is full.
   while (found.length < page.limit) {
     const batch = broker.readers.listOrders({ after, limit: BATCH }, filter);
-    found.push(...batch.filter((order) => touchesLab(broker, order, member.lab.id)));
+    found.push(...batch.filter((order) => concernsLab(broker, order, member.lab.id)));
     after = batch.at(-1)?.id;
     if (batch.length < BATCH) break;
   }
@@ -30,12 +30,17 @@ export function listOrders(
 
 const BATCH = 200;
 
+/** Whoever was told of an order goes on seeing it, whatever has changed about them since. */
+const concernsLab = (broker: Broker, order: Order, labId: string): boolean =>
+  touchesLab(broker, order, labId) ||
+  broker.readers.labsTold(order.id).some((told) => told.labId === labId);
+
 /** The order as it stands. @throws RefusedError `not_found` */
 export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): Order {
   const { reach, member } = mayRead(broker, actorId, 'order.read');
   const order = broker.readers.readOrder(orderId) ?? refuse('not_found');
   if (reach === 'all') return order;
-  return touchesLab(broker, order, member.lab.id) ? withoutEvidence(order) : refuse('not_found');
+  return concernsLab(broker, order, member.lab.id) ? withoutEvidence(order) : refuse('not_found');
 }
 
 /** An order with what came of it. */

@@ -261,6 +261,12 @@ export const orders = sqliteTable('orders', {
   changes: integer().notNull().default(0),
 });
 
+export const ordersTold = sqliteTable(
+  'orders_told',
+  { orderId: text('order_id').notNull(), labId: text('lab_id').notNull() },
+  (table) => [primaryKey({ columns: [table.orderId, table.labId] })],
+);
+
 export const orderAcknowledgements = sqliteTable(
   'order_acknowledgements',
   {

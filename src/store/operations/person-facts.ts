@@ -14,7 +14,7 @@ import type { WriterContext } from '../context.ts';
 import { notify } from '../notify.ts';
 import { readLab, readPerson } from '../records.ts';
 import { people } from '../schema.ts';
-import { mustNotLoosen } from './attribute-orders.ts';
+import { heldByOrders, mustNotLoosen } from './attribute-orders.ts';
 import { controlOperation, mustReach, type Authorised, type By } from './operation.ts';
 import { mustFind, mustHaveRolesOfLab, mustLeaveAnAdmin } from './people.ts';
 
@@ -106,7 +106,31 @@ function recorded(
     person: id,
     data,
   });
+  tellOfChange(context, changed, kind, by, who);
   return changed;
+}
+
+/** Who they are told apart by, and what they may do, is theirs to know: the person's, and their lab's. */
+function tellOfChange(
+  context: WriterContext,
+  { id, labId, name }: Person,
+  kind: 'person.roles_set' | 'person.attributes_set',
+  { at }: By,
+  { member }: Authorised,
+): void {
+  const what = kind === 'person.roles_set' ? 'roles' : 'attributes';
+  const to = [
+    ...(member.lab.id === labId ? [] : [{ labId }]),
+    ...(member.person.id === id ? [] : [{ labId, personId: id }]),
+  ];
+  if (to.length === 0) return;
+  notify(context, {
+    kind: `person.${what}_changed`,
+    ref: id,
+    at,
+    to,
+    title: `${member.person.name} of ${member.lab.name} changed the ${what} of ${name}: see them with "sallyport person show ${id}"`,
+  });
 }
 
 const endsForLog = (until: Record<string, number>): Record<string, string> =>
@@ -129,6 +153,9 @@ function putEndsOnAgenda(
   }
 }
 
+/** When attributes that an order holds are looked at again, milliseconds. */
+const HELD_AGAIN_MS = 60_000;
+
 /**
  * Takes out the attributes of a person that have ended, on record, or reminds of those that will. What a grant requires
  * ends at its moment exactly (core/access.ts); orders take an attribute as unknown once it is out.
@@ -141,7 +168,11 @@ export function lookAtAttributes(
   const person = readPerson(context.db, personId);
   if (!person || person.removedAt !== null) return;
   const ends = Object.entries(person.attributesUntil);
-  const over = ends.filter(([, end]) => end <= now).map(([name]) => name);
+  const past = ends.filter(([, end]) => end <= now).map(([name]) => name);
+  const held = heldByOrders(context, person, past, now);
+  if (held.length > 0)
+    putOnAgenda(context, { kind: 'attributes', ref: personId, at: now + HELD_AGAIN_MS });
+  const over = past.filter((name) => !held.includes(name));
   const { remindBefore } = context.rules.reviews;
   const ending = ends
     .filter(([, end]) => end > now && remindBefore.some((span) => before(end, span) === at))
