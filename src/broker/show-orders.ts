@@ -30,6 +30,33 @@ export function listOrders(
 
 const BATCH = 200;
 
+/** Objections to the orders that somebody may see, a partner's people those of their own lab: what is due first comes first. */
+export function listDisputes(
+  broker: Broker,
+  actorId: string,
+  page: PageRequest,
+  filter: { isOpen: boolean },
+): Dispute[] {
+  const { reach, member } = mayRead(broker, actorId, 'order.read');
+  const { readers } = broker;
+  if (reach === 'all') return readers.listDisputes(page, filter);
+  const { id: labId } = member.lab;
+  const found: Dispute[] = [];
+  let { after } = page;
+  while (found.length < page.limit) {
+    const batch = readers.listDisputes({ after, limit: BATCH }, { ...filter, labId });
+    found.push(
+      ...batch.filter(({ orderId }) => {
+        const order = readers.readOrder(orderId);
+        return order !== undefined && touchesLab(broker, order, labId);
+      }),
+    );
+    after = batch.at(-1)?.id;
+    if (batch.length < BATCH) break;
+  }
+  return found.slice(0, page.limit);
+}
+
 /** The order as it stands. @throws RefusedError `not_found` */
 export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): Order {
   const { reach, member } = mayRead(broker, actorId, 'order.read');
@@ -53,7 +80,7 @@ export function showOrderWhole(broker: Broker, actorId: string, orderId: string)
     reach === 'all' || labId === member.lab.id;
   return {
     order,
-    disputes: broker.readers.listDisputes(orderId).filter(isTheirs),
+    disputes: broker.readers.disputesAbout(orderId).filter(isTheirs),
     acknowledgements: broker.readers.listAcknowledgements(orderId).filter(isTheirs),
   };
 }

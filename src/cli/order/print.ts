@@ -66,7 +66,7 @@ export function printDispute(around: Surroundings, dispute: Dispute, named: Name
     ],
     ['to be decided', moment(dispute.dueAt)],
     ['overdue', dispute.escalatedAt ? `since ${moment(dispute.dueAt)}` : undefined],
-    ['outcome', dispute.outcome ?? 'open: the order goes on'],
+    ['outcome', dispute.outcome ?? 'not decided'],
     ['grounds of the decision', dispute.decisionGrounds ?? undefined],
     ['new order', dispute.newOrderId ?? undefined],
   ]);
