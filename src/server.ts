@@ -39,6 +39,7 @@ import { DpopNonces } from './oauth/dpop-nonces.ts';
 import { KeyRing } from './oauth/key-ring.ts';
 import { LabKeys } from './oauth/lab-keys.ts';
 import { Store } from './store/client.ts';
+import { configuredBy } from './core/configured.ts';
 import { canNarrow, type GrantSettings } from './store/context.ts';
 import { prepareDataDirectory, type DataDirectory } from './store/data-directory.ts';
 import { Readers } from './store/readers.ts';
@@ -164,7 +165,8 @@ function assemble(
     issuer: config.server.issuer ?? url,
     audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
     rules: config.authority,
-    grantSettings: grantSettingsOf(config),
+    configured: configuredBy(config.neverGrant, config.endpoints),
+    approvalsOf: grantSettingsOf(config).approvalsOf,
     channels: channelsOf(config.notices),
     controlTokenLifetimeMs: config.tokens.controlLifetimeSeconds * 1000,
     federation: {

@@ -217,7 +217,7 @@ function decideRequest(
       narrowing: token.narrowing,
       bound: token.jkt !== null,
       orders,
-      excluded: broker.grantSettings.excluded,
+      configured: broker.configured,
     },
     now,
   );

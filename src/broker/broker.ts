@@ -8,6 +8,7 @@ import type { DpopNonces } from '../oauth/dpop-nonces.ts';
 import type { KeyRing } from '../oauth/key-ring.ts';
 import type { LabKeys } from '../oauth/lab-keys.ts';
 import type { Store } from '../store/client.ts';
+import type { Configured } from '../core/configured.ts';
 import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
 import type { LiveRequests } from './live-requests.ts';
@@ -38,8 +39,10 @@ export interface Broker {
   audiences: { gateway: string; control: string };
   /** Who decides, and within what time. */
   rules: AuthorityRules;
-  /** What is never granted, and what endpoints ask for beyond the rules. */
-  grantSettings: GrantSettings;
+  /** What the configuration says of access, whatever grants and orders say. */
+  configured: Configured;
+  /** Whose approvals endpoints ask for beyond the rules. */
+  approvalsOf: GrantSettings['approvalsOf'];
   /** Where notices go out. */
   channels: readonly NoticeChannel[];
   /** Lifetime of tokens of the control API, milliseconds. */

@@ -6,7 +6,6 @@ import type { AccessToken } from '../oauth/access-token.ts';
 import type { Credentials } from '../oauth/token-request.ts';
 import { authenticate } from './authenticate-client.ts';
 import type { Broker } from './broker.ts';
-import { putsBack } from './orders-on-request.ts';
 import { grantedAccess, type GrantedAccess } from './issue-token.ts';
 import { readOurToken } from './read-our-token.ts';
 
@@ -51,8 +50,7 @@ export async function introspectToken(
     bound: known.jkt !== null,
     narrowing: known.narrowing,
     orders: policy.orders,
-    excluded: broker.grantSettings.excluded,
-    canPutBack: putsBack(broker),
+    configured: broker.configured,
   };
   if (!decideHeld(facts, clock()).allowed) return undefined;
   const run = { id: access.run, name: readers.runName(access.run) ?? '' };

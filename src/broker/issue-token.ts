@@ -19,7 +19,6 @@ import { actorOf } from '../store/operations/operation.ts';
 import type { UsedProof, UsedUp } from '../store/operations/used-once.ts';
 import { authenticate, type Claimant } from './authenticate-client.ts';
 import type { Broker } from './broker.ts';
-import { putsBack } from './orders-on-request.ts';
 import { checkPossession, type Possession } from './prove-possession.ts';
 
 export interface IssuedToken {
@@ -118,8 +117,7 @@ async function tryToIssue(
     bound: proof !== undefined,
     narrowing,
     orders: policy.orders,
-    excluded: broker.grantSettings.excluded,
-    canPutBack: putsBack(broker),
+    configured: broker.configured,
   };
   const decision = decide(broker, member, access, facts);
   if (!decision.allowed) return deny(broker, asker, member, decision.refusal, grant);

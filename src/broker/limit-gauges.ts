@@ -1,7 +1,7 @@
 /** How the limits and budgets of the grants that stand are used, as metrics. */
 import type { Gauge } from 'prom-client';
 import { grantStanding } from '../core/access.ts';
-import { NOTHING_EXCLUDED } from '../core/exclusions.ts';
+import { NOTHING_CONFIGURED } from '../core/configured.ts';
 import { budgetsLeft } from '../core/budgets-left.ts';
 import { RefusedError } from '../core/denials.ts';
 import type { Grant } from '../core/grants.ts';
@@ -139,7 +139,7 @@ export class LimitGauges {
 
 /** Whether requests pass under a grant, will when its window begins, or would if no order stopped them. */
 function stands(grant: Grant, now: number): boolean {
-  const { status } = grantStanding(grant, [], now, NOTHING_EXCLUDED);
+  const { status } = grantStanding(grant, [], now, NOTHING_CONFIGURED);
   return status === 'active' || status === 'scheduled';
 }
 

@@ -1,4 +1,5 @@
 /** What the orders in force come to for one request. */
+import { alternativeWith } from '../core/configured.ts';
 import type { Endpoint, EndpointAlternative } from '../core/endpoints.ts';
 import { NO_EFFECT, effectOf, type Effect } from '../core/orders/effect.ts';
 import type { OrderSubject } from '../core/orders/selector.ts';
@@ -31,24 +32,9 @@ export function ordersOnRequest(
 }
 
 /** What puts back every safeguard that orders want back; undefined: nothing has to be, or nothing does. */
-export function alternativeFor(
-  endpoint: Pick<Endpoint, 'alternatives'>,
+export const alternativeFor = (
+  { alternatives }: Pick<Endpoint, 'alternatives'>,
   model: string,
   { putBack }: Pick<Effect, 'putBack'>,
-): EndpointAlternative | undefined {
-  if (putBack.size === 0) return undefined;
-  // An alternative that does not name the model puts nothing back for it.
-  return endpoint.alternatives.find(
-    ({ restores, models }) =>
-      Object.hasOwn(models, model) &&
-      [...putBack.keys()].every((safeguard) => restores.includes(safeguard)),
-  );
-}
-
-/** For decisions before a request: whether a model can be had with what orders want put back. */
-export const putsBack =
-  ({ endpoints }: Pick<Broker, 'endpoints'>) =>
-  (endpoint: string, model: string, effect: Effect): boolean => {
-    const found = endpoints.get(endpoint);
-    return found !== undefined && alternativeFor(found, model, effect) !== undefined;
-  };
+): EndpointAlternative | undefined =>
+  putBack.size === 0 ? undefined : alternativeWith(alternatives, model, [...putBack.keys()]);

@@ -38,7 +38,7 @@ export async function previewOrder(
  * @param only a lab whose people are told of nobody else's
  */
 export async function previewOf(
-  broker: Pick<Broker, 'policy' | 'clock' | 'grantSettings' | 'live' | 'endpoints'>,
+  broker: Pick<Broker, 'policy' | 'clock' | 'configured' | 'live' | 'endpoints'>,
   spec: OrderSpec,
   finding: Finding | undefined,
   only: string | undefined,

@@ -44,11 +44,14 @@ export function recordSystem(
   broker: Broker,
   kind: Extract<EntryKind, 'system.started' | 'system.stopped'>,
 ): Promise<void> {
-  const endpoints = [...broker.endpoints.values()].map(({ id, models, safeguardsLifted }) => ({
-    id,
-    models,
-    safeguardsLifted: safeguardsLifted.map(({ safeguard }) => safeguard),
-  }));
+  const endpoints = [...broker.endpoints.values()].map(
+    ({ id, models, safeguardsLifted, alternatives }) => ({
+      id,
+      models,
+      safeguardsLifted: safeguardsLifted.map(({ safeguard }) => safeguard),
+      putsBack: alternatives.map((one) => ({ restores: one.restores, models: one.models })),
+    }),
+  );
   return recordSystemEntry(
     broker,
     kind,
@@ -57,7 +60,7 @@ export function recordSystem(
           issuer: broker.issuer,
           tokenKey: broker.signingKeys.active.kid,
           endpoints,
-          neverGrant: { ...broker.grantSettings.excluded },
+          neverGrant: { ...broker.configured.excluded },
           ...(broker.store.journalWasMissing ? { journal: 'missing' } : {}),
         }
       : {},

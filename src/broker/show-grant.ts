@@ -89,7 +89,7 @@ export function withStanding(broker: Broker, grant: Grant): ShownGrant {
   return {
     grant,
     revision: revisionOf(grant),
-    standing: grantStanding(grant, policy.orders, now, broker.grantSettings.excluded),
+    standing: grantStanding(grant, policy.orders, now, broker.configured),
     approvalsNeeded: neededOf(broker, grant),
     proposed: proposalOf(broker, grant, now),
     roster,
@@ -97,9 +97,9 @@ export function withStanding(broker: Broker, grant: Grant): ShownGrant {
   };
 }
 
-function neededOf({ rules, grantSettings }: Broker, text: GrantText): ApprovalRole[] {
+function neededOf({ rules, approvalsOf }: Broker, text: GrantText): ApprovalRole[] {
   const { approvalsNeeded, spec } = text;
-  return approvalsNeeded ?? approvalsFor(spec, rules.approvals, grantSettings.approvalsOf);
+  return approvalsNeeded ?? approvalsFor(spec, rules.approvals, approvalsOf);
 }
 
 /** What a grant that is over proposed can never be. */

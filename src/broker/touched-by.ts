@@ -18,7 +18,6 @@ import { SWITCHES, type Switch } from '../core/vocabulary.ts';
 import { Turns } from '../lib/turns.ts';
 import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
-import { putsBack } from './orders-on-request.ts';
 
 /** What an order touches, of what has access without it. */
 export interface Touched {
@@ -42,7 +41,7 @@ export interface Staying {
 }
 
 /** What access is looked up in. */
-type Facts = Pick<Broker, 'policy' | 'clock' | 'grantSettings' | 'live' | 'endpoints'>;
+type Facts = Pick<Broker, 'policy' | 'clock' | 'configured' | 'live'>;
 
 /** Everything that has access at a moment, and the orders in force then. */
 export interface AccessNow {
@@ -63,7 +62,6 @@ export interface AccessNow {
  */
 export async function accessNow(facts: Facts, only?: string): Promise<AccessNow> {
   const { policy, clock } = facts;
-  const { excluded } = facts.grantSettings;
   const now = clock();
   const { orders } = policy;
   const access: AccessNow = { facts, now, orders, grants: [], tokens: [], only };
@@ -73,7 +71,7 @@ export async function accessNow(facts: Facts, only?: string): Promise<AccessNow>
   const tokens = [...policy.tokens()];
   for (const grant of grants) {
     if (only !== undefined && grant.spec.lab !== only) continue;
-    if (grantStanding(grant, orders, now, excluded).refusal) continue;
+    if (grantStanding(grant, orders, now, facts.configured).refusal) continue;
     const people: Member[] = [];
     access.grants.push({ grant, people });
     for (const { personId } of rosterOf(grant)) {
@@ -155,13 +153,12 @@ export async function touchedBy(
 export function stopsAllGrants(facts: Facts, spec: OrderSpec, only?: string): boolean {
   const now = facts.clock();
   const { orders } = facts.policy;
-  const { excluded } = facts.grantSettings;
   const more = [...orders, hypothetical(facts, spec, now)];
   let stopped = 0;
   for (const grant of facts.policy.grants()) {
     if (only !== undefined && grant.spec.lab !== only) continue;
-    if (grantStanding(grant, orders, now, excluded).refusal) continue;
-    if (!grantStanding(grant, more, now, excluded).refusal) return false;
+    if (grantStanding(grant, orders, now, facts.configured).refusal) continue;
+    if (!grantStanding(grant, more, now, facts.configured).refusal) return false;
     stopped += 1;
   }
   return stopped > 1;
@@ -185,10 +182,10 @@ function hypothetical({ policy }: Pick<Broker, 'policy'>, spec: OrderSpec, now: 
 }
 
 const isStopped = (
-  { facts: { grantSettings }, now }: AccessNow,
+  { facts: { configured }, now }: AccessNow,
   grant: Grant,
   orders: readonly Order[],
-): boolean => grantStanding(grant, orders, now, grantSettings.excluded).refusal !== null;
+): boolean => grantStanding(grant, orders, now, configured).refusal !== null;
 
 /** Whether anything is open to somebody under a grant, whatever token they hold. */
 function hasAccess(
@@ -197,12 +194,11 @@ function hasAccess(
   { person, lab }: Member,
   orders: readonly Order[],
 ): boolean {
-  const { excluded } = facts.grantSettings;
-  const canPutBack = putsBack(facts);
+  const { configured } = facts;
   const bound = true;
   return grant.spec.purposes.allowed.some((purpose) => {
     const under = { grant, purpose, bound, narrowing: null };
-    const asked = { person, lab, ...under, orders, excluded, canPutBack };
+    const asked = { person, lab, ...under, orders, configured };
     return decideIssue(asked, now).allowed && opensModels(asked, now);
   });
 }
@@ -237,7 +233,7 @@ type AskedUnder = IssueFacts & { grant: Grant };
 
 /** The facts of a token of the gateway that is live. */
 function factsOfToken(
-  { policy, grantSettings, endpoints }: Facts,
+  { policy, configured }: Facts,
   token: LiveToken,
   now: number,
 ): AskedUnder | undefined {
@@ -256,8 +252,7 @@ function factsOfToken(
     bound: jkt !== null,
     narrowing,
     orders: policy.orders,
-    excluded: grantSettings.excluded,
-    canPutBack: putsBack({ endpoints }),
+    configured,
   };
 }
 

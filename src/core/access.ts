@@ -4,24 +4,13 @@
  */
 import { openApprovals } from './approvals.ts';
 import { requirementsEnd, unmet } from './attributes.ts';
+import { canPutBack, NOTHING_CONFIGURED, type Configured } from './configured.ts';
 import { refusal, type Refusal } from './denials.ts';
-import {
-  NOTHING_EXCLUDED,
-  refusalOfModel,
-  refusalOfPurpose,
-  refusalOfWhole,
-  type Exclusions,
-} from './exclusions.ts';
+import { refusalOfModel, refusalOfPurpose, refusalOfWhole } from './exclusions.ts';
 import { grantedModels, placeOf, type Grant } from './grants.ts';
 import { scopeOf, type Narrowing, type Scope } from './narrowing.ts';
 import { isInNetworks } from './networks.ts';
-import {
-  effectOf,
-  refusalByEffect,
-  refusalByOrders,
-  refusalOfLifted,
-  type Effect,
-} from './orders/effect.ts';
+import { effectOf, refusalByEffect, refusalByOrders, refusalOfLifted } from './orders/effect.ts';
 import { ownEnd, type Order } from './orders/order.ts';
 import type { OrderSubject } from './orders/selector.ts';
 import type { Lab, Person } from './people.ts';
@@ -40,13 +29,13 @@ export interface Standing {
  *
  * @param orders the orders in force
  * @param now epoch milliseconds
- * @param excluded what is never granted
+ * @param configured the same in each call for the same orders: what they come to is remembered
  */
 export function grantStanding(
   grant: Grant,
   orders: readonly Order[],
   now: number,
-  excluded: Exclusions,
+  configured: Configured,
 ): Standing {
   switch (grant.state) {
     case 'revoked':
@@ -69,9 +58,9 @@ export function grantStanding(
   if (grant.endedAt !== null || now >= Date.parse(grant.spec.window.until))
     return { status: 'expired', refusal: refusal('grant_expired') };
   const stopped =
-    refusalOfWhole(grant.spec, excluded) ??
+    refusalOfWhole(grant.spec, configured.excluded) ??
     refusalOfReview(grant, now) ??
-    stoppedAsAWhole(grant, orders, now);
+    stoppedAsAWhole(grant, orders, now, configured);
   if (stopped) return { status: 'suspended', refusal: stopped };
   if (now < Date.parse(grant.spec.window.from))
     return { status: 'scheduled', refusal: refusal('grant_not_started') };
@@ -109,7 +98,7 @@ function whyNotActive(
 
 /** Why nobody will ever do anything under a grant again, or null while somebody may. */
 export function refusalOfEndedGrant(grant: Grant, now: number): Refusal | null {
-  const { status, refusal: why } = grantStanding(grant, [], now, NOTHING_EXCLUDED);
+  const { status, refusal: why } = grantStanding(grant, [], now, NOTHING_CONFIGURED);
   return OVER.has(status) ? why : null;
 }
 
@@ -122,12 +111,17 @@ const OVER: ReadonlySet<GrantStatus> = new Set([
 ]);
 
 /** An order on the grant stops it, and so do orders that between them stop every model or every purpose of it. */
-function stoppedAsAWhole(grant: Grant, orders: readonly Order[], now: number): Refusal | null {
+function stoppedAsAWhole(
+  grant: Grant,
+  orders: readonly Order[],
+  now: number,
+  configured: Configured,
+): Refusal | null {
   if (orders.length === 0) return null;
   const known = standingsUnder(orders, now);
   const before = known.get(grant);
   if (before !== undefined) return before;
-  const why = stopOfWhole(grant, orders, now);
+  const why = stopOfWhole(grant, orders, now, configured);
   known.set(grant, why);
   return why;
 }
@@ -155,18 +149,38 @@ function standingsUnder(orders: readonly Order[], now: number): Standings['byGra
   return byGrant;
 }
 
-function stopOfWhole(grant: Grant, orders: readonly Order[], now: number): Refusal | null {
+function stopOfWhole(
+  grant: Grant,
+  orders: readonly Order[],
+  now: number,
+  configured: Configured,
+): Refusal | null {
   const subject = { grantId: grant.id, labId: grant.spec.lab };
   const whole = refusalByOrders(orders, subject, now);
   if (whole) return whole;
   return (
     stoppedInEach(grantedModels(grant.spec), (model) =>
-      refusalByOrders(orders, { ...subject, ...model }, now),
+      refusalOfModelByOrders(orders, { ...subject, ...model }, now, configured),
     ) ??
     stoppedInEach(grant.spec.purposes.allowed, (purpose) =>
       refusalByOrders(orders, { ...subject, purpose }, now),
     )
   );
+}
+
+/** Why orders stop a model for a subject, or null. What they want back and nothing puts back stops it as a whole. */
+function refusalOfModelByOrders(
+  orders: readonly Order[],
+  subject: OrderSubject & { endpoint: string; model: string },
+  now: number,
+  configured: Configured,
+): Refusal | null {
+  const effect = effectOf(orders, subject, now);
+  const stopped = refusalByEffect(effect, subject);
+  if (stopped || effect.putBack.size === 0) return stopped;
+  const { endpoint, model } = subject;
+  const isPutBack = canPutBack(configured, endpoint, model, [...effect.putBack.keys()]);
+  return isPutBack ? null : refusalOfLifted(effect, []);
 }
 
 /** Why all of some parts are stopped; null where one is not. */
@@ -198,10 +212,7 @@ export interface IssueFacts {
   narrowing: Narrowing | null;
   /** Those in force. A list, not an iterator: a decision looks through it more than once. */
   orders: readonly Order[];
-  /** What is never granted, whatever the grant says. */
-  excluded: Exclusions;
-  /** Whether a model can be had with safeguards put back; absent where that is decided with each request. */
-  canPutBack?: ((endpoint: string, model: string, effect: Effect) => boolean) | undefined;
+  configured: Configured;
 }
 
 /** Facts about one request. `model` and `endpoint` are absent for operations that name none. */
@@ -260,7 +271,7 @@ export function decideIssue(facts: IssueFacts, now: number): Decision {
  * @param now epoch milliseconds
  */
 export function decideHeld(facts: IssueFacts, now: number): Decision {
-  const { grant, lab, person, purpose, orders, excluded } = facts;
+  const { grant, lab, person, purpose, orders, configured } = facts;
   if (person.removedAt !== null) return denied(refusal('person_removed'));
   // A grant of another lab looks like one that does not exist.
   if (!grant || grant.spec.lab !== lab.id || lab.kind !== 'partner')
@@ -273,7 +284,7 @@ export function decideHeld(facts: IssueFacts, now: number): Decision {
       : undefined;
     return denied(refusal('person_not_on_grant', taken));
   }
-  const standing = grantStanding(grant, orders, now, excluded);
+  const standing = grantStanding(grant, orders, now, configured);
   if (standing.refusal) return denied(standing.refusal);
   if (now >= place.until)
     return denied(
@@ -292,7 +303,7 @@ export function decideHeld(facts: IssueFacts, now: number): Decision {
       ),
     );
   }
-  const never = refusalOfPurpose(purpose, excluded);
+  const never = refusalOfPurpose(purpose, configured.excluded);
   if (never) return denied(never);
   const stopped = refusalByOrders(orders, subjectOf(facts, grant.id), now);
   if (stopped) return denied(stopped);
@@ -330,32 +341,23 @@ export function modelsInForce(
   now: number,
 ): { models: string[]; stopped: Refusal | null } {
   let stopped: Refusal | null = null;
-  const { grant, narrowing, orders } = facts;
+  const { grant, narrowing, orders, configured } = facts;
   const models = scopeOf(grant.spec, narrowing)
     .endpoints.flatMap(({ endpoint, models: names }) => names.map((model) => ({ endpoint, model })))
     .filter((one) => {
       const why =
-        refusalOfModel(one.endpoint, one.model, facts.excluded) ??
-        refusalByOrders(orders, subjectOf(facts, grant.id, one), now) ??
-        refusalOfPutBack(facts, one, now);
+        refusalOfModel(one.endpoint, one.model, configured.excluded) ??
+        refusalOfModelByOrders(
+          orders,
+          { ...subjectOf(facts, grant.id, one), ...one },
+          now,
+          configured,
+        );
       stopped ??= why;
       return why === null;
     })
     .map(({ model }) => model);
   return { models, stopped };
-}
-
-/** What orders want back and nothing puts back stops a model as a whole. */
-function refusalOfPutBack(
-  facts: Omit<IssueFacts, 'grant'> & { grant: Grant },
-  one: { endpoint: string; model: string },
-  now: number,
-): Refusal | null {
-  const { orders, canPutBack, grant } = facts;
-  if (!canPutBack || !orders.some(({ measures }) => measures.putBack)) return null;
-  const effect = effectOf(orders, subjectOf(facts, grant.id, one), now);
-  if (effect.putBack.size === 0 || canPutBack(one.endpoint, one.model, effect)) return null;
-  return refusalOfLifted(effect, []);
 }
 
 /** The features that a token gives at this moment: those that its scope has, less what orders pause. */
@@ -401,7 +403,7 @@ export function decideAccess(facts: AccessFacts, now: number): Decision {
       const why = covers(spec) ? 'The token does not cover this model.' : undefined;
       return denied(refusal('model_not_granted', why));
     }
-    const never = refusalOfModel(endpoint ?? '', model, facts.excluded);
+    const never = refusalOfModel(endpoint ?? '', model, facts.configured.excluded);
     if (never) return denied(never);
   }
   const stopped = refusalOfRequest(facts, now);

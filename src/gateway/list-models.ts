@@ -103,7 +103,7 @@ function coveredModels(
   req: IncomingMessage,
   { caller, grant, at }: { caller: Caller; grant: Grant; at: number },
 ): Covered[] {
-  const { policy, endpoints, grantSettings } = gateway.broker;
+  const { policy, endpoints, configured } = gateway.broker;
   const facts = {
     ...caller.member,
     grant,
@@ -113,7 +113,7 @@ function coveredModels(
     narrowing: caller.narrowing,
     bound: caller.bound,
     orders: policy.orders,
-    excluded: grantSettings.excluded,
+    configured,
     operation: 'models' as const,
     address: gateway.addressOf(req),
   };

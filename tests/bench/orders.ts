@@ -7,7 +7,7 @@ import { LiveRequests } from '../../src/broker/live-requests.ts';
 import { Policy } from '../../src/broker/policy.ts';
 import { previewOf } from '../../src/broker/preview-order.ts';
 import { decideAccess, type AccessFacts } from '../../src/core/access.ts';
-import { NOTHING_EXCLUDED } from '../../src/core/exclusions.ts';
+import { NOTHING_CONFIGURED } from '../../src/core/configured.ts';
 import type { Grant } from '../../src/core/grants.ts';
 import { effectOf } from '../../src/core/orders/effect.ts';
 import { orderSpecSchema, type Order, type OrderSpec } from '../../src/core/orders/order.ts';
@@ -155,7 +155,7 @@ const factsOf = ({ grants, members }: Population, i: number): Omit<AccessFacts, 
     tokenId: idOf('tok', 'asked'),
     bound: false,
     narrowing: null,
-    excluded: NOTHING_EXCLUDED,
+    configured: NOTHING_CONFIGURED,
     operation: 'chat.completions',
     endpoint: 'demo',
     model: 'model-a-1',
@@ -276,7 +276,7 @@ function brokerOf(population: Population, ordersInForce: Order[]) {
   return {
     policy: new Policy({ ...records, liveTokens: tokensOf(population) }, 0, new Map()),
     clock,
-    grantSettings: { excluded: NOTHING_EXCLUDED, approvalsOf: {} },
+    configured: NOTHING_CONFIGURED,
     live: new LiveRequests(clock),
     endpoints: new Map(),
   };

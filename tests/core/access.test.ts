@@ -9,7 +9,7 @@ import {
   type Decision,
 } from '../../src/core/access.ts';
 import type { DenialCode } from '../../src/core/denials.ts';
-import { NOTHING_EXCLUDED } from '../../src/core/exclusions.ts';
+import { NOTHING_CONFIGURED } from '../../src/core/configured.ts';
 import type { Grant, GrantState } from '../../src/core/grants.ts';
 import type { Order } from '../../src/core/orders/order.ts';
 import type { Selector } from '../../src/core/orders/selector.ts';
@@ -46,7 +46,7 @@ function facts(changes: Partial<AccessFacts> = {}): AccessFacts {
     narrowing: null,
     bound: false,
     orders: [],
-    excluded: NOTHING_EXCLUDED,
+    configured: NOTHING_CONFIGURED,
     ...changes,
   };
 }
@@ -361,6 +361,54 @@ describe('a token that gave up models', () => {
   });
 });
 
+describe('a safeguard that is to be put back', () => {
+  const grant = withSpec({
+    endpoints: [
+      { endpoint: 'demo', models: ['model-a-1', 'model-b-1'] },
+      { endpoint: 'other', models: ['model-c-1'] },
+    ],
+  });
+  const putBack = (...safeguards: string[]): Order =>
+    anOrder('back', { grant: grant.id }, { level: 2, measures: { putBack: safeguards } });
+  const asked = (
+    order: Order,
+    models: Record<string, string[]>,
+  ): AccessFacts & { grant: Grant } => {
+    const putsBack = new Map(
+      Object.entries(models).map(([endpoint, names]) => [
+        endpoint,
+        [{ restores: ['filter'], models: Object.fromEntries(names.map((one) => [one, one])) }],
+      ]),
+    );
+    return {
+      ...facts({ orders: [order], configured: { ...NOTHING_CONFIGURED, putsBack } }),
+      grant,
+    };
+  };
+
+  test.each<[string[], Record<string, string[]>, string[]]>([
+    [['filter'], {}, []],
+    [['filter'], { demo: ['model-a-1'] }, ['model-a-1']],
+    // Of the endpoint that has it, not of another one.
+    [['filter'], { other: ['model-a-1'] }, []],
+    [['filter', 'classifier'], { demo: ['model-a-1', 'model-b-1'], other: ['model-c-1'] }, []],
+    [
+      ['filter'],
+      { demo: ['model-a-1', 'model-b-1'], other: ['model-c-1'] },
+      ['model-a-1', 'model-b-1', 'model-c-1'],
+    ],
+  ])('%j, where there are %j: the models are %j', (safeguards, models, left) => {
+    const input = asked(putBack(...safeguards), models);
+    expect(modelsInForce(input, NOW).models).toEqual(left);
+    // A grant of which nothing passes is not shown as one that is active.
+    const standing = grantStanding(grant, input.orders, NOW, input.configured);
+    expect(standing.status).toBe(left.length === 0 ? 'suspended' : 'active');
+    expect(codeOf(decideIssue(input, NOW))).toBe(
+      left.length === 0 ? 'safeguard_put_back' : 'allowed',
+    );
+  });
+});
+
 describe('grants that overlap are independent', () => {
   const one = aGrant();
   const two = aGrant({ id: idOf('grt', 'two') });
@@ -430,7 +478,7 @@ describe('invariant 8: the status that is shown is the one that is enforced', ()
     fc.assert(
       fc.property(grants, orders, fc.integer({ min: -9, max: 9 }), (grant, inForce, hours) => {
         const now = NOW + hours * HOUR;
-        const standing = grantStanding(grant, inForce, now, NOTHING_EXCLUDED);
+        const standing = grantStanding(grant, inForce, now, NOTHING_CONFIGURED);
         expect(standing.refusal === null).toBe(standing.status === 'active');
         const input = facts({ grant, orders: inForce });
         // What stands is refused only for what concerns the person or the model.

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decideAccess, type AccessFacts } from '../../src/core/access.ts';
-import { NOTHING_EXCLUDED } from '../../src/core/exclusions.ts';
+import { NOTHING_CONFIGURED } from '../../src/core/configured.ts';
 import { changesBetween, widens, type Change } from '../../src/core/grant-changes.ts';
 import { grantSpecSchema, type Grant, type GrantSpec } from '../../src/core/grants.ts';
 import { refusalOfNarrowing } from '../../src/core/narrowing.ts';
@@ -309,7 +309,7 @@ describe('what is called narrower never allows what was refused', () => {
               ...request,
               narrowing: null,
               orders: [],
-              excluded: NOTHING_EXCLUDED,
+              configured: NOTHING_CONFIGURED,
             });
             const before = decideAccess(facts(grant), NOW);
             const then = decideAccess(facts(next), NOW);

@@ -362,6 +362,18 @@ describe('narrower orders', () => {
     ]);
   });
 
+  test('to put a safeguard back stops the models for which nothing does, and says so', () => {
+    const two = [{ ...endpoints[0]!, models: ['m', 'n'] }];
+    const why = (changes: object): string | undefined =>
+      narrowerOrders(order({ level: 4, ...changes }), undefined, two).find(
+        ({ measures }) => measures.putBack,
+      )?.because;
+    expect(why({})).toBe('puts the safeguard filter back, and stops n, for which nothing does');
+    expect(why({ selector: { model: 'm' } })).toBe(
+      'puts the safeguard filter back and stops nobody',
+    );
+  });
+
   test('there are none below a constraint', () => {
     expect(narrowerOrders(order({ level: 1 }), { model: 'm' }, endpoints)).toEqual([]);
   });

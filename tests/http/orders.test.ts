@@ -229,6 +229,10 @@ it('an objection is decided by those who may, and a stranger is told that there 
   expect(filed.status).toBe(201);
   const again = await api.post(people.lead, `/orders/${issued.body.id}/object`, { grounds: 'No' });
   expect([again.status, again.body.code]).toEqual([409, 'already_exists']);
+  // What their lead has said takes nothing from what a researcher has to say.
+  const path = `/orders/${issued.body.id}/object`;
+  const another = await api.post(people.researcher, path, { grounds: 'Nor mine' });
+  expect(another.status).toBe(201);
   const decide = (who: typeof people.lead): ReturnType<Api['post']> =>
     api.post(who, `/disputes/${filed.body.id}/decide`, { outcome: 'vacated', grounds: 'Right' });
   expect((await decide(people.otherLead)).body.code).toBe('not_found');
@@ -237,6 +241,13 @@ it('an objection is decided by those who may, and a stranger is told that there 
   expect((await decide(people.admin)).body).toMatchObject({ outcome: 'vacated' });
   const order = await api.get(people.lead, `/orders/${issued.body.id}`);
   expect(order.body).toMatchObject({ inForce: false, ended: { because: 'vacated' } });
+  // The other one is owed an answer all the same: whether the order was right.
+  const rule = (outcome: string): ReturnType<Api['post']> =>
+    api.post(people.admin, `/disputes/${another.body.id}/decide`, { outcome, reasons: 'Said' });
+  expect((await rule('modified')).body).toMatchObject({ code: 'order_not_in_force' });
+  expect((await rule('vacated')).body).toMatchObject({ outcome: 'vacated', newOrderId: null });
+  const after = await api.get(people.lead, `/orders/${issued.body.id}`);
+  expect(after.body.ended).toEqual(order.body.ended);
 });
 
 describe('the list of orders', () => {

@@ -8,7 +8,7 @@ import type { Broker } from '../../src/broker/broker.ts';
 import { Cancellation } from '../../src/lib/cancellation.ts';
 import { LiveRequests } from '../../src/broker/live-requests.ts';
 import { Policy } from '../../src/broker/policy.ts';
-import { NOTHING_EXCLUDED } from '../../src/core/exclusions.ts';
+import { NOTHING_CONFIGURED } from '../../src/core/configured.ts';
 import { MOST_SINGLY, RepeatedDenials } from '../../src/broker/repeated-denials.ts';
 import { Settler } from '../../src/broker/settle-request.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -322,7 +322,7 @@ describe('known failure 8: a disk that hangs', () => {
       clock,
       log,
       policy: new Policy(readers.readPolicy(clock()), it.epoch(), new Map()),
-      grantSettings: { excluded: NOTHING_EXCLUDED, approvalsOf: {} },
+      configured: NOTHING_CONFIGURED,
       settler: new Settler({ store, clock, log }),
       repeatedDenials: new RepeatedDenials({ store, clock, log }),
     } as unknown as Broker;

@@ -14,6 +14,7 @@ import { RepeatedDenials } from '../../src/broker/repeated-denials.ts';
 import { recordSystem } from '../../src/broker/run-broker.ts';
 import { TokenQuota } from '../../src/broker/token-quota.ts';
 import { configSchema, type Config } from '../../src/config/schema.ts';
+import { configuredBy } from '../../src/core/configured.ts';
 import { RefusedError } from '../../src/core/denials.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { KeyRing } from '../../src/oauth/key-ring.ts';
@@ -74,7 +75,8 @@ export class LocalBroker {
       issuer: url,
       audiences: { gateway: `${url}/v1`, control: `${url}/api/v1` },
       rules,
-      grantSettings,
+      configured: configuredBy(excluded, listed),
+      approvalsOf,
       channels: [],
       controlTokenLifetimeMs: 900_000,
       signingKeys: new KeyRing(join(dataDir, 'keys')),

@@ -1,6 +1,6 @@
 /** Replays entries about labs, people and invitations. */
 import { z } from 'zod';
-import { exclusionsSchema } from '../exclusions.ts';
+import { exclusionsSchema, NOTHING_EXCLUDED } from '../exclusions.ts';
 import type { WithdrawnBecause } from '../invitations.ts';
 import { allSet, labKindSchema, roleSchema } from '../people.ts';
 import { Gap, actingPerson, dataOf, momentSchema, mustHave } from './logged-entry.ts';
@@ -50,8 +50,20 @@ export function initialised(state: Replayed, entry: LoggedEntry): void {
   );
 }
 
+const putsBackSchema = z.object({
+  restores: z.array(z.string()),
+  models: z.record(z.string(), z.string()),
+});
+
 const startedSchema = z.object({
-  endpoints: z.array(z.object({ id: z.string(), safeguardsLifted: z.array(z.string()) })),
+  endpoints: z.array(
+    z.object({
+      id: z.string(),
+      safeguardsLifted: z.array(z.string()),
+      // Before 0.4.0, nothing put safeguards back.
+      putsBack: z.array(putsBackSchema).default([]),
+    }),
+  ),
   neverGrant: exclusionsSchema.optional(),
 });
 
@@ -59,7 +71,8 @@ const startedSchema = z.object({
 export function started(state: Replayed, entry: LoggedEntry): void {
   const { endpoints, neverGrant } = dataOf(entry, startedSchema);
   state.safeguards = new Map(endpoints.map(({ id, safeguardsLifted }) => [id, safeguardsLifted]));
-  state.excluded = neverGrant ?? null;
+  const putsBack = new Map(endpoints.map((one) => [one.id, one.putsBack]));
+  state.configured = { excluded: neverGrant ?? NOTHING_EXCLUDED, putsBack };
   if (!neverGrant) throw new Gap('It does not say what the configuration never grants.');
 }
 

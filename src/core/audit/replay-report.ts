@@ -4,7 +4,6 @@ import { rosterOf, type Grant, type RosterPlace } from '../grants.ts';
 import type { Dispute } from '../orders/disputes.ts';
 import { isInForce, type Order } from '../orders/order.ts';
 import {
-  exclusionsOf,
   grantOf,
   ordersOf,
   type LogGap,
@@ -57,7 +56,7 @@ export function toldAt(state: Replayed, now: number): Told {
       gaps.push({ index: state.size - 1, kind: 'grant', why });
       return [];
     }
-    const standing = grantStanding(grant, orders, now, exclusionsOf(state));
+    const standing = grantStanding(grant, orders, now, state.configured);
     const roster = rosterOf(grant).map((place) => ({
       ...place,
       removed: typeof state.people.get(place.personId)?.removedAt === 'number',

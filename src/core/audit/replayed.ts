@@ -1,7 +1,6 @@
 /** What the log alone says there is: the state that {@link replay} makes of entries. */
 import type { Duty } from '../duties.ts';
-import type { Exclusions } from '../exclusions.ts';
-import { NOTHING_EXCLUDED } from '../exclusions.ts';
+import { NOTHING_CONFIGURED, type Configured } from '../configured.ts';
 import type { Grant, GrantState, GrantText, Proposal } from '../grants.ts';
 import type { WithdrawnBecause } from '../invitations.ts';
 import type { Narrowing } from '../narrowing.ts';
@@ -116,8 +115,8 @@ export interface Replayed {
   runs: Map<string, ReplayedRun>;
   /** Safeguards that the configuration lifts, by endpoint, as the broker said when it last started. */
   safeguards: Map<string, string[]>;
-  /** What the configuration never grants; null: the log does not say. */
-  excluded: Exclusions | null;
+  /** The rest of what the configuration says of access, likewise. */
+  configured: Configured;
   gaps: LogGap[];
 }
 
@@ -137,7 +136,7 @@ export function nothingReplayed(): Replayed {
     tokens: new Map(),
     runs: new Map(),
     safeguards: new Map(),
-    excluded: null,
+    configured: NOTHING_CONFIGURED,
     gaps: [],
   };
 }
@@ -179,6 +178,3 @@ export function ordersOf({ orders, safeguards }: Replayed): Order[] {
       return { ...order, safeguardAt: at.map(([endpoint]) => endpoint) };
     });
 }
-
-/** What is never granted, as far as the log tells. */
-export const exclusionsOf = ({ excluded }: Replayed): Exclusions => excluded ?? NOTHING_EXCLUDED;

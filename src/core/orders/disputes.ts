@@ -52,18 +52,37 @@ export interface Dispute {
   newOrderId: string | null;
 }
 
-/** Decides whether an objection can be filed: once by a lab at a time, while the order is in force. */
+/**
+ * Decides whether an objection can be filed: once by a person at a time, while the order is in force. What one researcher
+ * objects to takes nothing from what their lead has to say.
+ */
 export function decideObjection(
   order: Order,
   open: readonly Dispute[],
-  labId: string,
+  personId: string,
   now: number,
 ): Refusal | null {
   if (!isInForce(order, now)) return refusal('order_not_in_force', 'The order is over.');
-  if (open.some((dispute) => dispute.labId === labId))
+  if (open.some((dispute) => dispute.personId === personId))
     return refusal(
       'already_exists',
-      'Your lab has objected to this order already; it is to be decided.',
+      'You have objected to this order already; it is to be decided.',
     );
   return null;
 }
+
+/**
+ * Whether an outcome can be that of an objection to an order. Of an order that is over, a ruling says whether it was
+ * right, and changes nothing: whoever objected is owed an answer all the same.
+ */
+export const refusalOfOutcome = (
+  order: Order,
+  outcome: DisputeOutcome,
+  now: number,
+): Refusal | null =>
+  outcome === 'modified' && !isInForce(order, now)
+    ? refusal(
+        'order_not_in_force',
+        'The order is over: nothing can take its place. Decide "affirmed" (it was right) or "vacated" (it was not).',
+      )
+    : null;

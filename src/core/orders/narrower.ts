@@ -1,4 +1,5 @@
 /** Narrower orders that would cover the same facts: what a safety officer is shown before they stop more than they need. */
+import { alternativeWith } from '../configured.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { LEVEL, orderSpecSchema, type Measures, type OrderSpec } from './order.ts';
 import { partsOf, selectorSchema, type Selector, type SelectorParts } from './selector.ts';
@@ -51,7 +52,7 @@ export function narrowerOrders(
   for (const safeguard of restorable) {
     if (facts.safeguard !== undefined && facts.safeguard !== safeguard) continue;
     const parts = Object.keys(named).length > 0 ? named : { endpoint: at[0]?.id };
-    add(LEVEL.constrain, parts, `puts the safeguard ${safeguard} back and stops nobody`, {
+    add(LEVEL.constrain, parts, puttingBack(safeguard, stuckWithout(safeguard, at, model)), {
       putBack: [safeguard],
     });
   }
@@ -73,6 +74,23 @@ export function narrowerOrders(
   }
   return found.sort((a, b) => a.level - b.level);
 }
+
+/** Models at some endpoints for which nothing puts a safeguard back: an order that wants it back stops them. */
+function stuckWithout(
+  safeguard: string,
+  endpoints: readonly Pick<Endpoint, 'models' | 'alternatives'>[],
+  only: string | undefined,
+): string[] {
+  const stuck = endpoints.flatMap(({ models, alternatives }) =>
+    models.filter((model) => alternativeWith(alternatives, model, [safeguard]) === undefined),
+  );
+  return [...new Set(stuck)].filter((model) => only === undefined || model === only);
+}
+
+const puttingBack = (safeguard: string, stuck: readonly string[]): string =>
+  stuck.length === 0
+    ? `puts the safeguard ${safeguard} back and stops nobody`
+    : `puts the safeguard ${safeguard} back, and stops ${stuck.join(', ')}, for which nothing does`;
 
 function withoutPart(parts: SelectorParts, part: keyof SelectorParts): SelectorParts {
   const { [part]: _, ...rest } = parts;

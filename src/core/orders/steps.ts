@@ -195,15 +195,20 @@ export function decideReview(order: Order, { actor, rule }: Acting, now: number)
   );
 }
 
-/** Decides whether a person may end an order, lower it, or decide on an objection to it. */
-export function decideLift(
+/** Decides whether a person may end or lower an order. */
+export const decideLift = (
   order: Order,
-  { actor, rules, rule }: Acting,
+  acting: Acting,
   now: number,
   what = 'lift',
-): Refusal | null {
-  const why =
-    refusalOfOver(order, now) ?? refusalOfOwn(order, actor, what) ?? refusalOfTheirs(order, actor);
+): Refusal | null => refusalOfOver(order, now) ?? mayLift(order, acting, what);
+
+/** Decides whether a person may decide on an objection: whoever could end the order, also once it is over. */
+export const decideRuling = (order: Order, acting: Acting): Refusal | null =>
+  mayLift(order, acting, 'decide on');
+
+function mayLift(order: Order, { actor, rules, rule }: Acting, what: string): Refusal | null {
+  const why = refusalOfOwn(order, actor, what) ?? refusalOfTheirs(order, actor);
   if (why) return why;
   const may = order.authority.kind === 'legal' ? rules.orders.legal.lift : rule.lift;
   if (holds(actor, may)) return null;

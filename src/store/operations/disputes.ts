@@ -4,13 +4,14 @@ import { after } from '../../core/durations.ts';
 import { refuse } from '../../core/denials.ts';
 import {
   decideObjection,
+  refusalOfOutcome,
   type Alternative,
   type Dispute,
   type DisputeOutcome,
 } from '../../core/orders/disputes.ts';
 import { mintId } from '../../lib/ids.ts';
-import { LEVEL, type Order } from '../../core/orders/order.ts';
-import { decideLift } from '../../core/orders/steps.ts';
+import { isInForce, LEVEL, type Order } from '../../core/orders/order.ts';
+import { decideRuling } from '../../core/orders/steps.ts';
 import { refusalOfStale } from '../../core/revision.ts';
 import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
@@ -63,7 +64,7 @@ export const objectToOrder = controlOperation(
     const order = mustFindOrder(context, args);
     const { person, lab } = who.member;
     const open = openDisputes(context, order.id);
-    mustBeAllowed(decideObjection(order, open, lab.id, by.at));
+    mustBeAllowed(decideObjection(order, open, person.id, by.at));
     const dueAt = after(by.at, context.rules.disputes.decideWithin);
     const row = { id, orderId: order.id, labId: lab.id, personId: person.id, at: by.at };
     context.db
@@ -102,7 +103,9 @@ export const decideDispute = controlOperation(
     if (dispute.decidedAt !== null)
       refuse('already_decided', `The objection was decided: ${dispute.outcome}.`);
     const order = mustFindOrder(context, dispute);
-    mustBeAllowed(decideLift(order, actingOn(context, order, who), by.at, 'decide on'));
+    mustBeAllowed(
+      decideRuling(order, actingOn(context, order, who)) ?? refusalOfOutcome(order, outcome, by.at),
+    );
     const newOrderId = carryOut(context, order, dispute, args, who);
     context.db
       .update(disputes)
@@ -143,7 +146,7 @@ function carryOut(
   who: Authorised,
 ): string | null {
   const { by, outcome, grounds, concerned, newId } = args;
-  if (outcome === 'affirmed') return null;
+  if (outcome === 'affirmed' || !isInForce(order, by.at)) return null;
   if (outcome === 'vacated') {
     const ended = endOrder(context, order.id, {
       at: by.at,

@@ -7,7 +7,6 @@ import {
   grantStanding,
   modelsInForce,
 } from '../../../src/core/access.ts';
-import { putsBack } from '../../../src/broker/orders-on-request.ts';
 import type { Grant } from '../../../src/core/grants.ts';
 import type { Order } from '../../../src/core/orders/order.ts';
 import type { Switch } from '../../../src/core/vocabulary.ts';
@@ -53,11 +52,11 @@ export function checkStep(run: Run, turn: number): void {
 
 /** Shown is enforced: what the API says of a grant is what the model says. Of one grant, all of it. */
 function checkShown({ local, model }: Run, turn: number): void {
-  const { policy, grantSettings } = local.broker;
+  const { policy, configured } = local.broker;
   for (const [i, grant] of model.grants.entries()) {
     const stored = policy.grant(grant.id) as Grant;
     const status = statusOf(model, grant);
-    const standing = grantStanding(stored, policy.orders, model.now, grantSettings.excluded);
+    const standing = grantStanding(stored, policy.orders, model.now, configured);
     assert.equal(standing.status, status, `the status of ${grant.id}`);
     if (i !== turn % model.grants.length) continue;
     const shown = showGrantAnswer(withStanding(local.broker, stored));
@@ -123,7 +122,7 @@ function checkStreams({ model, streams }: Run): void {
 
 function checkAccess(run: Run, grant: ModelGrant, person: ModelPerson, turn: number): void {
   const { local, model } = run;
-  const { policy, grantSettings } = local.broker;
+  const { policy, configured } = local.broker;
   const member = policy.member(person.id);
   assert.ok(member);
   const purpose = PURPOSES[turn % PURPOSES.length] as (typeof PURPOSES)[number];
@@ -141,8 +140,7 @@ function checkAccess(run: Run, grant: ModelGrant, person: ModelPerson, turn: num
     bound: false,
     narrowing: null,
     orders: policy.orders,
-    excluded: grantSettings.excluded,
-    canPutBack: putsBack(local.broker),
+    configured,
   };
   const isGiven = decideIssue(facts, model.now).allowed;
   if (isGiven !== mayHaveToken(model, held))

@@ -80,7 +80,7 @@ function isStoppedWhole(model: Model, grant: ModelGrant): boolean {
   const { spec } = grant.text;
   return (
     isStopped(model, { grant }) ||
-    modelsOf(spec).every((one) => isStopped(model, { grant, ...one })) ||
+    openModels(model, { grant }).length === 0 ||
     spec.purposes.allowed.every((purpose) => isStopped(model, { grant, purpose }))
   );
 }

@@ -19,6 +19,7 @@ import {
   issued,
   mayIssue,
   mayLoosen,
+  mayRule,
   mayRatify,
   mayReview,
   ratify,
@@ -172,7 +173,7 @@ const objections = command(
       !isHidden(real, order, actor) &&
       isOrderInForce(order, model.now) &&
       !model.disputes.some(
-        (one) => one.order === order.id && one.lab === actor.lab && !one.decided,
+        (one) => one.order === order.id && one.person === actor.id && !one.decided,
       );
     const chosen = choose(real, seed, model.orders, isAllowed);
     if (!chosen) return;
@@ -188,7 +189,7 @@ const objections = command(
       objectToOrder({ grounds: 'Too much', alternative }, local.broker, actor.id, order.id),
     );
     if (!done) return;
-    const dispute = { id: done.id, order: order.id, lab: actor.lab, alternative, decided: false };
+    const dispute = { id: done.id, order: order.id, person: actor.id, alternative, decided: false };
     model.disputes.push(dispute);
   },
 );
@@ -215,9 +216,10 @@ const decisions = command(
     };
     const isAllowed = (actor: ModelPerson, dispute: ModelDispute): boolean => {
       const order = orderOf(dispute);
-      if (dispute.decided || !mayLoosen(model, order, actor)) return false;
+      if (dispute.decided || !mayRule(model, order, actor)) return false;
+      if (outcome !== 'modified') return true;
       const instead = insteadOf(dispute);
-      return outcome !== 'modified' || (instead !== undefined && isLess(order, instead));
+      return isOrderInForce(order, model.now) && instead !== undefined && isLess(order, instead);
     };
     const chosen = choose(real, seed, model.disputes, isAllowed);
     if (!chosen) return;
@@ -233,7 +235,7 @@ const decisions = command(
     );
     if (!done) return;
     dispute.decided = true;
-    if (outcome === 'vacated') order.ended = true;
+    if (outcome === 'vacated' && isOrderInForce(order, model.now)) order.ended = true;
     if (outcome !== 'modified') return;
     const instead = insteadOf(dispute) as Lesser;
     model.orders.push(replaced(model, order, done.newOrderId ?? '', instead, actor));

@@ -141,8 +141,10 @@ export function issued(model: Model, actor: ModelPerson, id: string, spec: Order
 
 /** Whether it is somebody else's to act on: not one's own, in force, and a partner's only where the partner issued it. */
 const isOpenTo = (model: Model, order: ModelOrder, actor: ModelPerson): boolean =>
+  isOrderInForce(order, model.now) && isOthers(order, actor);
+
+const isOthers = (order: ModelOrder, actor: ModelPerson): boolean =>
   !actor.removed &&
-  isOrderInForce(order, model.now) &&
   order.by !== actor.id &&
   (actor.kind !== 'partner' || order.byLab === actor.lab);
 
@@ -178,11 +180,13 @@ export function review(model: Model, order: ModelOrder): void {
   reviewed(model, order, Infinity);
 }
 
-/** To lift it, to lower it, to decide on an objection. */
-export function mayLoosen(model: Model, order: ModelOrder, actor: ModelPerson): boolean {
-  if (!isOpenTo(model, order, actor)) return false;
-  return holds(actor, order.legal ? LEGAL.lift : ruleOf(model, order).lift);
-}
+/** To lift it, to lower it. */
+export const mayLoosen = (model: Model, order: ModelOrder, actor: ModelPerson): boolean =>
+  isOrderInForce(order, model.now) && mayRule(model, order, actor);
+
+/** To decide on an objection, also to an order that is over. */
+export const mayRule = (model: Model, order: ModelOrder, actor: ModelPerson): boolean =>
+  isOthers(order, actor) && holds(actor, order.legal ? LEGAL.lift : ruleOf(model, order).lift);
 
 export interface Lesser {
   level: number;

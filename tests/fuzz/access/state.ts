@@ -76,7 +76,7 @@ export interface ModelOrder {
 export interface ModelDispute {
   id: string;
   order: string;
-  lab: string;
+  person: string;
   /** What is proposed instead. */
   alternative: { level?: number; selector?: Selector; measures?: Measures } | null;
   decided: boolean;
