@@ -1,14 +1,14 @@
 /** Lists objections to orders. */
-import { and, asc, eq, getTableColumns, isNull, sql } from 'drizzle-orm';
+import { and, asc, eq, isNull, sql } from 'drizzle-orm';
 import type { Dispute } from '../core/orders/disputes.ts';
 import type { Db } from './database.ts';
 import { maybe, type PageRequest } from './page.ts';
-import { disputes, orders } from './schema.ts';
+import { disputes } from './schema.ts';
 
 export interface DisputeFilter {
   /** Only of this lab. */
   labId?: string | undefined;
-  /** Only those to be decided: nobody has, and their order is in force. */
+  /** Only those that nobody has decided. */
   isOpen: boolean;
 }
 
@@ -19,9 +19,8 @@ export function listDisputes(
   { labId, isOpen }: DisputeFilter,
 ): Dispute[] {
   return db
-    .select(getTableColumns(disputes))
+    .select()
     .from(disputes)
-    .innerJoin(orders, eq(orders.id, disputes.orderId))
     .where(
       and(
         maybe(
@@ -30,7 +29,7 @@ export function listDisputes(
             sql`(${disputes.dueAt}, ${disputes.id}) > (SELECT due_at, id FROM disputes WHERE id = ${id})`,
         ),
         maybe(labId, (id) => eq(disputes.labId, id)),
-        isOpen ? and(isNull(disputes.outcome), isNull(orders.endedAt)) : undefined,
+        isOpen ? isNull(disputes.outcome) : undefined,
       ),
     )
     .orderBy(asc(disputes.dueAt), asc(disputes.id))

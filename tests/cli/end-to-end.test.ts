@@ -189,9 +189,7 @@ describe('a grant, from key to evidence', () => {
     expect(objected).toMatch(new RegExp(`^objection by +The lead [(]${ids['lead']}[)] at `, 'm'));
     expect(objected).toMatch(/^proposes instead +level 2, constrain; limitsPercent 50$/m);
     const open = await as('safety', 'order', 'disputes', '--open');
-    expect(open).toMatch(
-      new RegExp(`^dsp_\\w+ .* not decided +${order} +Partner Lab [(]lab_`, 'm'),
-    );
+    expect(open).toMatch(new RegExp(`^dsp_\\w+ .* open +${order} +Partner Lab [(]lab_`, 'm'));
     // A partner's people know nobody of the host lab by name.
     const forPartner = await as('researcher', 'order', 'show', order);
     expect(forPartner).toMatch(/^issued +\S+ by per_\w+$/m);

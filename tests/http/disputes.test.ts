@@ -15,11 +15,14 @@ let people: People;
 let first = '';
 let second = '';
 let third = '';
-/** To an order that is over. */
-let moot = '';
+/** To an order that has lapsed, which is owed an answer all the same. */
+let late = '';
 
 beforeAll(async () => {
-  test = await startTestBroker({ clock: clock.read });
+  test = await startTestBroker({
+    clock: clock.read,
+    authority: { disputes: { decideWithin: '7d' } },
+  });
   people = await makePeople(test);
   await makeActiveGrant(test, people);
   const { lead, otherLead, partner, otherPartner } = people;
@@ -28,7 +31,8 @@ beforeAll(async () => {
   second = await object(otherLead, await issue(otherPartner.id));
   clock.now += 2 * DAY;
   third = await object(lead, await issue(partner.id));
-  moot = await object(otherLead, await issue(otherPartner.id, 'leave'));
+  clock.now += 3_600_000;
+  late = await object(otherLead, await issue(otherPartner.id, 'leave'));
   clock.now += 4 * DAY;
   await runAgenda(test.broker);
 });
@@ -60,15 +64,15 @@ const ids = async (who: TestPerson, query?: string): Promise<string[]> =>
 
 it('has those that are overdue first, with since when', async () => {
   const { items, next } = await list(people.admin, '?open=true');
-  expect(items.map(({ id }) => id)).toEqual([first, second, third]);
-  expect(items.map(({ escalatedAt }) => escalatedAt !== null)).toEqual([true, false, false]);
+  expect(items.map(({ id }) => id)).toEqual([first, second, third, late]);
+  expect(items.map(({ escalatedAt }) => escalatedAt !== null)).toEqual([true, false, false, false]);
   expect(next).toBeNull();
 });
 
 it('is shown to each as far as they see the orders', async () => {
-  expect(await ids(people.outsideAuditor)).toEqual([first, second, third, moot]);
+  expect(await ids(people.outsideAuditor)).toEqual([first, second, third, late]);
   expect(await ids(people.researcher)).toEqual([first, third]);
-  expect(await ids(people.otherLead)).toEqual([second, moot]);
+  expect(await ids(people.otherLead)).toEqual([second, late]);
 });
 
 it('comes in pages', async () => {
@@ -79,7 +83,7 @@ it('comes in pages', async () => {
     pages.push(page.items.map(({ id }) => id));
     ({ next } = page);
   }
-  expect(pages).toEqual([[first], [second], [third]]);
+  expect(pages).toEqual([[first], [second], [third], [late]]);
   const ours = await list(people.lead, '?limit=1');
   expect(await ids(people.lead, `?limit=1&cursor=${ours.next}`)).toEqual([third]);
 });
@@ -90,6 +94,6 @@ it('is of those alone that are to be decided, where one asks for them', async ()
     grounds: 'It stands',
   });
   expect(decided.body).toMatchObject({ outcome: 'affirmed', decisionGrounds: 'It stands' });
-  expect(await ids(people.admin, '?open=true')).toEqual([second, third]);
-  expect(await ids(people.admin)).toEqual([first, second, third, moot]);
+  expect(await ids(people.admin, '?open=true')).toEqual([second, third, late]);
+  expect(await ids(people.admin)).toEqual([first, second, third, late]);
 });

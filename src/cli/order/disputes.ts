@@ -15,7 +15,7 @@ export function addOrderDisputes(group: Command, around: Surroundings): void {
     summary: 'List the objections to orders that you may see: overdue ones first',
     examples: ['sallyport order disputes --open', 'sallyport order disputes --json'],
   })
-    .option('--open', 'only those to be decided, whose order is in force')
+    .option('--open', 'only those to be decided, also of orders that are over')
     .action(async (options: DisputesOptions) => {
       const broker = await connect(around, options);
       const { open, limit } = options;
@@ -40,4 +40,4 @@ export function addOrderDisputes(group: Command, around: Surroundings): void {
 }
 
 const outcomeOf = ({ outcome, escalatedAt }: Dispute): string =>
-  outcome ?? (escalatedAt ? 'not decided, overdue' : 'not decided');
+  outcome ?? (escalatedAt ? 'open, overdue' : 'open');

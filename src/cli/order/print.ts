@@ -66,7 +66,7 @@ export function printDispute(around: Surroundings, dispute: Dispute, named: Name
     ],
     ['to be decided', moment(dispute.dueAt)],
     ['overdue', dispute.escalatedAt ? `since ${moment(dispute.dueAt)}` : undefined],
-    ['outcome', dispute.outcome ?? 'not decided'],
+    ['outcome', dispute.outcome ?? 'open'],
     ['grounds of the decision', dispute.decisionGrounds ?? undefined],
     ['new order', dispute.newOrderId ?? undefined],
   ]);

@@ -254,7 +254,7 @@ export const ORDER_ROUTES = [
       open: z
         .enum(['true', 'false'])
         .optional()
-        .describe('true: only those to be decided, whose order is in force'),
+        .describe('true: only those to be decided, also of orders that are over'),
     }),
     answer: pageOf(disputeAnswer),
     handle: ({ broker, actorId, query }) =>
