@@ -96,6 +96,7 @@ CREATE TABLE disputes (
   new_order_id     TEXT REFERENCES orders (id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX disputes_by_order ON disputes (order_id, id);
+CREATE INDEX disputes_by_due ON disputes (due_at, id);
 CREATE INDEX disputes_open ON disputes (due_at) WHERE decided_at IS NULL;
 
 -- What grants of older versions say of orders: nothing.

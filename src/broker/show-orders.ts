@@ -35,6 +35,18 @@ const concernsLab = (broker: Broker, order: Order, labId: string): boolean =>
   touchesLab(broker, order, labId) ||
   broker.readers.labsTold(order.id).some((told) => told.labId === labId);
 
+/** Objections, a partner's people those of their own lab: what is due first comes first. */
+export function listDisputes(
+  broker: Broker,
+  actorId: string,
+  page: PageRequest,
+  filter: { isOpen: boolean },
+): Dispute[] {
+  const { reach, member } = mayRead(broker, actorId, 'order.read');
+  const bounds = reach === 'all' ? {} : { labId: member.lab.id };
+  return broker.readers.listDisputes(page, { ...filter, ...bounds });
+}
+
 /** The order as it stands. @throws RefusedError `not_found` */
 export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): Order {
   const { reach, member } = mayRead(broker, actorId, 'order.read');
@@ -58,7 +70,7 @@ export function showOrderWhole(broker: Broker, actorId: string, orderId: string)
     reach === 'all' || labId === member.lab.id;
   return {
     order,
-    disputes: broker.readers.listDisputes(orderId).filter(isTheirs),
+    disputes: broker.readers.disputesAbout(orderId).filter(isTheirs),
     acknowledgements: broker.readers.listAcknowledgements(orderId).filter(isTheirs),
   };
 }

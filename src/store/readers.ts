@@ -25,6 +25,7 @@ import {
   type DeliveryFilter,
   type ListedDelivery,
 } from './list-deliveries.ts';
+import { listDisputes, type DisputeFilter } from './list-disputes.ts';
 import { listDuties, readDuty, type DutyFilter } from './list-duties.ts';
 import { listIncidents, readIncident, type IncidentFilter } from './incident-rows.ts';
 import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
@@ -233,13 +234,17 @@ export class Readers {
   }
 
   /** Objections to an order, oldest first. */
-  listDisputes(orderId: string): Dispute[] {
+  disputesAbout(orderId: string): Dispute[] {
     return this.#db
       .select()
       .from(disputes)
       .where(eq(disputes.orderId, orderId))
       .orderBy(asc(disputes.id))
       .all();
+  }
+
+  listDisputes(page: PageRequest, filter: DisputeFilter): Dispute[] {
+    return listDisputes(this.#db, page, filter);
   }
 
   readIncident(id: string): Incident | undefined {

@@ -64,6 +64,7 @@ describe('every command', () => {
       'order suspend',
       'order list',
       'order show',
+      'order disputes',
       'order ratify',
       'order review',
       'order lift',

@@ -94,6 +94,7 @@ describe('an invitation', () => {
       name: 'Nia New',
       roles: ['researcher'],
       attributes: { employer: 'Partner Lab' },
+      attributesSet: { employer: { by: people.lead.id } },
       subject: 'nia',
       keys: [{ kid: nia.kid }],
     });

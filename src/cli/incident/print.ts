@@ -1,17 +1,18 @@
 /** Shows incidents. */
+import type { Named } from '../names.ts';
 import { moment, printDetails, printTable, printText, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { WholeIncident } from './wire.ts';
 
 /** An incident with its clock and all that belongs to it. */
-export function printIncident(around: Surroundings, incident: WholeIncident): void {
+export function printIncident(around: Surroundings, incident: WholeIncident, named: Named): void {
   printDetails(around, [
     ['id', incident.id],
     ['title', incident.title],
     ['state', incident.state],
     ['harms', incident.harms.map(({ kind, within }) => `${kind} (${within})`).join(', ')],
     ['aware since', moment(incident.awareAt)],
-    ['opened', `${moment(incident.openedAt)} by ${incident.openedBy}`],
+    ['opened', `${moment(incident.openedAt)} by ${named(incident.openedBy)}`],
     ['next due', moment(incident.nextDueAt)],
     ['overdue', incident.overdue ? 'yes' : undefined],
   ]);

@@ -5,6 +5,7 @@ import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
+import { namesFor, type Named } from '../names.ts';
 import { printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { disputeSchema, orderSchema } from '../wire.ts';
@@ -100,7 +101,7 @@ async function send<T>(
     path: string;
     body: object;
     answer: z.ZodType<T>;
-    print: (around: Surroundings, answer: T) => void;
+    print: (around: Surroundings, answer: T, named: Named) => void;
   },
 ): Promise<void> {
   const broker = await connect(around, options);
@@ -110,7 +111,7 @@ async function send<T>(
   const response = await broker.request('POST', call.path, call.body, headers);
   const answer = await jsonOf(response, call.answer);
   if (options.json) printJson(around, answer);
-  else call.print(around, answer);
+  else call.print(around, answer, await namesFor(broker, answer));
 }
 
 type SupplementOptions = RevisionOptions & Partial<SpecOptions> & { instrument?: string };
