@@ -19,10 +19,10 @@ import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
 import { mustHaveReach, orderToActOn } from './order-reach.ts';
 import { warningFor } from './order-warning.ts';
-import { mustSeeOrder } from './show-orders.ts';
+import { mustSeeOrder, whoMayActOn } from './show-orders.ts';
 import { accessNow, leavesNothing, touchedBy } from './touched-by.ts';
 
-export interface IssuedOrder {
+export interface IssuedOrder extends ReturnType<typeof whoMayActOn> {
   order: Order;
   /** Requests in flight that it cut, and when. */
   cut: Cut[];
@@ -51,7 +51,12 @@ export async function issueOrder(
   const recalled = recalledBy(broker, { ...spec, issuedByLab });
   const args = { by: who, id, spec, concerned, recalled };
   const order = await broker.store.write('issueOrder', args);
-  return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec, true) };
+  return {
+    order,
+    cut: broker.live.cutsBy(order.id),
+    warning: warningFor(broker, spec, true),
+    ...whoMayActOn(broker, order),
+  };
 }
 
 /**

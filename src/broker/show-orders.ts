@@ -2,6 +2,8 @@
 import { refuse } from '../core/denials.ts';
 import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
+import { partsOf } from '../core/orders/selector.ts';
+import { ruleOf, whoMay } from '../core/orders/steps.ts';
 import type { PageRequest } from '../store/page.ts';
 import type { Broker } from './broker.ts';
 import { touchesLab } from './concerned.ts';
@@ -55,6 +57,15 @@ export function mustSeeOrder(broker: Broker, actorId: string, orderId: string): 
   return concernsLab(broker, order, member.lab.id) ? withoutEvidence(order) : refuse('not_found');
 }
 
+/** Who may do what with an order. */
+export const whoMayActOn = (
+  { policy, rules }: Pick<Broker, 'policy' | 'rules'>,
+  order: Order,
+): ReturnType<typeof whoMay> => {
+  const { grant } = partsOf(order.selector);
+  return whoMay(order, rules, ruleOf(rules, order, policy.grant(grant ?? '')?.spec));
+};
+
 /** An order with what came of it. */
 export interface ShownOrder {
   order: Order;
@@ -63,13 +74,18 @@ export interface ShownOrder {
 }
 
 /** The order, who took notice of it, and the objections; a partner's people see those of their own lab. */
-export function showOrderWhole(broker: Broker, actorId: string, orderId: string): ShownOrder {
+export function showOrderWhole(
+  broker: Broker,
+  actorId: string,
+  orderId: string,
+): ShownOrder & ReturnType<typeof whoMay> {
   const order = mustSeeOrder(broker, actorId, orderId);
   const { reach, member } = mayRead(broker, actorId, 'order.read');
   const isTheirs = ({ labId }: { labId: string }): boolean =>
     reach === 'all' || labId === member.lab.id;
   return {
     order,
+    ...whoMayActOn(broker, order),
     disputes: broker.readers.disputesAbout(orderId).filter(isTheirs),
     acknowledgements: broker.readers.listAcknowledgements(orderId).filter(isTheirs),
   };

@@ -206,6 +206,8 @@ export type Order = z.infer<typeof orderSchema>;
 
 /** An order just issued, with the requests in flight that it cut. */
 export const issuedOrderSchema = orderSchema.extend({
+  ratifiers: z.array(z.string()),
+  lifters: z.array(z.string()),
   cut: z.array(z.looseObject({ requestId: z.string() })),
   /** Set when nothing matches the selector at present. */
   warning: z.string().nullable(),
@@ -231,6 +233,8 @@ export type Dispute = z.infer<typeof disputeSchema>;
 
 /** An order with what came of it. */
 export const wholeOrderSchema = orderSchema.extend({
+  ratifiers: z.array(z.string()),
+  lifters: z.array(z.string()),
   disputes: z.array(disputeSchema),
   acknowledgements: z.array(
     z.looseObject({ personId: z.string(), at: time, underObjection: z.boolean() }),

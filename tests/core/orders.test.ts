@@ -355,8 +355,10 @@ describe('narrower orders', () => {
       expect(refusalOfLowering(anOrder('w', wide.selector), one)).toBeNull();
     }
     expect(found.map(({ level, measures, selector }) => [level, measures, selector])).toEqual([
+      [1, {}, { lab: PARTNER.id }],
       [2, { putBack: ['filter'] }, { lab: PARTNER.id, endpoint: 'demo' }],
       [2, { features: ['tools'] }, { person: RESEARCHER.person.id, model: 'm', lab: PARTNER.id }],
+      [2, { limitsPercent: 50 }, { lab: PARTNER.id }],
       [3, {}, { lab: PARTNER.id, person: RESEARCHER.person.id }],
       [3, {}, { lab: PARTNER.id, feature: 'tools' }],
       [3, {}, { lab: PARTNER.id, model: 'm' }],

@@ -47,7 +47,11 @@ export function addAuditReplay(group: Command, around: Surroundings): void {
       if (options.trustKeyInBundle) note(around, WEAKNESS);
       if (told === undefined) {
         note(around, `sallyport: ${report.problem ?? 'The bundle could not be checked.'}`);
-        note(around, 'Nothing is told from a bundle that is not sound ("sallyport audit verify").');
+        if (report.status !== 'sound')
+          note(
+            around,
+            'Nothing is told from a bundle that is not sound ("sallyport audit verify").',
+          );
         throw new QuietExit(EXIT_CODES[report.status]);
       }
       if (options.json) printJson(around, { at: new Date(at).toISOString(), ...jsonOf(told) });

@@ -70,6 +70,9 @@ async function issue(
   { json }: BrokerOptions,
 ): Promise<void> {
   const issued = await broker.post('/orders?confirmed=true', issuedOrderSchema, spec);
+  // First, so that nobody in a hurry takes a typing error for a stop.
+  if (issued.warning)
+    note(around, `${stopsNothing(issued.warning) ? 'NOTHING WAS STOPPED. ' : ''}${issued.warning}`);
   if (json) printJson(around, issued);
   else {
     printOrder(around, issued, await namesFor(broker, issued));
@@ -77,12 +80,9 @@ async function issue(
     if (lapses(issued))
       note(
         around,
-        `Next: it lapses at ${moment(issued.lapsesAt)} unless another person than you, with the role that the rules name, runs: ${commandLine(around, `order ratify ${issued.id}`)}`,
+        `Next: it lapses at ${moment(issued.lapsesAt)} unless another person than you (${issued.ratifiers.join(' or ')}) runs: ${commandLine(around, `order ratify ${issued.id}`)}`,
       );
   }
-  // Last, so that nobody in a hurry takes a typing error for a stop.
-  if (issued.warning)
-    note(around, `${stopsNothing(issued.warning) ? 'NOTHING WAS STOPPED. ' : ''}${issued.warning}`);
 }
 
 /** A warning can also be that it stops more than was asked for. */

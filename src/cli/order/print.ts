@@ -7,8 +7,12 @@ import { moment, printDetails, type Cell } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { Dispute, Order } from '../wire.ts';
 
-export function printOrder(around: Surroundings, order: Order, named: Named): void {
-  const { ended, authority, evidence } = order;
+export function printOrder(
+  around: Surroundings,
+  order: Order & { ratifiers?: string[]; lifters?: string[] },
+  named: Named,
+): void {
+  const { ended, authority, evidence, ratifiers, lifters } = order;
   const rows: [string, Cell][] = [
     ['id', order.id],
     ['revision', order.revision],
@@ -29,6 +33,8 @@ export function printOrder(around: Surroundings, order: Order, named: Named): vo
       'ratified',
       order.ratifiedBy ? `${moment(order.ratifiedAt)} by ${named(order.ratifiedBy)}` : undefined,
     ],
+    ['can be ratified by', order.inForce && lapses(order) ? ratifiers?.join(', ') : undefined],
+    ['can be lifted by', order.inForce ? lifters?.join(', ') : undefined],
     ['ends by itself', order.inForce ? ownEndInWords(order) : undefined],
     ['to be reviewed', order.inForce && order.reviewDueAt ? moment(order.reviewDueAt) : undefined],
     ['took the place of', order.replaces ?? undefined],

@@ -2,6 +2,7 @@
 import { alternativeWith } from '../configured.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { LEVEL, orderSpecSchema, type Measures, type OrderSpec } from './order.ts';
+import { refusalOfLowering } from './steps.ts';
 import {
   partsOf,
   selectorSchema,
@@ -45,7 +46,8 @@ export function narrowerOrders(
     const selector = selectorSchema.safeParse(isAll ? { all: true } : parts);
     if (!selector.success) return;
     const order = { level, selector: selector.data, measures };
-    if (orderSpecSchema.safeParse({ ...spec, ...order }).success) found.push({ ...order, because });
+    if (!orderSpecSchema.safeParse({ ...spec, ...order }).success) return;
+    if (refusalOfLowering(spec, order) === null) found.push({ ...order, because });
   };
   const { endpoint, model, feature, purpose } = facts;
   const at = endpoints.filter(
@@ -79,6 +81,10 @@ export function narrowerOrders(
     if (level === LEVEL.constrain)
       add(level, parts, `is about what the finding names: ${part}`, spec.measures);
     else add(level, parts, `stops what the finding names: ${part}`);
+  }
+  if (spec.level > LEVEL.constrain) {
+    add(LEVEL.watch, named, 'shortens tokens, and the entries name it');
+    add(LEVEL.constrain, named, 'halves the limits and stops nobody', { limitsPercent: 50 });
   }
   return found.sort((a, b) => a.level - b.level);
 }

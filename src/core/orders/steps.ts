@@ -150,6 +150,19 @@ export const partOf = ({ actor, rule }: Acting): IssuedAs =>
 const ratifiersOf = ({ issuedAs }: Order, rule: LevelRule): readonly Authority[] =>
   rule.anyOrder && issuedAs === 'ratifier' ? rule.issue : rule.ratify;
 
+/** Who may make an order stand, and who may end it: whoever has one of these, and did not issue it. */
+export const whoMay = (
+  order: Order,
+  rules: AuthorityRules,
+  rule: LevelRule,
+): { ratifiers: readonly Authority[]; lifters: readonly Authority[] } => ({
+  ratifiers: order.lapsesAt === null ? [] : ratifiersOf(order, rule),
+  lifters: liftersOf(order, rules, rule),
+});
+
+const liftersOf = (order: Order, rules: AuthorityRules, rule: LevelRule): readonly Authority[] =>
+  order.authority.kind === 'legal' ? rules.orders.legal.lift : rule.lift;
+
 /**
  * The times of an order that takes the place of a greater one. Whoever lowers what nobody has ratified is the second person
  * where they could have ratified the lesser order. Where they could not, it lapses when the first would have.
@@ -242,7 +255,7 @@ export function decideRuling(
 function mayLift(order: Order, { actor, rules, rule }: Acting, what: string): Refusal | null {
   const why = refusalOfOwn(order, actor, what) ?? refusalOfTheirs(order, actor);
   if (why) return why;
-  const may = order.authority.kind === 'legal' ? rules.orders.legal.lift : rule.lift;
+  const may = liftersOf(order, rules, rule);
   if (holds(actor, may)) return null;
   return refusal('role_required', `To ${what} it takes: ${may.join(', ') || 'nobody'}.`);
 }
@@ -267,7 +280,7 @@ function isWithinMeasures(inner: Measures, outer: Measures): boolean {
 }
 
 /** Decides whether one order is less than another: of a lower level, or narrower, and about nothing else. */
-export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
+export function refusalOfLowering(order: OrderSpec, to: Lowered): Refusal | null {
   const refused = (param: keyof Lowered, why: string): Refusal =>
     refusal('invalid_request', `${why} To tighten, issue another order.`, { param });
   if (!isWithinSelector(to.selector, order.selector))
@@ -291,7 +304,7 @@ export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
 }
 
 /** What takes an order's place is an order itself, and does what its level does. */
-function refusalOfNoOrder({ grounds }: Order, to: Lowered): Refusal | null {
+function refusalOfNoOrder({ grounds }: OrderSpec, to: Lowered): Refusal | null {
   const issue = orderSpecSchema.safeParse({ ...to, grounds }).error?.issues[0];
   if (!issue) return null;
   const [param] = issue.path.map(String);

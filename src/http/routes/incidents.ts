@@ -1,6 +1,7 @@
 /** Incidents: from awareness to the final report. */
 import { z } from 'zod';
 import type { Broker } from '../../broker/broker.ts';
+import { whoMayActOn } from '../../broker/show-orders.ts';
 import { exportIncident } from '../../broker/export-incident.ts';
 import {
   addFinding,
@@ -192,7 +193,9 @@ export const INCIDENT_ROUTES = [
       const { id, entries, bundle } = await exportIncident(broker, actorId, incident, {
         incident: (one, now) => wholeIncidentAnswer.parse(showWholeIncident(one, now)),
         order: ({ cut, cutIsPartial, ...one }, now) => ({
-          ...wholeOrderAnswer.parse(showWholeOrder(one, now)),
+          ...wholeOrderAnswer.parse(
+            showWholeOrder({ ...one, ...whoMayActOn(broker, one.order) }, now),
+          ),
           cut,
           cutIsPartial,
         }),

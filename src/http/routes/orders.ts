@@ -88,6 +88,8 @@ export const ORDER_ROUTES = [
         ...showOrderAnswer(issued.order, broker.clock()),
         cut: issued.cut.map((one) => ({ ...one, at: toInstant(one.at) })),
         warning: issued.warning ?? null,
+        ratifiers: [...issued.ratifiers],
+        lifters: [...issued.lifters],
       };
     },
   }),

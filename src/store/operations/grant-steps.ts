@@ -100,7 +100,12 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
       const data = { grounds: args.grounds, comment: args.comment, of, ...work.data };
       const moved = recorded(context, grant.id, ENTRY_OF[step], args.by, who, data, version);
       if (step !== 'revoke' && step !== 'close')
-        tellOfStep(context, step, { before: grant, after: moved, outcome }, args.by);
+        tellOfStep(
+          context,
+          step,
+          { before: grant, after: moved, outcome, grounds: args.grounds },
+          args.by,
+        );
       const { actor } = who;
       withdrawOntoEnded(context, moved, { at: args.by.at, actor });
       if (cause) followEnd(context, moved, { cause, at: args.by.at, actor });
