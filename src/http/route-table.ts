@@ -13,6 +13,7 @@ import { DUTY_ROUTES } from './routes/duties.ts';
 import { NOTICE_ROUTES } from './routes/notices.ts';
 import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
+import { RECEIPT_ROUTES } from './routes/receipts.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
@@ -33,5 +34,6 @@ export const ROUTES: readonly Route[] = [
   ...ASSERTION_ROUTES,
   ...KEY_ROUTES,
   ...LOG_ROUTES,
+  ...RECEIPT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

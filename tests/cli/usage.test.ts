@@ -107,6 +107,7 @@ describe('every command', () => {
       'audit export',
       'audit key',
       'audit verify',
+      'audit receipt',
       'audit replay',
     ]);
   });

@@ -30,6 +30,7 @@ const PARAMS: Record<string, string> = {
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
+  receipt: `req_${nothing}`,
 };
 
 export interface Sample {
