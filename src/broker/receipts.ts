@@ -4,13 +4,12 @@ import { formatReceipt, type ProvenEntry, type ReceiptOf } from '../core/audit/r
 import { hashesFromTiles } from '../core/audit/tiles.ts';
 import { formatTlogProof } from '../core/audit/tlog-proof.ts';
 import { refuse } from '../core/denials.ts';
-import { mintId } from '../lib/ids.ts';
 import type { StoredEntry } from '../store/entry-index.ts';
 import type { EntryFilter } from '../store/readers.ts';
-import { actorOf } from '../store/operations/operation.ts';
 import type { Broker } from './broker.ts';
 import { coveringCheckpoint } from './covering-checkpoint.ts';
-import { mayRead, type ReadingMember } from './reach.ts';
+import { mayRead } from './reach.ts';
+import { recordReading } from './record-reading.ts';
 
 /** The kinds of entry that a request leaves under its own id. */
 const OF_REQUESTS: ReadonlySet<string> = new Set([
@@ -46,7 +45,7 @@ interface MadeReceipt {
  * Receipts of several requests or entries, all of which lead to one checkpoint. Those that are not there, or not to be
  * seen by the reader, are left out.
  */
-async function readReceipts(
+export async function readReceipts(
   broker: Broker,
   actorId: string,
   asked: readonly ReceiptOf[],
@@ -111,15 +110,4 @@ function proven({ readers }: Broker, entries: readonly StoredEntry[], size: numb
     bytes,
     proof: inclusionProof(index, size, hashes),
   }));
-}
-
-async function recordReading(
-  { store, clock }: Broker,
-  { member }: ReadingMember,
-  data: Record<string, number | (string | number)[]>,
-): Promise<void> {
-  const at = clock();
-  await store.write('recordEntry', {
-    entry: { id: mintId('ent', at), kind: 'audit.read', at, actor: actorOf(member), data },
-  });
 }

@@ -15,6 +15,7 @@ import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
 import { RECEIPT_ROUTES } from './routes/receipts.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
+import { STATEMENT_ROUTES } from './routes/statements.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
 
@@ -35,5 +36,6 @@ export const ROUTES: readonly Route[] = [
   ...KEY_ROUTES,
   ...LOG_ROUTES,
   ...RECEIPT_ROUTES,
+  ...STATEMENT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

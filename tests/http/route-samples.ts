@@ -33,6 +33,11 @@ const PARAMS: Record<string, string> = {
   receipt: `req_${nothing}`,
 };
 
+/** Of routes that cannot do without. */
+const QUERIES: Record<string, string> = {
+  '/api/v1/log/receipts': `?requests=req_${nothing}`,
+};
+
 export interface Sample {
   route: Route;
   /** As in the table, to tell which it was. */
@@ -52,7 +57,8 @@ export function sampleOf(route: Route, people: People): Sample {
     if (value === undefined) throw new Error(`${name}: what is a sample of "${part}"?`);
     return value;
   });
-  return { route, name, path, body: bodyOf(route, people) };
+  const query = QUERIES[route.path] ?? '';
+  return { route, name, path: `${path}${query}`, body: bodyOf(route, people) };
 }
 
 let made = 0;

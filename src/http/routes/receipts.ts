@@ -1,11 +1,18 @@
 /** Receipts: what a person keeps of their requests, to be checked without the broker. */
 import { z } from 'zod';
-import { readProof, readReceipt } from '../../broker/receipts.ts';
+import { readProof, readReceipt, readReceipts } from '../../broker/receipts.ts';
 import type { ReceiptOf } from '../../core/audit/receipt.ts';
-import { mediaRoute } from '../route.ts';
+import { idSchema } from '../../core/ids.ts';
+import { mediaRoute, route } from '../route.ts';
+import { named } from '../schemas.ts';
 
 const tag = 'Audit log';
 const TEXT = 'text/plain; charset=utf-8';
+
+const request = idSchema('req');
+
+/** Receipts in one answer. */
+const MOST_RECEIPTS = 100;
 
 const index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
@@ -18,6 +25,14 @@ const subject = z
   .transform((text): ReceiptOf =>
     text.startsWith('req_') ? { request: text } : { entry: Number(text) },
   );
+
+const receiptAnswer = named(
+  'Receipt',
+  z.object({
+    request: request.describe('What it is a receipt of'),
+    receipt: z.string().describe('The receipt, as its file is written'),
+  }),
+);
 
 export const RECEIPT_ROUTES = [
   mediaRoute({
@@ -49,6 +64,33 @@ export const RECEIPT_ROUTES = [
       headers: attachment(`${'request' in of ? of.request : `entry-${of.entry}`}.receipt`),
       body: await readReceipt(broker, actorId, of),
     }),
+  }),
+  route({
+    method: 'get',
+    path: '/api/v1/log/receipts',
+    action: 'log.read',
+    tag,
+    summary: 'Receipts of several requests',
+    description:
+      'Of those that are there and within your reach; the others are left out. The reading is recorded.',
+    query: z.strictObject({
+      requests: z
+        .string()
+        .transform((text) => text.split(','))
+        .pipe(z.array(request).min(1).max(MOST_RECEIPTS))
+        .describe(`Ids of requests, with commas between them; at most ${MOST_RECEIPTS}`),
+    }),
+    answer: z.object({ items: z.array(receiptAnswer) }),
+    handle: async ({ broker, actorId, query }) => {
+      const asked = query.requests.map((id): ReceiptOf => ({ request: id }));
+      const { receipts } = await readReceipts(broker, actorId, asked);
+      return {
+        items: receipts.map(({ of, receipt }) => ({
+          request: 'request' in of ? of.request : '',
+          receipt,
+        })),
+      };
+    },
   }),
 ];
 
