@@ -52,11 +52,13 @@ export const PROTECTED = ROUTES.filter((route) => route.action !== 'public');
 /** A well-formed request to a route. */
 export function sampleOf(route: Route, people: People): Sample {
   const name = `${route.method} ${route.path}`;
-  const path = route.path.replaceAll(/:([a-z]+)/g, (_all, part: string) => {
-    const value = PARAMS[part];
-    if (value === undefined) throw new Error(`${name}: what is a sample of "${part}"?`);
-    return value;
-  });
+  const path = route.path
+    .replaceAll('*tile', '999')
+    .replaceAll(/:([a-z]+)/g, (_all, part: string) => {
+      const value = PARAMS[part];
+      if (value === undefined) throw new Error(`${name}: what is a sample of "${part}"?`);
+      return value;
+    });
   const query = QUERIES[route.path] ?? '';
   return { route, name, path: `${path}${query}`, body: bodyOf(route, people) };
 }
