@@ -24,6 +24,7 @@ export interface ReceivedEntry {
   committedAt: string;
   /** The request, or whatever else it is about. */
   ref: string | undefined;
+  lab: string | undefined;
   person: string | undefined;
   run: string | undefined;
 }
@@ -57,6 +58,7 @@ const entrySchema = z.object({
   kind: z.string(),
   committedAt: z.iso.datetime(),
   ref: z.string().optional(),
+  lab: z.string().optional(),
   person: z.string().optional(),
   run: z.string().optional(),
 });
@@ -138,8 +140,8 @@ function checkPart(
       `The entry at ${index} says that it is another log's, or stands elsewhere.`,
       index,
     );
-  const { kind, committedAt, ref, person, run } = said;
-  const shown = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, person, run };
+  const { kind, committedAt, ref, lab, person, run } = said;
+  const shown = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, lab, person, run };
   return { entry: shown, checkpoint, note: proof.checkpoint };
 }
 

@@ -108,6 +108,8 @@ describe('every command', () => {
       'audit key',
       'audit verify',
       'audit receipt',
+      'audit receipts',
+      'audit statement',
       'audit replay',
     ]);
   });

@@ -7,6 +7,8 @@ import { addAuditExport } from './export.ts';
 import { addAuditKey } from './key.ts';
 import { addAuditReplay } from './replay.ts';
 import { addAuditReceipt } from './receipt.ts';
+import { addAuditReceipts } from './receipts.ts';
+import { addAuditStatement } from './statement.ts';
 import { addAuditShow } from './show.ts';
 import { addAuditVerify } from './verify.ts';
 
@@ -18,5 +20,7 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditKey(group, around);
   addAuditVerify(group, around);
   addAuditReceipt(group, around);
+  addAuditReceipts(group, around);
+  addAuditStatement(group, around);
   addAuditReplay(group, around);
 }

@@ -60,12 +60,21 @@ export function addAuditReceipts(group: Command, around: Surroundings): void {
       const wanted = [...entries].filter(
         ([request, count]) => !had.has(request) || entriesKept(dir, request) < count,
       );
-      const missing = await keepAll(broker, dir, wanted.map(([request]) => request));
+      const missing = await keepAll(
+        broker,
+        dir,
+        wanted.map(([request]) => request),
+      );
       const kept = wanted.length - missing.length;
-      if (options.json) printJson(around, { directory: dir, requests: entries.size, kept, missing });
+      if (options.json)
+        printJson(around, { directory: dir, requests: entries.size, kept, missing });
       else {
-        say(around, `${counted(kept, 'receipt')} fetched into ${dir}, of ${counted(entries.size, 'request')}.`);
-        if (kept > 0) note(around, `Check them with: ${commandLine(around, `audit receipt ${dir} --key KEY`)}`);
+        say(
+          around,
+          `${counted(kept, 'receipt')} fetched into ${dir}, of ${counted(entries.size, 'request')}.`,
+        );
+        if (kept > 0)
+          note(around, `Check them with: ${commandLine(around, `audit receipt ${dir} --key KEY`)}`);
       }
       if (missing.length === 0) return;
       note(around, `The log lists these and the broker gave no receipt: ${namesOf(missing)}.`);
@@ -86,7 +95,11 @@ function entriesKept(directory: string, request: string): number {
 }
 
 /** Returns those that there was no receipt of. @throws CliError */
-async function keepAll(broker: BrokerClient, directory: string, requests: string[]): Promise<string[]> {
+async function keepAll(
+  broker: BrokerClient,
+  directory: string,
+  requests: string[],
+): Promise<string[]> {
   const missing: string[] = [];
   for (let at = 0; at < requests.length; at += RECEIPTS_AT_A_TIME) {
     const asked = requests.slice(at, at + RECEIPTS_AT_A_TIME);

@@ -69,7 +69,7 @@ async function allPages<T>(
 ): Promise<Found<T>> {
   const first = await broker.get(path, schema, query);
   const { checkpoint, items } = first;
-  for (let { next } = first; next !== null; ) {
+  for (let { next } = first; next !== null;) {
     const page = await broker.get(path, schema, { ...query, size: checkpoint.size, cursor: next });
     items.push(...page.items);
     next = page.next;
