@@ -5,29 +5,30 @@ import { leafHash } from '../../src/core/audit/merkle.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import { Api } from '../support/api.ts';
 import { makePeople, type People, type TestPerson } from '../support/people.ts';
+import { SetClock } from '../support/set-clock.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 
 let test: TestBroker;
 let people: People;
 let api: Api;
 let size: number;
-let now = Date.parse('2026-05-31T12:00:00Z');
+const clock = new SetClock();
 
 const MINUTE = 60_000;
 
 beforeAll(async () => {
-  test = await startTestBroker({ clock: () => now });
+  test = await startTestBroker({ clock: clock.read });
   people = await makePeople(test);
   api = new Api(test);
-  const entry = { kind: 'audit.read', at: now, actor: { system: 'broker' } } as const;
+  const entry = { kind: 'audit.read', at: clock.now, actor: { system: 'broker' } } as const;
   await Promise.all(
     Array.from({ length: 600 }, () =>
-      test.broker.store.write('recordEntry', { entry: { ...entry, id: mintId('ent', now) } }),
+      test.broker.store.write('recordEntry', { entry: { ...entry, id: mintId('ent', clock.now) } }),
     ),
   );
   for (const who of [people.auditor, people.outsideAuditor, people.partnerAuditor])
     await api.tokenOf(who);
-  ({ size } = await test.broker.store.write('publishCheckpoint', { at: now }));
+  ({ size } = await test.broker.store.write('publishCheckpoint', { at: clock.now }));
 });
 afterAll(() => test.close());
 
@@ -190,9 +191,11 @@ describe('entry bundles', () => {
   });
 
   it('are read on record: the first time at once, and what follows within ten minutes together', async () => {
-    now += 11 * MINUTE;
+    clock.now += 11 * MINUTE;
     await test.broker.bundleReadings.flush();
     const before = readings().length;
+    // The tokens of before have run out.
+    api = new Api(test);
     const headers = await as(people.outsideAuditor);
     await get('/tile/entries/001', headers);
     const began = readings().slice(before);
@@ -203,13 +206,13 @@ describe('entry bundles', () => {
       expect((await get(path, headers)).status).toBe(200);
     await test.broker.bundleReadings.flush();
     expect(readings()).toHaveLength(before + 1);
-    now += 11 * MINUTE;
+    clock.now += 11 * MINUTE;
     await test.broker.bundleReadings.flush();
     expect(readings().slice(before + 1)).toMatchObject([
       { actor: { person: people.outsideAuditor.id }, data: { from: 0, to: 512, bundles: 3 } },
     ]);
     // There is nothing more to record.
-    now += 11 * MINUTE;
+    clock.now += 11 * MINUTE;
     await test.broker.bundleReadings.flush();
     expect(readings()).toHaveLength(before + 2);
   });

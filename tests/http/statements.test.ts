@@ -12,14 +12,15 @@ import {
   type RunningBroker,
 } from '../support/running-broker.ts';
 import { openaiJson } from '../support/scripted-upstream.ts';
+import { SetClock } from '../support/set-clock.ts';
 import type { TestPerson } from '../support/people.ts';
-
-const DAY = 86_400_000;
 
 let running: RunningBroker;
 let access: Access;
 let other: Access;
-let now = Date.parse('2026-05-31T23:00:00Z');
+const clock = new SetClock();
+/** UTC day on which the log took the first entries in. */
+let today: string;
 /** Ids of requests, as their answers name them. */
 const requests: string[] = [];
 
@@ -67,17 +68,15 @@ const stated = async (who: TestPerson, query = '') =>
   };
 
 beforeAll(async () => {
-  running = await startRunningBroker({ clock: () => now });
+  running = await startRunningBroker({ clock: clock.read });
   running.upstream.respond(openaiJson());
-  const window = {
-    from: new Date(now - DAY).toISOString(),
-    until: new Date(now + 5 * DAY).toISOString(),
-  };
-  access = await running.access({ window });
-  other = await running.access({ window }, await running.newResearcher());
+  access = await running.access();
+  other = await running.access({}, await running.newResearcher());
   for (let i = 0; i < 3; i += 1) requests.push(await chat(access));
   requests.push(await chat(access, { ...HELLO, model: 'no-such-model' }));
   await chat(other);
+  const [intent] = running.entries({ kind: 'request.intent' });
+  today = String((intent as { committedAt?: unknown } | undefined)?.committedAt).slice(0, 10);
 });
 afterAll(() => running.close());
 
@@ -93,7 +92,7 @@ describe('a statement', () => {
       {
         person: researcher.id,
         run: expect.stringMatching(/^run_/) as string,
-        day: '2026-05-31',
+        day: today,
         requests: 3,
         outcomes: 3,
         refusals: 1,
@@ -171,21 +170,15 @@ describe('a statement', () => {
   });
 
   it('is of the day on which the log took the entries in', async () => {
-    now += DAY;
-    const fresh = await running.tokenFor(access.person, access.grant);
-    await chat(fresh);
     const { researcher } = running.people;
-    const days = async (query: string): Promise<[string, number][]> =>
-      (await state(researcher, query)).items.map(({ day, entries }) => [day, entries]);
-    expect(await days('')).toEqual([
-      ['2026-05-31', 7],
-      ['2026-06-01', 2],
-    ]);
-    expect(await days('?day=2026-06-01')).toEqual([['2026-06-01', 2]]);
-    expect(await days('?since=2026-06-01')).toEqual([['2026-06-01', 2]]);
-    expect(await days('?day=2026-05-30')).toEqual([]);
-    const { items } = await stated(researcher, '?day=2026-06-01');
-    expect(items.map(({ kind }) => kind)).toEqual(['request.intent', 'request.outcome']);
+    const entries = async (query: string): Promise<number[]> =>
+      (await state(researcher, query)).items.map((item) => item.entries);
+    expect(await entries(`?day=${today}`)).toEqual([7]);
+    expect(await entries(`?since=${today}`)).toEqual([7]);
+    expect(await entries('?day=2020-02-29')).toEqual([]);
+    expect(await entries('?since=2999-01-01')).toEqual([]);
+    expect((await stated(researcher, '?day=2020-02-29')).items).toEqual([]);
+    expect((await stated(researcher, `?day=${today}`)).items).toHaveLength(7);
   });
 
   it('counts refusals that were recorded together, which have no receipt', async () => {
@@ -193,7 +186,7 @@ describe('a statement', () => {
     const more = 5;
     for (let i = 0; i < MOST_SINGLY + more; i += 1)
       await chat(third, { ...HELLO, model: 'no-such-model' });
-    now += 61_000;
+    clock.now += 61_000;
     await running.test.broker.repeatedDenials.flush();
     const query = `?person=${third.person.id}`;
     expect((await state(running.people.lead, query)).items).toMatchObject([
@@ -229,7 +222,7 @@ describe('reach', () => {
         `?person=${researcher.id}`,
         `?lab=${researcher.labId}`,
         `?run=${run}`,
-        '?day=2026-05-31',
+        `?day=${today}`,
         `?cursor=${researcher.id}.${run}.2026-05-31`,
       ]) {
         const answer = await running.api.get(who, `/statements${query}`);
@@ -246,10 +239,10 @@ describe('reach', () => {
 
   it('and what was asked is on record', async () => {
     const { lead } = running.people;
-    await state(lead, '?day=2026-05-31');
-    await stated(lead, `?person=${access.person.id}&day=2026-05-31`);
+    await state(lead, `?day=${today}`);
+    await stated(lead, `?person=${access.person.id}&day=${today}`);
     expect(running.entries({ kind: 'audit.read' }).slice(-2)).toMatchObject([
-      { actor: { person: lead.id }, data: { what: 'statements', day: '2026-05-31' } },
+      { actor: { person: lead.id }, data: { what: 'statements', day: today } },
       {
         actor: { person: lead.id },
         data: { what: 'stated entries', person: access.person.id, found: 7 },

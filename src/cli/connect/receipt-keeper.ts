@@ -2,7 +2,6 @@
  * Keeps the receipt of each call of a run. Calls never wait for it: their ids are noted when they end, and their receipts
  * are fetched some at a time, again and again until they are there.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { RECEIPTS_AT_A_TIME } from '../receipts/ask.ts';
 
 /** Calls that end close to each other are asked for together: each asking is an entry of the log. */
@@ -64,21 +63,23 @@ export class ReceiptKeeper {
   /** Fetches what is left, for ten seconds at most, or until a signal. To be called when no call runs any more. */
   async stop(signal: AbortSignal): Promise<Kept> {
     this.#over.abort();
-    const until = AbortSignal.any([AbortSignal.timeout(END_MS), signal]);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), END_MS);
+    const until = AbortSignal.any([late.signal, signal]);
     await Promise.race([this.#running, aborted(until)]);
     while (this.#wanted.size > 0 && !until.aborted) {
       const before = this.#wanted.size;
       await Promise.race([this.#step(), aborted(until)]);
-      if (this.#wanted.size === before)
-        await delay(END_PAUSE_MS, undefined, { signal: until }).catch(() => undefined);
+      if (this.#wanted.size === before) await pauseFor(END_PAUSE_MS, until);
     }
+    clearTimeout(timer);
     return { kept: this.#kept, absent: this.#absent, left: [...this.#wanted.keys()] };
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#over;
     for (let pause = TOGETHER_MS; this.#wanted.size > 0 && !signal.aborted;) {
-      await delay(pause, undefined, { signal }).catch(() => undefined);
+      await pauseFor(pause, signal);
       if (signal.aborted) return;
       const isWell = await this.#step();
       pause = isWell ? TOGETHER_MS : Math.min(LONGEST_PAUSE_MS, pause * 2);
@@ -119,5 +120,19 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Waits so long, milliseconds, or until a signal. */
+function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
   });
 }
