@@ -1,4 +1,6 @@
 /** Receipts of requests, and proofs of single entries: within the reader's reach, and on record. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { HashAt } from '../core/audit/merkle.ts';
 import { inclusionProof } from '../core/audit/proofs.ts';
 import { formatReceipt, type ProvenEntry, type ReceiptOf } from '../core/audit/receipt.ts';
 import { hashesFromTiles } from '../core/audit/tiles.ts';
@@ -59,12 +61,15 @@ export async function readReceipts(
   const indexes = found.flatMap(({ entries }) => entries.map(({ index }) => index));
   if (indexes.length === 0) return { receipts: [] };
   const checkpoint = await coveringCheckpoint(broker, Math.max(...indexes));
-  return {
-    receipts: found.map(({ of, entries }) => ({
-      of,
-      receipt: formatReceipt(of, proven(broker, entries, checkpoint.size), checkpoint.note),
-    })),
-  };
+  const hashes = remembered(hashesFromTiles(checkpoint.size, broker.readers.readTile));
+  const receipts: MadeReceipt[] = [];
+  for (const { of, entries } of found) {
+    const parts = proven(entries, checkpoint.size, hashes);
+    receipts.push({ of, receipt: formatReceipt(of, parts, checkpoint.note) });
+    // Others of this process wait meanwhile.
+    await nextTurn();
+  }
+  return { receipts };
 }
 
 /**
@@ -80,7 +85,7 @@ export async function readProof(broker: Broker, actorId: string, index: number):
   await recordReading(broker, reader, { proof: index, found: entries.length });
   if (entries.length === 0) return refuse('not_found', NOT_THERE);
   const { size, note } = await coveringCheckpoint(broker, index);
-  const [one] = proven(broker, entries, size);
+  const [one] = proven(entries, size, hashesFromTiles(size, broker.readers.readTile));
   return formatTlogProof(index, one?.proof ?? [], note);
 }
 
@@ -103,11 +108,21 @@ function entriesOf(
 const kindOf = (bytes: Buffer): string =>
   (JSON.parse(bytes.toString('utf8')) as { kind: string }).kind;
 
-function proven({ readers }: Broker, entries: readonly StoredEntry[], size: number): ProvenEntry[] {
-  const hashes = hashesFromTiles(size, readers.readTile);
+function proven(entries: readonly StoredEntry[], size: number, hashes: HashAt): ProvenEntry[] {
   return entries.map(({ index, bytes }) => ({
     index,
     bytes,
     proof: inclusionProof(index, size, hashes),
   }));
+}
+
+/** The same hashes, each computed once: proofs of one tree have most of theirs in common. */
+function remembered(hashAt: HashAt): HashAt {
+  const known = new Map<string, Uint8Array>();
+  return (level, index) => {
+    const key = `${level}/${index}`;
+    const hash = known.get(key) ?? hashAt(level, index);
+    known.set(key, hash);
+    return hash;
+  };
 }
