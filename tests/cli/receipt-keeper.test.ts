@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ReceiptKeeper, type KeeperParts } from '../../src/cli/connect/receipt-keeper.ts';
+import {
+  ReceiptKeeper,
+  type Kept,
+  type KeeperParts,
+} from '../../src/cli/connect/receipt-keeper.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -69,7 +73,9 @@ describe('receipts of calls', () => {
     let isThere = false;
     const error = new Error('out of reach');
     const log = new Map([['a', 'whole']]);
-    const ask = vi.fn(() => (isThere ? Promise.resolve(log) : Promise.reject(error)));
+    const ask = vi.fn<KeeperParts['ask']>(() =>
+      isThere ? Promise.resolve(log) : Promise.reject(error),
+    );
     const { keeper, kept, troubles } = keeperOf(log, { ask });
     keeper.ended('a');
     await vi.advanceTimersByTimeAsync(3_000 + 6_000 + 12_000);
@@ -120,7 +126,7 @@ describe('receipts of calls', () => {
     const { keeper } = keeperOf(new Map(), { ask: hang });
     keeper.ended('a');
     await vi.advanceTimersByTimeAsync(3_000);
-    const stopped = vi.fn();
+    const stopped = vi.fn<(kept: Kept) => void>();
     void keeper.stop(never).then(stopped);
     await vi.advanceTimersByTimeAsync(9_000);
     expect(stopped).not.toHaveBeenCalled();

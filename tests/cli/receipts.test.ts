@@ -156,7 +156,8 @@ describe('a statement held against receipts', () => {
     const spy = vi.spyOn(globalThis, 'fetch').mockImplementation(async (...args) => {
       const answer = await real(...args);
       const [input] = args;
-      if (!String(input as string).includes('/statements')) return answer;
+      const url = typeof input === 'string' ? input : '';
+      if (!url.includes('/statements')) return answer;
       const body = (await answer.json()) as { items: { request?: string }[] };
       const items = body.items.filter(({ request }) => request !== hidden);
       const changed = Response.json({ ...body, items }, { status: answer.status });

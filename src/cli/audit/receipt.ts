@@ -65,7 +65,7 @@ function checkAll(around: Surroundings, paths: string[], { key = [] }: ReceiptOp
 }
 
 /** Said where no key is given. */
-export const keyNeeded = (around: Surroundings): string =>
+const keyNeeded = (around: Surroundings): string =>
   `It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than the receipts ("${commandLine(around, 'audit key')}" prints what a broker says it is; compare it with what the lab publishes or told you).`;
 
 const couldNotRun = (file: string, problem: string): Checked => ({
