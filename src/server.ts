@@ -12,6 +12,7 @@ import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-key
 import { Metrics } from './broker/metrics.ts';
 import { Policy } from './broker/policy.ts';
 import { Readiness } from './broker/readiness.ts';
+import { BundleReadings } from './broker/bundle-readings.ts';
 import { RepeatedDenials } from './broker/repeated-denials.ts';
 import { recordSystem, recoverFromCrash, warnOfStrayBits } from './broker/run-broker.ts';
 import { runAgenda } from './broker/run-agenda.ts';
@@ -190,6 +191,7 @@ function assemble(
     settler: new Settler(parts),
     unauthenticated: new UnauthenticatedTally(parts),
     repeatedDenials: new RepeatedDenials(parts),
+    bundleReadings: new BundleReadings(parts),
     tokenQuota: new TokenQuota({ policy, clock, most: config.tokens.livePerPerson }),
     brake: new FailureBrake(clock, {
       longestHoldMs: config.tokens.failures.longestHoldSeconds * 1000,
@@ -319,6 +321,7 @@ function serve(
     await broker.settler.flush();
     await broker.unauthenticated.close();
     await broker.repeatedDenials.close();
+    await broker.bundleReadings.close();
     await broker.tokenUse.close();
     await recordSystem(broker, 'system.stopped').catch((error: unknown) =>
       log.error({ err: String(error) }, 'the stop could not be recorded'),

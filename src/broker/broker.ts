@@ -12,6 +12,7 @@ import type { Configured } from '../core/configured.ts';
 import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
 import type { LiveRequests } from './live-requests.ts';
+import type { BundleReadings } from './bundle-readings.ts';
 import type { Metrics } from './metrics.ts';
 import type { Policy } from './policy.ts';
 import type { Readiness } from './readiness.ts';
@@ -73,6 +74,8 @@ export interface Broker {
   unauthenticated: UnauthenticatedTally;
   /** Refusals of callers who did, where they repeat. */
   repeatedDenials: RepeatedDenials;
+  /** Who reads entry bundles, and which. */
+  bundleReadings: BundleReadings;
   /** Slows those who fail again and again. */
   brake: FailureBrake;
   /** How many live tokens a person may have. */

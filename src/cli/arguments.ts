@@ -103,3 +103,9 @@ export function severalNumbers(least: number): (text: string, before?: number[])
   const parse = wholeNumber(least);
   return (text, before = []) => [...before, parse(text)];
 }
+
+/** A UTC day, such as `2026-05-31`. */
+export function day(text: string): string {
+  if (z.iso.date().safeParse(text).success) return text;
+  throw new InvalidArgumentError('It must be a UTC day, such as 2026-05-31.');
+}

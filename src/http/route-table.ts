@@ -13,7 +13,9 @@ import { DUTY_ROUTES } from './routes/duties.ts';
 import { NOTICE_ROUTES } from './routes/notices.ts';
 import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
+import { RECEIPT_ROUTES } from './routes/receipts.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
+import { STATEMENT_ROUTES } from './routes/statements.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
 
@@ -33,5 +35,7 @@ export const ROUTES: readonly Route[] = [
   ...ASSERTION_ROUTES,
   ...KEY_ROUTES,
   ...LOG_ROUTES,
+  ...RECEIPT_ROUTES,
+  ...STATEMENT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

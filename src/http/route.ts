@@ -48,6 +48,10 @@ export interface MediaReply {
   status?: number;
   headers?: Record<string, string>;
   body: string | Buffer | Readable;
+  /** Whether a whole body gets an ETag, and a client that has it already is told so. */
+  revalidates?: boolean;
+  /** Whether a whole body is compressed for clients that take it so. */
+  compressible?: boolean;
 }
 
 /** No parameters, no query, no body: anything that is sent all the same is refused by name. */

@@ -1,7 +1,5 @@
 /** Registers the route table with Express: who calls, what they sent, the handler, the answer. */
 import type { Express, Request, Response } from 'express';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { z } from 'zod';
 import { recordDenial } from '../broker/deny-action.ts';
 import { DENIALS, RefusedError, refusal, refuse } from '../core/denials.ts';
@@ -10,6 +8,7 @@ import { ifMatchOf, toEtag } from './if-match.ts';
 import { InvalidInputError, type FieldError } from './problem.ts';
 import { bodyReader, hasBody, readJson } from './read-body.ts';
 import type { Control, MediaReply, Method, Route } from './route.ts';
+import { sendMedia } from './send-media.ts';
 
 const MOST_BODY_BYTES = 1_048_576;
 
@@ -127,23 +126,10 @@ async function send(route: Route, reply: unknown, res: Response): Promise<void> 
     res.status(route.status).json(shown.data);
     return;
   }
-  const { status = route.status, headers = {}, body } = reply as MediaReply;
-  res.status(status).setHeader('content-type', route.answer.media);
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  if (body instanceof Readable) await stream(body, res);
-  else res.end(body);
+  await sendMedia(reply as MediaReply, route.answer.media, route.status, res);
 }
 
 /** What a route with revisions answers. */
 interface Revised {
   revision: string;
-}
-
-/** At the client's pace. When the client goes away, the source is destroyed with it. */
-async function stream(body: Readable, res: Response): Promise<void> {
-  try {
-    await pipeline(body, res);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
-  }
 }

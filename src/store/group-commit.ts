@@ -9,6 +9,7 @@
 import Database from 'better-sqlite3';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import { NeedsDatabase, type PolicyChange, type WriterContext } from './context.ts';
+import { indexCalls } from './call-index.ts';
 import { indexEntries, indexedUpTo } from './entry-index.ts';
 import { JournalFailure, TAKEN_OVER, type Journal } from './journal.ts';
 import { OPERATIONS, type OperationName } from './operations/index.ts';
@@ -219,6 +220,7 @@ export class GroupCommit {
     const { db, ledger, size } = this.#context;
     ledger.write();
     indexEntries(db, before, size);
+    indexCalls(db, before, size);
     if (indexedUpTo(size) > indexedUpTo(before)) growTiles(this.#context, indexedUpTo(size));
     if (takenOver !== undefined) replaceMeta(db, TAKEN_OVER, String(takenOver));
   }

@@ -14,6 +14,7 @@ import type { Purpose } from '../core/vocabulary.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import { countPutOff, itemsDue, type AgendaItem } from './agenda.ts';
 import type { LiveToken } from './context.ts';
+import { CallReader } from './call-index.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
 import { findEntries, type StoredEntry } from './entry-index.ts';
@@ -282,6 +283,12 @@ export class Readers {
       .get()?.labId;
   }
 
+  /** Whose run it is. */
+  personOfRun(id: string): string | undefined {
+    const { personId } = runs;
+    return this.#db.select({ personId }).from(runs).where(eq(runs.id, id)).get()?.personId;
+  }
+
   /** The run of a name under a grant and a purpose, if there is one. */
   runId(grantId: string, purpose: Purpose, name: string): string | undefined {
     return this.#db
@@ -427,6 +434,26 @@ export class Readers {
 
   latestCheckpoint(): { size: number; note: string; at: number } | undefined {
     return this.#db.select().from(checkpoints).orderBy(desc(checkpoints.size)).limit(1).get();
+  }
+
+  /** The checkpoint of a size, where one was signed. */
+  checkpointOf(size: number): { size: number; note: string; at: number } | undefined {
+    return this.#db.select().from(checkpoints).where(eq(checkpoints.size, size)).get();
+  }
+
+  /** What calls left among the first `size` entries. */
+  calls(size: number): CallReader {
+    return new CallReader(this.#db, size);
+  }
+
+  /** What each of these entries is about; those without a reference are absent. */
+  refsOf(indexes: readonly number[]): Map<number, string> {
+    const rows = this.#db
+      .select({ idx: entries.idx, ref: entries.ref })
+      .from(entries)
+      .where(inArray(entries.idx, [...indexes]))
+      .all();
+    return new Map(rows.flatMap(({ idx, ref }) => (ref === null ? [] : [[idx, ref] as const])));
   }
 
   readonly readTile: ReadTile = (level, n) =>

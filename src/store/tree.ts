@@ -24,7 +24,7 @@ const writeTile = prepared((db) =>
 );
 
 /** The newest checkpoint, if there is one yet. */
-export function lastCheckpoint(db: Db): { size: number; note: string } | undefined {
+export function lastCheckpoint(db: Db): { size: number; note: string; at: number } | undefined {
   return db.select().from(checkpoints).orderBy(desc(checkpoints.size)).limit(1).get();
 }
 

@@ -14,6 +14,7 @@ import { throughput } from './gateway/throughput.ts';
 import type { Area, AreaOptions, Figure } from './harness.ts';
 import { issuing } from './issuing.ts';
 import { orders } from './orders.ts';
+import { proofs } from './proofs.ts';
 import { remembering } from './remembering.ts';
 import { revoking } from './revoking.ts';
 
@@ -30,10 +31,11 @@ const AREAS: Record<string, Area> = {
   cutting,
   memory,
   growth,
+  proofs,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */
-const LONG_AREAS: Record<string, number> = { growth: 1_800_000 };
+const LONG_AREAS: Record<string, number> = { growth: 1_800_000, proofs: 1_800_000 };
 
 /** Backstop of each area: its rounds end by themselves long before. */
 const MOST_MS = 180_000;

@@ -56,6 +56,7 @@ async function startPort(waitMs = 0): Promise<void> {
     onRefusal: ({ code }) => void refusals.push(code),
     onLocalRefusal: ({ code }) => void localRefusals.push(code),
     onLimits: () => undefined,
+    onEnded: () => undefined,
     onChange: () => undefined,
   });
 }

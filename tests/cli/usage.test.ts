@@ -108,6 +108,9 @@ describe('every command', () => {
       'audit export',
       'audit key',
       'audit verify',
+      'audit receipt',
+      'audit receipts',
+      'audit statement',
       'audit replay',
     ]);
   });

@@ -185,7 +185,11 @@ const BAD: [string, string, Parameters<typeof send>][] = [
   ['a wrong method', 'method_not_allowed', ['DELETE', LABS]],
   ['OPTIONS', 'method_not_allowed', ['OPTIONS', LABS]],
   ['PATCH', 'method_not_allowed', ['PATCH', `/api/v1/grants/${NO_GRANT}`, '{}']],
-  ['a tile of entries', 'not_found', ['GET', '/api/v1/log/tile/entries/000']],
+  [
+    'a tile of entries, by who may not read all',
+    'role_required',
+    ['GET', '/api/v1/log/tile/entries/000'],
+  ],
   ['a tile with dots', 'not_found', ['GET', '/api/v1/log/tile/0/..%2f..%2f000']],
   ['a tile beyond the log', 'not_found', ['GET', '/api/v1/log/tile/0/x999/999']],
 ];

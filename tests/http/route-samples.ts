@@ -30,6 +30,12 @@ const PARAMS: Record<string, string> = {
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
+  receipt: `req_${nothing}`,
+};
+
+/** Of routes that cannot do without. */
+const QUERIES: Record<string, string> = {
+  '/api/v1/log/receipts': `?requests=req_${nothing}`,
 };
 
 export interface Sample {
@@ -46,12 +52,15 @@ export const PROTECTED = ROUTES.filter((route) => route.action !== 'public');
 /** A well-formed request to a route. */
 export function sampleOf(route: Route, people: People): Sample {
   const name = `${route.method} ${route.path}`;
-  const path = route.path.replaceAll(/:([a-z]+)/g, (_all, part: string) => {
-    const value = PARAMS[part];
-    if (value === undefined) throw new Error(`${name}: what is a sample of "${part}"?`);
-    return value;
-  });
-  return { route, name, path, body: bodyOf(route, people) };
+  const path = route.path
+    .replaceAll('*tile', '999')
+    .replaceAll(/:([a-z]+)/g, (_all, part: string) => {
+      const value = PARAMS[part];
+      if (value === undefined) throw new Error(`${name}: what is a sample of "${part}"?`);
+      return value;
+    });
+  const query = QUERIES[route.path] ?? '';
+  return { route, name, path: `${path}${query}`, body: bodyOf(route, people) };
 }
 
 let made = 0;

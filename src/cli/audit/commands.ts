@@ -6,6 +6,9 @@ import { addAuditEntries } from './entries.ts';
 import { addAuditExport } from './export.ts';
 import { addAuditKey } from './key.ts';
 import { addAuditReplay } from './replay.ts';
+import { addAuditReceipt } from './receipt.ts';
+import { addAuditReceipts } from './receipts.ts';
+import { addAuditStatement } from './statement.ts';
 import { addAuditShow } from './show.ts';
 import { addAuditVerify } from './verify.ts';
 
@@ -16,5 +19,8 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditExport(group, around);
   addAuditKey(group, around);
   addAuditVerify(group, around);
+  addAuditReceipt(group, around);
+  addAuditReceipts(group, around);
+  addAuditStatement(group, around);
   addAuditReplay(group, around);
 }

@@ -5,6 +5,7 @@ import { id, several, wholeNumber } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { QuietExit, wrongUsage } from '../problems.ts';
+import { makeReceiptsDirectory } from '../receipts/files.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { Command as Program } from './run-command.ts';
 import { serveRun } from './run.ts';
@@ -18,6 +19,7 @@ interface ConnectOptions extends BrokerOptions {
   port?: number;
   wait: number;
   exec?: string;
+  receipts?: string;
 }
 
 const EXIT_CODES = `Exit codes:
@@ -43,6 +45,8 @@ export function addConnect(program: Command, around: Surroundings): void {
       'Requests above the limits of the grant wait here, first come, first served: until one of those that it allows at ' +
       'once has ended, and for limits that the broker refused them for, which passed them on to nobody. What has waited ' +
       "for --wait seconds gets the broker's answer. What the model endpoint itself refuses is passed back as it is.\n\n" +
+      'With --receipts it keeps the receipt of each call, by which anybody can check that the log holds it ("audit ' +
+      'receipt"). No call waits for that.\n\n' +
       'With a command after "--" it runs that program with the variables set; with --exec it has the shell run a ' +
       'command line. Either way it ends with the command, and with its exit code.',
     examples: [
@@ -77,8 +81,13 @@ export function addConnect(program: Command, around: Surroundings): void {
       DEFAULT_WAIT_SECONDS,
     )
     .option('--exec <command line>', 'have the shell run this with the variables set')
+    .option(
+      '--receipts <directory>',
+      'keep the receipt of each call in this directory; it is made where it is missing',
+    )
     .action(async (words: string[], options: ConnectOptions) => {
       const command = commandOf(words, options);
+      if (options.receipts !== undefined) makeReceiptsDirectory(options.receipts);
       const broker = await connect(around, options);
       const exitCode = await serveRun(around, broker, {
         access: accessOf(options),
@@ -86,6 +95,7 @@ export function addConnect(program: Command, around: Surroundings): void {
         waitMs: options.wait * 1000,
         json: options.json ?? false,
         command,
+        receipts: options.receipts,
       });
       if (exitCode !== 0) throw new QuietExit(exitCode);
     });

@@ -21,6 +21,8 @@ export interface Onward {
   /** The broker refused a request that was passed on. */
   onRefusal: (refusal: PassedRefusal) => void;
   onLimits: (limits: RateLimits) => void;
+  /** The broker has ended with a request, by the id that it gave it. */
+  onEnded: (requestId: string) => void;
 }
 
 /** A refusal of the token is never longer. */
@@ -49,7 +51,20 @@ export async function forward(
   turn: Turn | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const { head, read } = await askBroker(onward, req, path, body, turn, signal);
+  const answer = await askBroker(onward, req, path, body, turn, signal);
+  try {
+    await passBack(onward, res, answer, turn);
+  } finally {
+    ended(onward, answer.head);
+  }
+}
+
+async function passBack(
+  onward: Onward,
+  res: ServerResponse,
+  { head, read }: Answer,
+  turn: Turn | undefined,
+): Promise<void> {
   turn?.admitted();
   const { statusCode: status, headers } = head;
   const limits = rateLimitsOf(headers);
@@ -71,6 +86,14 @@ export async function forward(
     const refusal = tail?.refusal();
     if (refusal) onward.onRefusal(refusal);
   }
+}
+
+const REQUEST_ID = /^req_[0-9a-z]{26}$/;
+
+/** Those without a good token have no entry of their own. */
+function ended({ onEnded }: Onward, { statusCode, headers }: Dispatcher.ResponseData): void {
+  const requestId = single(headers, 'x-request-id') ?? '';
+  if (statusCode !== 401 && REQUEST_ID.test(requestId)) onEnded(requestId);
 }
 
 async function* watched(
@@ -133,6 +156,7 @@ async function askBroker(
       const limit = limitRefusalOf(head, refusal);
       const isItsTurn = limit && (await turn.refused(limit));
       if (!isItsTurn) return { head, read };
+      ended(onward, head);
       // Both may have run out meanwhile.
       token = await tokenFrom(() => keeper.current());
       tried = { nonce: false, token: false };

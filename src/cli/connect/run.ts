@@ -6,6 +6,8 @@ import { fetchProofOrigin } from '../issuer.ts';
 import { counted, moment, printJson } from '../output.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { keepingReceipts, receiptsInWords } from './keep-receipts.ts';
+import type { ReceiptKeeper } from './receipt-keeper.ts';
 import { Display } from './display.ts';
 import { DpopProofs } from './dpop.ts';
 import { applied, environmentFor, environmentLines, type Environment } from './environment.ts';
@@ -26,6 +28,8 @@ export interface RunOptions {
   waitMs: number;
   json: boolean;
   command: Command | undefined;
+  /** Directory in which the receipt of each call is kept. */
+  receipts: string | undefined;
 }
 
 /** Running requests have this long to end by themselves. */
@@ -68,6 +72,7 @@ class Run {
   readonly #proofs: DpopProofs;
   /** Raised when the run is over: nobody asks any more how it goes. */
   readonly #over = new AbortController();
+  readonly #receipts: ReceiptKeeper | undefined;
   #proxy: Proxy | undefined;
   #limits: RateLimits | undefined;
   #standing: Standing | undefined;
@@ -84,6 +89,10 @@ class Run {
       (line) => this.#display.note(asTyped(around.env, line)),
       (orderId) => groundsOf(asking, orderId),
     );
+    this.#receipts =
+      options.receipts === undefined
+        ? undefined
+        : keepingReceipts(broker, options.receipts, (line) => this.#display.note(line));
     this.#proofs = proofs;
     this.#keeper = new TokenKeeper(
       () => broker.requestToken(options.access, this.#proofs),
@@ -108,6 +117,7 @@ class Run {
       onLocalRefusal: (refusal) => this.#explainer.explain(refusal),
       onWait: (limit) => this.#explainer.explainWait(limit, waitMs / 1000),
       onLimits: (limits) => (this.#limits = limits),
+      onEnded: (requestId) => this.#receipts?.ended(requestId),
       onChange: () => this.#redraw(),
     });
     const token = await this.#keeper.current().catch(async (error: unknown) => {
@@ -192,6 +202,10 @@ class Run {
         ? ''
         : `; ${refused.toLocaleString('en-US')} ${refused === 1 ? 'was' : 'were'} refused`;
     this.#display.note(`${counted(total, 'request')} passed on${ofThem}.`);
+    if (!this.#receipts || this.#options.receipts === undefined) return;
+    const kept = await this.#receipts.stop(signals.second);
+    for (const line of receiptsInWords(kept, this.#options.receipts, this.#around.clock()))
+      this.#display.note(asTyped(this.#around.env, line));
   }
 
   #stands(standing: Standing): void {

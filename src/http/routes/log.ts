@@ -1,6 +1,7 @@
 /** The audit log: what anybody may check (checkpoint, key, hash tiles) and what some may read (entries). */
 import { z } from 'zod';
 import { exportAudit } from '../../broker/export-audit.ts';
+import { readEntryBundle } from '../../broker/read-bundle.ts';
 import { readLog, readLogEntry } from '../../broker/read-log.ts';
 import { HASH_BYTES } from '../../core/audit/merkle.ts';
 import { TILE_WIDTH, parseTilePath, readTileAt, tileWidth } from '../../core/audit/tiles.ts';
@@ -44,6 +45,7 @@ function tileReply(readers: Readers, path: string): MediaReply {
     headers: {
       'cache-control': full ? 'public, max-age=31536000, immutable' : 'public, max-age=60',
     },
+    revalidates: true,
     body,
   };
 }
@@ -59,7 +61,11 @@ export const LOG_ROUTES = [
     media: TEXT,
     handle: ({ broker }) => {
       const checkpoint = broker.readers.latestCheckpoint();
-      return { body: checkpoint?.note ?? refuse('not_found', 'There is no checkpoint yet.') };
+      return {
+        headers: { 'cache-control': 'no-cache' },
+        revalidates: true,
+        body: checkpoint?.note ?? refuse('not_found', 'There is no checkpoint yet.'),
+      };
     },
   }),
   mediaRoute({
@@ -72,6 +78,32 @@ export const LOG_ROUTES = [
       'A C2SP verifier key. Compare it with the one you were given by another way than this server.',
     media: TEXT,
     handle: ({ broker }) => ({ body: `${broker.store.verifierKey}\n` }),
+  }),
+  // Before the tiles of hashes, whose path would take it in.
+  mediaRoute({
+    method: 'get',
+    path: '/api/v1/log/tile/entries/*tile',
+    action: 'export.create',
+    tag,
+    summary: 'An entry bundle',
+    description:
+      'C2SP tlog-tiles: for each entry its length (16 bits, big-endian) and its bytes, for mirrors. `tile` as for hashes. Only what the latest checkpoint covers. Readings are recorded, those of ten minutes together.',
+    params: z.strictObject({ tile: z.string().max(64) }),
+    media: 'application/octet-stream',
+    handle: async ({ broker, actorId, params }) => {
+      const { n, width } =
+        parseTilePath(`tile/entries/${params.tile}`) ??
+        refuse('not_found', 'There is no such bundle.');
+      const full = width === TILE_WIDTH;
+      return {
+        headers: {
+          'cache-control': full ? 'private, max-age=31536000, immutable' : 'private, max-age=60',
+        },
+        revalidates: true,
+        compressible: true,
+        body: await readEntryBundle(broker, actorId, n, width),
+      };
+    },
   }),
   mediaRoute({
     method: 'get',

@@ -23,6 +23,7 @@ import { addPersonToGrant, takePersonOffGrant } from './grant-roster.ts';
 import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
+import { coverEntry } from './cover-entry.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
@@ -114,6 +115,7 @@ export const OPERATIONS = {
   limiterState,
   probe,
   publishCheckpoint,
+  coverEntry,
   recordExport,
 } as const;
 

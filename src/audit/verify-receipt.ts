@@ -1,0 +1,195 @@
+/** Verifies a receipt offline: with keys that the caller trusts, and nothing else. No I/O. */
+import { z } from 'zod';
+import { CheckpointError, openCheckpoint, type Checkpoint } from '../core/audit/checkpoint.ts';
+import { leafHash } from '../core/audit/merkle.ts';
+import { NoteError } from '../core/audit/note.ts';
+import { parseVerifierKey } from '../core/audit/note-keys.ts';
+import { verifyInclusion } from '../core/audit/proofs.ts';
+import {
+  parseReceipt,
+  type Receipt,
+  type ReceiptOf,
+  type ReceiptPart,
+} from '../core/audit/receipt.ts';
+import { parseTlogProof } from '../core/audit/tlog-proof.ts';
+import { Finding, incomplete, tampered, type VerificationStatus } from './finding.ts';
+
+/** What an entry of a receipt says, once it is proven. */
+export interface ReceivedEntry {
+  index: number;
+  /** Hash of its leaf, 32 bytes in base64. */
+  leaf: string;
+  kind: string;
+  /** RFC 3339, when the log took it in. */
+  committedAt: string;
+  /** The request, or whatever else it is about. */
+  ref: string | undefined;
+  lab: string | undefined;
+  person: string | undefined;
+  run: string | undefined;
+}
+
+/** What the verification found. */
+export interface ReceiptReport {
+  status: VerificationStatus;
+  /** What it is a receipt of, by its own word: undefined where it cannot be read. */
+  of?: ReceiptOf;
+  /** The log, by its checkpoint. Like size and root undefined until the checkpoint's signature was found good. */
+  origin?: string;
+  /** Entries of the log by the checkpoint. */
+  size?: number;
+  /** The signed root, in base64. */
+  root?: string;
+  /** The signed note itself. */
+  checkpoint?: string;
+  /** Those that were proven, in the order of the log. */
+  entries: ReceivedEntry[];
+  /** One sentence or two that say what is wrong. Undefined when sound. */
+  problem?: string;
+}
+
+/** Longer than any receipt: two entries of the most bytes there can be, and two checkpoints with a hundred signatures. */
+export const MOST_RECEIPT_BYTES = 512 * 1024;
+
+const entrySchema = z.object({
+  v: z.literal(1),
+  log: z.string(),
+  index: z.int(),
+  kind: z.string(),
+  committedAt: z.iso.datetime(),
+  ref: z.string().optional(),
+  lab: z.string().optional(),
+  person: z.string().optional(),
+  run: z.string().optional(),
+});
+
+/** Keys of what a request leaves that was not passed on. It has no outcome. */
+const ALONE = new Set(['request.denied', 'request.answered']);
+
+/**
+ * Verifies a receipt: the signature of the checkpoint first, for nothing else counts without it; then for each entry that
+ * the log holds these very bytes at this index; then that the entries are those of the request, all of them.
+ *
+ * @param bytes the receipt as it was kept
+ * @param verifierKeys the log's key as the caller has it from elsewhere, or several where it was rotated
+ * @returns never throws: what prevents the verification is a report `could_not_run`
+ */
+export function verifyReceipt(bytes: Uint8Array, verifierKeys: readonly string[]): ReceiptReport {
+  const report: ReceiptReport = { status: 'sound', entries: [] };
+  try {
+    const keys = verifierKeys.map(trustedKey);
+    const receipt = readReceipt(bytes);
+    report.of = receipt.of;
+    for (const part of receipt.parts) {
+      const { entry, checkpoint, note } = checkPart(part, keys);
+      if (report.checkpoint !== undefined && report.checkpoint !== note)
+        throw tampered('Its proofs lead to different checkpoints: it was put together.');
+      report.origin = checkpoint.origin;
+      report.size = checkpoint.size;
+      report.root = checkpoint.root.toString('base64');
+      report.checkpoint = note;
+      report.entries.push(entry);
+    }
+    checkWhole(receipt, report.entries);
+  } catch (error) {
+    const finding =
+      error instanceof Finding
+        ? error
+        : new Finding('could_not_run', `The check failed: ${String(error)}.`);
+    report.status = finding.status;
+    report.problem = finding.message;
+  }
+  return report;
+}
+
+function trustedKey(text: string): string {
+  try {
+    return parseVerifierKey(text.trim()).verifierKey;
+  } catch (error) {
+    throw new Finding('could_not_run', (error as Error).message);
+  }
+}
+
+function readReceipt(bytes: Uint8Array): Receipt {
+  const receipt = parseReceipt(bytes);
+  if (!('kind' in receipt)) return receipt;
+  if (receipt.kind === 'other') throw new Finding('could_not_run', receipt.problem);
+  throw receipt.kind === 'cut' ? incomplete(receipt.problem) : tampered(receipt.problem);
+}
+
+function checkPart(
+  { index, entry, proof: text }: ReceiptPart,
+  keys: readonly string[],
+): { entry: ReceivedEntry; checkpoint: Checkpoint; note: string } {
+  const proof = parseTlogProof(text);
+  if (!proof)
+    throw tampered(`The proof of entry ${index} is not written as the log writes proofs.`, index);
+  const checkpoint = signed(proof.checkpoint, keys);
+  const { origin, size, root } = checkpoint;
+  const leaf = leafHash(entry);
+  const isThere = verifyInclusion({ index, size, leafHash: leaf, root, proof: proof.proof });
+  if (proof.index !== index || !isThere)
+    throw tampered(
+      `The log of the checkpoint does not hold this entry at ${index}: the entry or its proof was changed.`,
+      index,
+    );
+  const said = entrySchema.safeParse(parseJson(entry)).data;
+  if (!said) throw tampered(`The log holds something at ${index} that is no entry.`, index);
+  if (said.index !== index || said.log !== origin)
+    throw tampered(
+      `The entry at ${index} says that it is another log's, or stands elsewhere.`,
+      index,
+    );
+  const { kind, committedAt, ref, lab, person, run } = said;
+  const shown = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, lab, person, run };
+  return { entry: shown, checkpoint, note: proof.checkpoint };
+}
+
+function signed(note: string, keys: readonly string[]): Checkpoint {
+  try {
+    return openCheckpoint(note, keys);
+  } catch (error) {
+    if (error instanceof NoteError || error instanceof CheckpointError)
+      throw tampered(`The checkpoint is not to be trusted. ${error.message}`);
+    throw error;
+  }
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the entries are those that it is a receipt of, and all of them. */
+function checkWhole({ of }: Receipt, entries: readonly ReceivedEntry[]): void {
+  if ('entry' in of) {
+    if (entries.length !== 1 || entries[0]?.index !== of.entry)
+      throw tampered(`It is not, or not only, the entry ${of.entry} that it says it is of.`);
+    return;
+  }
+  const stranger = entries.find(({ ref }) => ref !== of.request);
+  if (stranger)
+    throw tampered(
+      `The entry at ${stranger.index} is not of ${of.request}: it was put there.`,
+      stranger.index,
+    );
+  const kinds = entries.map(({ kind }) => kind);
+  const [first, second, ...more] = kinds;
+  const isAlone = first !== undefined && ALONE.has(first) && second === undefined;
+  const isPair = first === 'request.intent' && second === 'request.outcome' && more.length === 0;
+  if (isAlone) return;
+  if (isPair) {
+    if ((entries[0]?.index ?? 0) < (entries[1]?.index ?? 0)) return;
+    throw tampered('Its entries do not stand in the order of the log.');
+  }
+  if (first === 'request.intent' && second === undefined)
+    throw incomplete(
+      'The outcome of the request is missing: it had not ended when the receipt was made, or the end of the receipt was cut off. Fetch it again.',
+    );
+  if (first === 'request.outcome' && second === undefined)
+    throw incomplete('The intent of the request is missing: a part of the receipt was cut out.');
+  throw tampered(`A request does not leave these entries: ${kinds.join(', ')}.`);
+}

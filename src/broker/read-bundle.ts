@@ -1,0 +1,32 @@
+/** Entry bundles of C2SP tlog-tiles: the entries themselves, for those who may take the whole log out. */
+import { entryBundle } from '../core/audit/entry-bundle.ts';
+import { TILE_WIDTH, tileWidth } from '../core/audit/tiles.ts';
+import { refuse } from '../core/denials.ts';
+import type { Broker } from './broker.ts';
+import { mayRead } from './reach.ts';
+
+/**
+ * The entries of a bundle, within what the latest checkpoint covers. The reading goes on record before they are shown.
+ *
+ * @param n which bundle
+ * @param width how many entries of it: 1 to 256
+ * @throws RefusedError `not_found` where the checkpoint does not cover it
+ */
+export async function readEntryBundle(
+  broker: Broker,
+  actorId: string,
+  n: number,
+  width: number,
+): Promise<Buffer> {
+  const { readers, bundleReadings } = broker;
+  // Bundles hold everybody's entries: whoever reads less than all gets none.
+  const { member, reach } = mayRead(broker, actorId, 'export.create');
+  const size = readers.latestCheckpoint()?.size ?? 0;
+  if (reach !== 'all' || width > tileWidth(size, 0, n))
+    return refuse('not_found', 'The latest checkpoint does not cover that bundle.');
+  const from = n * TILE_WIDTH;
+  await bundleReadings.note(member, from, from + width);
+  const [entries = []] = readers.entryBatches(from, from + width, TILE_WIDTH);
+  if (entries.length !== width) throw new Error(`The log has no whole bundle ${n}.`);
+  return entryBundle(entries);
+}

@@ -1,0 +1,128 @@
+/** Receipts of requests, and proofs of single entries: within the reader's reach, and on record. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { HashAt } from '../core/audit/merkle.ts';
+import { inclusionProof } from '../core/audit/proofs.ts';
+import { formatReceipt, type ProvenEntry, type ReceiptOf } from '../core/audit/receipt.ts';
+import { hashesFromTiles } from '../core/audit/tiles.ts';
+import { formatTlogProof } from '../core/audit/tlog-proof.ts';
+import { refuse } from '../core/denials.ts';
+import type { StoredEntry } from '../store/entry-index.ts';
+import type { EntryFilter } from '../store/readers.ts';
+import type { Broker } from './broker.ts';
+import { coveringCheckpoint } from './covering-checkpoint.ts';
+import { mayRead } from './reach.ts';
+import { recordReading } from './record-reading.ts';
+
+/** The kinds of entry that a request leaves under its own id. */
+const OF_REQUESTS: ReadonlySet<string> = new Set([
+  'request.intent',
+  'request.outcome',
+  'request.denied',
+  'request.answered',
+]);
+
+/** More than a request leaves: others may refer to it. */
+const MOST_ABOUT_REQUEST = 32;
+
+const NOT_THERE =
+  'There is no such entry, or you may not see it. A request that was refused without a token, or after many refusals within a minute, has no entry of its own.';
+
+/**
+ * The receipt of a request or of one entry. The reading is itself an entry, written before anything is shown.
+ *
+ * @returns the text of the receipt
+ * @throws RefusedError `not_found`; `log_unavailable` where no checkpoint covers the entry
+ */
+export async function readReceipt(broker: Broker, actorId: string, of: ReceiptOf): Promise<string> {
+  const { receipts } = await readReceipts(broker, actorId, [of]);
+  return receipts[0]?.receipt ?? refuse('not_found', NOT_THERE);
+}
+
+interface MadeReceipt {
+  of: ReceiptOf;
+  receipt: string;
+}
+
+/**
+ * Receipts of several requests or entries, all of which lead to one checkpoint. Those that are not there, or not to be
+ * seen by the reader, are left out.
+ */
+export async function readReceipts(
+  broker: Broker,
+  actorId: string,
+  asked: readonly ReceiptOf[],
+): Promise<{ receipts: MadeReceipt[] }> {
+  await broker.store.caughtUp();
+  const reader = mayRead(broker, actorId, 'log.read');
+  const found = asked
+    .map((of) => ({ of, entries: entriesOf(broker, reader.bounds, of) }))
+    .filter(({ entries }) => entries.length > 0);
+  await recordReading(broker, reader, { receipts: asked.map(nameOf), found: found.length });
+  const indexes = found.flatMap(({ entries }) => entries.map(({ index }) => index));
+  if (indexes.length === 0) return { receipts: [] };
+  const checkpoint = await coveringCheckpoint(broker, Math.max(...indexes));
+  const hashes = remembered(hashesFromTiles(checkpoint.size, broker.readers.readTile));
+  const receipts: MadeReceipt[] = [];
+  for (const { of, entries } of found) {
+    const parts = proven(entries, checkpoint.size, hashes);
+    receipts.push({ of, receipt: formatReceipt(of, parts, checkpoint.note) });
+    // Others of this process wait meanwhile.
+    await nextTurn();
+  }
+  return { receipts };
+}
+
+/**
+ * The proof of one entry, alone.
+ *
+ * @returns the text of a `.tlog-proof`
+ * @throws as {@link readReceipt}
+ */
+export async function readProof(broker: Broker, actorId: string, index: number): Promise<string> {
+  await broker.store.caughtUp();
+  const reader = mayRead(broker, actorId, 'log.read');
+  const entries = entriesOf(broker, reader.bounds, { entry: index });
+  await recordReading(broker, reader, { proof: index, found: entries.length });
+  if (entries.length === 0) return refuse('not_found', NOT_THERE);
+  const { size, note } = await coveringCheckpoint(broker, index);
+  const [one] = proven(entries, size, hashesFromTiles(size, broker.readers.readTile));
+  return formatTlogProof(index, one?.proof ?? [], note);
+}
+
+const nameOf = (of: ReceiptOf): string | number => ('request' in of ? of.request : of.entry);
+
+function entriesOf(
+  { readers }: Broker,
+  bounds: Pick<EntryFilter, 'labId' | 'personId'>,
+  of: ReceiptOf,
+): StoredEntry[] {
+  if ('entry' in of) {
+    const one = readers.readEntry(of.entry, bounds);
+    return one ? [one] : [];
+  }
+  return readers
+    .listEntries({ from: 0, limit: MOST_ABOUT_REQUEST, ref: of.request, ...bounds })
+    .filter(({ bytes }) => OF_REQUESTS.has(kindOf(bytes)));
+}
+
+const kindOf = (bytes: Buffer): string =>
+  (JSON.parse(bytes.toString('utf8')) as { kind: string }).kind;
+
+function proven(entries: readonly StoredEntry[], size: number, hashes: HashAt): ProvenEntry[] {
+  return entries.map(({ index, bytes }) => ({
+    index,
+    bytes,
+    proof: inclusionProof(index, size, hashes),
+  }));
+}
+
+/** The same hashes, each computed once: proofs of one tree have most of theirs in common. */
+function remembered(hashAt: HashAt): HashAt {
+  const known = new Map<string, Uint8Array>();
+  return (level, index) => {
+    const key = `${level}/${index}`;
+    const hash = known.get(key) ?? hashAt(level, index);
+    known.set(key, hash);
+    return hash;
+  };
+}

@@ -1,0 +1,259 @@
+/** `sallyport audit statement`: what calls left in the log, held against the receipts of them. */
+import type { Command } from 'commander';
+import { reachOf } from '../../core/authority.ts';
+import { NoteError } from '../../core/audit/note.ts';
+import type { Member } from '../../core/people.ts';
+import { CheckpointError, openCheckpoint } from '../../core/audit/checkpoint.ts';
+import { EXIT_CODES, type VerificationStatus } from '../../audit/verify-bundle.ts';
+import { holdReceipts, type HeldFilter, type Holding } from '../../audit/hold-receipts.ts';
+import { verifyReceipt } from '../../audit/verify-receipt.ts';
+import { day, id, several } from '../arguments.ts';
+import type { BrokerClient } from '../broker-client.ts';
+import { connect } from '../connection.ts';
+import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { EXIT_CODES_HELP } from '../exit-codes.ts';
+import { counted, note, printJson, printTable, say } from '../output.ts';
+import { QuietExit, wrongUsage } from '../problems.ts';
+import { askStatedEntries, askStatements, type WhichCalls } from '../receipts/ask.ts';
+import { brokenFrom } from '../receipts/consistency.ts';
+import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
+import { verifierKeys } from '../receipts/keys.ts';
+import type { StatedEntry, Statement, StatementCheckpoint } from '../receipts/wire.ts';
+import { meSchema } from '../wire.ts';
+import type { Surroundings } from '../surroundings.ts';
+
+interface StatementOptions extends BrokerOptions {
+  of?: string;
+  run?: string;
+  day?: string;
+  since?: string;
+  receipts?: string[];
+  /** `--key` says who calls, as in every command that talks to a broker. */
+  logKey?: string[];
+}
+
+/** Things that are named one by one. */
+const MOST_NAMED = 20;
+
+export function addAuditStatement(group: Command, around: Surroundings): void {
+  defineBrokerCommand(group, 'statement', {
+    summary: 'Show what calls left in the log, by person, run and day',
+    details:
+      'Counts, tokens and a digest over the entries, as of a signed checkpoint. With --receipts it is held against receipts: it says which of them the log does not count, which calls have no receipt, and whether the log was continued from the checkpoints of the receipts. Days are of UTC. The reading goes on record.',
+    examples: [
+      'sallyport audit statement --day 2026-05-31',
+      'sallyport audit statement --run run_01… --receipts receipts --log-key @lab-audit.vkey',
+    ],
+    exitCodes: `${EXIT_CODES_HELP}\nWith --receipts:\n  0  the log counts exactly these calls\n  1  it does not, or something was tampered with\n  2  calls have no receipt, or a receipt is incomplete\n  3  could not run`,
+  })
+    .option('--of <id>', "of this person's calls", id('per'))
+    .option('--run <id>', 'of calls under this run', id('run'))
+    .option('--day <day>', 'of calls of this UTC day, such as 2026-05-31', day)
+    .option('--since <day>', 'of calls from this UTC day on', day)
+    .option(
+      '--receipts <path>',
+      'hold it against these receipts, or those in this directory; may be given several times',
+      several,
+    )
+    .option(
+      '--log-key <key>',
+      "with --receipts: the log's verifier key, or @FILE that holds it",
+      several,
+    )
+    .action(async (options: StatementOptions) => {
+      const { of, run, day: on, since, receipts, logKey = [] } = options;
+      if (receipts === undefined && logKey.length > 0)
+        throw wrongUsage('--log-key is for --receipts: give both, or neither.');
+      const which = { person: of, run, day: on, since };
+      if (receipts)
+        throw new QuietExit(await heldAgainst(around, options, which, receipts, logKey));
+      const broker = await connect(around, options);
+      const { checkpoint, items } = await askStatements(broker, which);
+      if (options.json) printJson(around, { checkpoint, items });
+      else print(around, checkpoint, items);
+    });
+}
+
+function print(
+  around: Surroundings,
+  { origin, size, root }: StatementCheckpoint,
+  items: Statement[],
+): void {
+  if (items.length === 0) note(around, 'None.');
+  else
+    printTable(
+      around,
+      [
+        'day',
+        'person',
+        'run',
+        'requests',
+        'outcomes',
+        'refusals',
+        'tokens in',
+        'tokens out',
+        'entries',
+        'digest',
+      ],
+      items.map((one) => [
+        one.day,
+        one.person,
+        one.run,
+        one.requests,
+        one.outcomes,
+        one.refusals,
+        one.inputTokens,
+        one.outputTokens,
+        `${one.entries} (${one.first} to ${one.last})`,
+        one.digest,
+      ]),
+    );
+  say(
+    around,
+    `As of the checkpoint of ${counted(size, 'entry', 'entries')} of ${origin}, root ${root}.`,
+  );
+}
+
+/** Never throws: with receipts, exit codes are those of a verification. */
+async function heldAgainst(
+  around: Surroundings,
+  options: StatementOptions,
+  which: WhichCalls,
+  paths: string[],
+  given: string[],
+): Promise<number> {
+  try {
+    if (given.length === 0)
+      throw wrongUsage(
+        "To check receipts takes the log's verifier key: give --log-key with the key as the host lab published it, got by another way than the receipts.",
+      );
+    const keys = verifierKeys(given);
+    const files = receiptPaths(paths);
+    const broker = await connect(around, options);
+    const held = await hold(broker, which, files, keys);
+    if (options.json) printJson(around, held);
+    else printHeld(around, held);
+    return EXIT_CODES[held.status];
+  } catch (error) {
+    note(around, `sallyport: ${error instanceof Error ? error.message : String(error)}`);
+    return EXIT_CODES.could_not_run;
+  }
+}
+
+interface Held extends Holding {
+  status: VerificationStatus;
+  checkpoint: StatementCheckpoint;
+  statements: Statement[];
+  /** Where the log was not continued from what receipts show. */
+  broken: string[];
+}
+
+async function hold(
+  broker: BrokerClient,
+  which: WhichCalls,
+  files: readonly string[],
+  keys: readonly string[],
+): Promise<Held> {
+  const receipts = files.map((file) => {
+    const read = readReceiptFile(file);
+    return 'problem' in read
+      ? { file, status: 'could_not_run' as const, entries: [], problem: read.problem }
+      : { file, ...verifyReceipt(read.bytes, keys) };
+  });
+  const { checkpoint, items: statements } = await askStatements(broker, which);
+  const listed = await entriesOf(broker, which, statements, checkpoint.size);
+  const filter = await withinReach(broker, which);
+  const holding = holdReceipts(checkpoint.size, filter, statements, listed, receipts);
+  const broken = await brokenByStatement(broker, checkpoint, receipts, keys);
+  return { status: statusOf(holding, broken), checkpoint, statements, broken, ...holding };
+}
+
+/** What the statements are of, where whoever asks may see less than all. */
+async function withinReach(broker: BrokerClient, which: WhichCalls): Promise<HeldFilter> {
+  const { person, lab } = await broker.get('/me', meSchema);
+  const reach = reachOf({ person, lab } as unknown as Member, 'log.read');
+  if (reach === 'self') return { ...which, person: which.person ?? person.id };
+  return reach === 'lab' ? { ...which, lab: lab.id } : which;
+}
+
+/** The entries of everybody that there is a statement of, as of the same checkpoint. */
+async function entriesOf(
+  broker: BrokerClient,
+  which: WhichCalls,
+  statements: readonly Statement[],
+  size: number,
+): Promise<StatedEntry[]> {
+  const listed: StatedEntry[] = [];
+  for (const person of new Set(statements.map((one) => one.person)))
+    listed.push(...(await askStatedEntries(broker, { ...which, person }, size)).items);
+  return listed;
+}
+
+async function brokenByStatement(
+  broker: BrokerClient,
+  { note: newest }: StatementCheckpoint,
+  receipts: readonly { status: VerificationStatus; checkpoint?: string }[],
+  keys: readonly string[],
+): Promise<string[]> {
+  try {
+    openCheckpoint(newest, keys);
+  } catch (error) {
+    if (!(error instanceof NoteError || error instanceof CheckpointError)) throw error;
+    return [`The checkpoint of the statement is not to be trusted. ${error.message}`];
+  }
+  const older = receipts.flatMap(({ status, checkpoint }) =>
+    checkpoint !== undefined && (status === 'sound' || status === 'incomplete') ? [checkpoint] : [],
+  );
+  return brokenFrom(broker.url, new Set(older), newest, keys);
+}
+
+function statusOf(holding: Holding, broken: readonly string[]): VerificationStatus {
+  const { unsound, notCounted, contradictions, withoutReceipt } = holding;
+  const has = (status: VerificationStatus): boolean => unsound.some((one) => one.status === status);
+  const wrong = broken.length + notCounted.length + contradictions.length;
+  if (wrong > 0 || has('tampered')) return 'tampered';
+  if (withoutReceipt.length > 0 || has('incomplete')) return 'incomplete';
+  return has('could_not_run') ? 'could_not_run' : 'sound';
+}
+
+function printHeld(around: Surroundings, held: Held): void {
+  print(around, held.checkpoint, held.statements);
+  const bad = [
+    ...held.broken,
+    ...held.contradictions,
+    ...held.notCounted.map(
+      ({ file, index, request }) =>
+        `${file}: the statement does not count its entry ${index}${request === undefined ? '' : ` of ${request}`}, or counts another one there.`,
+    ),
+    ...held.unsound.map(({ file, problem }) => `${file}: ${problem}`),
+  ];
+  for (const line of bad) say(around, `  BAD  ${line}`);
+  const { withoutReceipt } = held;
+  for (const { index, kind, request } of withoutReceipt.slice(0, MOST_NAMED))
+    say(around, `  NO RECEIPT  ${request ?? ''} (${kind} at ${index})`);
+  if (withoutReceipt.length > MOST_NAMED)
+    say(
+      around,
+      `  NO RECEIPT  and ${withoutReceipt.length - MOST_NAMED} entries more: --json lists all`,
+    );
+  if (held.together > 0)
+    note(
+      around,
+      `${counted(held.together, 'entry', 'entries')} of refusals that were recorded together, which have no receipts.`,
+    );
+  if (held.newer.length > 0)
+    note(
+      around,
+      `${counted(held.newer.length, 'entry', 'entries')} of receipts newer than the statement.`,
+    );
+  if (held.others > 0)
+    note(around, `${counted(held.others, 'receipt')} of other calls than were asked for.`);
+  say(around, `${VERDICTS[held.status]}: ${counted(held.agreeing, 'receipt')} as the log counts.`);
+}
+
+const VERDICTS: Record<VerificationStatus, string> = {
+  sound: 'SOUND',
+  tampered: 'TAMPERED',
+  incomplete: 'INCOMPLETE',
+  could_not_run: 'COULD NOT RUN',
+};
