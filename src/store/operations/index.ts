@@ -24,6 +24,7 @@ import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
+import { rotateLogKey } from './log-key.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
@@ -31,6 +32,8 @@ import { issueOrder, liftOrder, ratifyOrder, reviewOrder, supplementOrder } from
 import { acknowledgeOrder, decideDispute, objectToOrder } from './disputes.ts';
 import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
 import { setPersonAttributes, setPersonRoles } from './person-facts.ts';
+import { keepSplitView } from './split-views.ts';
+import { keepCosignature, noteBehind, watchCheckpoint } from './witnesses.ts';
 import { recoverUnfinished, reserve, settle } from './requests.ts';
 import { revokeTokens } from './revoke-tokens.ts';
 import { noteTokenUse } from './token-use.ts';
@@ -115,6 +118,11 @@ export const OPERATIONS = {
   probe,
   publishCheckpoint,
   recordExport,
+  rotateLogKey,
+  keepCosignature,
+  watchCheckpoint,
+  noteBehind,
+  keepSplitView,
 } as const;
 
 type Operations = typeof OPERATIONS;

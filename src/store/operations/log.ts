@@ -68,7 +68,7 @@ export function checkpointNow(context: WriterContext, at: number): Checkpointed 
   const { db, size } = context;
   const last = lastCheckpoint(db);
   if (last?.size === size) return { size, note: last.note };
-  const note = context.log.signCheckpoint(size, edgeRoot(growTiles(context, size)));
+  const note = context.log.signCheckpoint(size, edgeRoot(growTiles(context, size)), at);
   db.insert(checkpoints).values({ size, note, at }).run();
   return { size, note };
 }
