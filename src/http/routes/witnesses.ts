@@ -224,7 +224,7 @@ export const WITNESS_ROUTES = [
     description:
       'Each step from one key to the next is signed by both, with the size at which it happened. Whoever trusts one of them can check the rest: "audit verify --key-history".',
     media: 'application/json; charset=utf-8',
-    handle: ({ broker }) => ({ body: logKeyHistory(broker.readers.listLogKeys()) }),
+    handle: ({ broker }) => ({ body: logKeyHistory(broker) }),
   }),
   route({
     method: 'post',
