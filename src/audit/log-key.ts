@@ -31,7 +31,7 @@ export interface LogKey {
 }
 
 /** A key that is on disk and signs no checkpoint yet. */
-export interface NextKey {
+interface NextKey {
   verifierKey: string;
   /** Name of its file, beside that of the first key. */
   file: string;

@@ -111,7 +111,7 @@ export interface LogIdentity {
 }
 
 /** A key of the log that nobody has used. */
-export interface NextLogKey {
+interface NextLogKey {
   verifierKey: string;
   /** In the folder of keys. */
   file: string;

@@ -108,6 +108,10 @@ describe('every command', () => {
       'audit key',
       'audit verify',
       'audit replay',
+      'audit witnesses',
+      'audit compare',
+      'audit split-views',
+      'audit rotate-key',
     ]);
   });
 

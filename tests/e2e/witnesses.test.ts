@@ -1,4 +1,5 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
@@ -34,13 +35,23 @@ function newFolder(): string {
   return folder;
 }
 
-function newSide(name: string, port: number): Side {
+async function newSide(name: string): Promise<Side> {
+  const port = await freePort();
   const origin = `${name}.example/log`;
   const dataDir = join(newFolder(), 'data');
   const side: Side = { origin, dataDir, port, keys: { log: '', witness: '' }, test: undefined };
   side.keys = keysInAdvance(dataDir, origin);
   running.push(side);
   return side;
+}
+
+/** Each is to know the other's address before that runs. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => void server.close(resolve));
+  return port;
 }
 
 async function start(side: Side, other: Side): Promise<TestBroker> {
@@ -119,7 +130,7 @@ function kindsIn({ dataDir }: Side): string[] {
 }
 
 it('two brokers are witnesses of each other: each has its checkpoints cosigned, and neither log grows by that', async () => {
-  const [here, there] = [newSide('here', 18_787), newSide('there', 18_788)];
+  const [here, there] = [await newSide('here'), await newSide('there')];
   const one = await start(here, there);
   const two = await start(there, here);
   await makePeople(one);
@@ -152,7 +163,7 @@ it('two brokers are witnesses of each other: each has its checkpoints cosigned, 
 });
 
 it('one that is down holds up nobody: the other goes on, and says which witness it lacks', async () => {
-  const [here, there] = [newSide('here', 18_789), newSide('there', 18_790)];
+  const [here, there] = [await newSide('here'), await newSide('there')];
   const one = await start(here, there);
   await start(there, here);
   await witnessedUpTo(here, await grow(one, 3));
@@ -171,7 +182,7 @@ it('one that is down holds up nobody: the other goes on, and says which witness 
 });
 
 it('one that was rolled back to an older copy of its data is told by its witness, which signs nothing of the other history', async () => {
-  const [here, there] = [newSide('here', 18_791), newSide('there', 18_792)];
+  const [here, there] = [await newSide('here'), await newSide('there')];
   const two = await start(there, here);
   let one = await start(here, there);
   await witnessedUpTo(here, await grow(one, 3));

@@ -46,7 +46,7 @@ export function formatKeyStep({ last, oldKey, newKey, at }: KeyStep): string {
 }
 
 /** Checks a step's form and both its signatures. @throws KeyHistoryError */
-export function openKeyStep(note: string): KeyStep {
+function openKeyStep(note: string): KeyStep {
   const [, old, next] = /^.*\nold (\S+)\nnew (\S+)\n/.exec(note) ?? [];
   if (old === undefined || next === undefined) throw noStep();
   try {

@@ -26,7 +26,7 @@ export interface SplitView {
 }
 
 /** The beginning that a checkpoint has, and the proof that it has it. */
-export interface OtherPast {
+interface OtherPast {
   /** Of as many entries as the older checkpoint, and not its root. */
   root: Buffer;
   /** Consistency proof from that root to the newer checkpoint. */
@@ -59,7 +59,7 @@ export type Comparison =
   | { verdict: 'undecided' };
 
 /** Puts two checkpoints in order: the smaller one first. */
-export function inOrder<T extends { size: number }>(one: T, other: T): [T, T] {
+function inOrder<T extends { size: number }>(one: T, other: T): [T, T] {
   return one.size <= other.size ? [one, other] : [other, one];
 }
 
