@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,8 @@ import { anyOf, witnessing } from '../../src/core/audit/witnessing.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import { entriesIn } from '../support/replayed.ts';
 import { openForReading } from '../../src/store/database.ts';
+import { newCli } from '../cli/run-cli.ts';
+import { Api } from '../support/api.ts';
 import { makePeople } from '../support/people.ts';
 import { startTestBroker, type TestBroker } from '../support/test-broker.ts';
 import { keysInAdvance } from '../support/witnesses.ts';
@@ -133,7 +135,7 @@ it('two brokers are witnesses of each other: each has its checkpoints cosigned, 
   const [here, there] = [await newSide('here'), await newSide('there')];
   const one = await start(here, there);
   const two = await start(there, here);
-  await makePeople(one);
+  const people = await makePeople(one);
   const sizes = [await grow(one, 20), await grow(two, 5)];
   const notes = [
     await witnessedUpTo(here, sizes[0] ?? 0),
@@ -151,6 +153,21 @@ it('two brokers are witnesses of each other: each has its checkpoints cosigned, 
       bad: [],
     });
   }
+  // A bundle up to the newest witnessed checkpoint carries the cosignatures.
+  const token = await new Api(one).tokenOf(people.auditor);
+  const exported = await fetch(`${one.url}/api/v1/exports`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ witnessed: true }),
+  });
+  const bundle = join(newFolder(), 'evidence.tar');
+  writeFileSync(bundle, Buffer.from(await exported.arrayBuffer()));
+  const cli = newCli();
+  const given = ['--key', here.keys.log, '--witness', there.keys.witness];
+  const checked = await cli.run('audit', 'verify', bundle, ...given);
+  expect(checked).toMatchObject({ code: 0 });
+  expect(checked.out).toContain('cosigned by there.example/log/witness');
+  cli.remove();
   // Watching is no event of the log, or two that watch each other would never rest.
   await vi.waitFor(
     async () => {
