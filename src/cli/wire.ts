@@ -35,6 +35,7 @@ export const personSchema = z.looseObject({
   roles: names,
   attributes: z.record(z.string(), z.string()),
   attributesUntil: z.record(z.string(), time),
+  attributesSet: z.record(z.string(), z.looseObject({ by: z.string().nullable(), at: time })),
   subject: z.string().nullish(),
   keys: z.array(z.looseObject({ kid: z.string(), addedAt: time })),
   createdAt: time,
@@ -223,7 +224,7 @@ export const disputeSchema = z.looseObject({
   dueAt: time,
   escalatedAt: maybeTime,
   outcome: z.string().nullable(),
-  reasons: z.string().nullable(),
+  decisionGrounds: z.string().nullable(),
   newOrderId: z.string().nullable(),
 });
 export type Dispute = z.infer<typeof disputeSchema>;

@@ -124,7 +124,7 @@ export const disputeAnswer = named(
     outcome: outcomeSchema.nullable(),
     decidedBy: z.string().nullable(),
     decidedAt: instant.nullable(),
-    reasons: z.string().nullable(),
+    decisionGrounds: z.string().nullable(),
     newOrderId: z.string().nullable(),
   }),
 );

@@ -162,7 +162,11 @@ function print(around: Surroundings, told: Told, at: number, { size, origin }: B
       moment(removedAt),
     ]),
   );
-  say(around, `${counted(tokens.length, 'token')} live.`);
+  const forModels = tokens.filter(({ audience }) => audience === 'gateway').length;
+  say(
+    around,
+    `Live: ${counted(forModels, 'token')} for models, ${counted(tokens.length - forModels, 'token')} for the control API.`,
+  );
   for (const { index, kind, why } of gaps)
     note(around, `Not told by entry ${index} (${kind}): ${why}`);
 }

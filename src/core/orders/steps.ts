@@ -69,6 +69,27 @@ export function decideOrder(
   );
 }
 
+/** So many notices of one person of a partner can be in force at a time. */
+const MOST_NOTICES = 20;
+
+/**
+ * Decides whether somebody may give one notice more. Anybody of a partner may give them, and they never lapse: without a bound,
+ * one person could bury those of everybody else.
+ *
+ * @param inForce how many of theirs are in force
+ */
+export function decideNotice(
+  spec: OrderSpec,
+  { lab }: Member,
+  inForce: () => number,
+): Refusal | null {
+  if (spec.level !== LEVEL.notice || lab.kind === 'host' || inForce() < MOST_NOTICES) return null;
+  return refusal(
+    'too_many_notices',
+    `Of yours, ${MOST_NOTICES} notices are in force. Give them an end ("expiresAt"), or wait until one is lifted.`,
+  );
+}
+
 /** Times of an order that begins, or that begins to stand. */
 export interface Times {
   lapsesAt: number | null;
@@ -88,9 +109,10 @@ export function timesOf(spec: OrderSpec, rule: LevelRule, ratified: boolean, now
   // Nobody reviews an order before it stands: a date that went by until then would end a recall at that very moment.
   const asked = ratified && wanted <= now ? Infinity : wanted;
   const due = rule.review === null ? Infinity : after(now, rule.review);
-  const review = ratified || isLegal ? Math.min(asked, due) : asked;
+  const lapse = ratified || isLegal ? null : rule.lapse;
+  const review = lapse === null ? Math.min(asked, due) : asked;
   return {
-    lapsesAt: ratified || isLegal || rule.lapse === null ? null : after(now, rule.lapse),
+    lapsesAt: lapse === null ? null : after(now, lapse),
     reviewDueAt: review === Infinity ? null : review,
     lapsesUnreviewed: rule.lapsesUnreviewed && ratified && !isLegal,
   };
@@ -204,8 +226,18 @@ export const decideLift = (
 ): Refusal | null => refusalOfOver(order, now) ?? mayLift(order, acting, what);
 
 /** Decides whether a person may decide on an objection: whoever could end the order, also once it is over. */
-export const decideRuling = (order: Order, acting: Acting): Refusal | null =>
-  mayLift(order, acting, 'decide on');
+export function decideRuling(
+  order: Order,
+  { personId }: { personId: string },
+  acting: Acting,
+): Refusal | null {
+  const why = mayLift(order, acting, 'decide on');
+  if (why || personId !== acting.actor.person.id) return why;
+  return refusal(
+    'second_person_needed',
+    'Whoever objected may not decide on it. Another person must.',
+  );
+}
 
 function mayLift(order: Order, { actor, rules, rule }: Acting, what: string): Refusal | null {
   const why = refusalOfOwn(order, actor, what) ?? refusalOfTheirs(order, actor);
