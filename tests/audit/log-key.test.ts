@@ -77,6 +77,11 @@ describe('the log’s key', () => {
 
   it('does not show its private half', () => {
     const key = createLogKey(newPath(), ORIGIN);
-    expect(Object.keys(key).sort()).toEqual(['makeNext', 'origin', 'signCheckpoint', 'verifierKey']);
+    expect(Object.keys(key).sort()).toEqual([
+      'makeNext',
+      'origin',
+      'signCheckpoint',
+      'verifierKey',
+    ]);
   });
 });
