@@ -8,6 +8,7 @@ import { printJson } from './cli/output.ts';
 import { failed } from './cli/problems.ts';
 import { publicJwkOf } from './cli/public-key.ts';
 import { processSurroundings } from './cli/surroundings.ts';
+import { WITNESS_KEY_FILE, openWitnessKey, witnessNameOf } from './audit/witness-key.ts';
 import { parseConfig } from './config/load.ts';
 import { nameSchema } from './core/people.ts';
 import { systemClock } from './lib/clock.ts';
@@ -55,6 +56,7 @@ export async function initialiseBroker(options: InitOptions): Promise<void> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const directory = prepareDataDirectory(paths.dataDir);
   const key = createKeyFile(paths.key);
+  const witness = openWitnessKey(join(directory.keys, WITNESS_KEY_FILE), witnessNameOf(origin));
   const store = await Store.open(
     WRITER_THREAD,
     { dataDir: directory.path, origin, rules: DEFAULT_RULES },
@@ -76,6 +78,7 @@ export async function initialiseBroker(options: InitOptions): Promise<void> {
       admin: made.admin.id,
       key: paths.key,
       log: { origin, verifierKey: store.verifierKey },
+      witness: { verifierKey: witness.verifierKey },
     };
     if (options.json) printJson(processSurroundings(), facts);
     else process.stdout.write(report(facts));

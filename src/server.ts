@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TokenChecker } from './broker/authenticate-token.ts';
 import type { Broker } from './broker/broker.ts';
+import { WITNESS_KEY_FILE, openWitnessKey, witnessNameOf } from './audit/witness-key.ts';
+import { WitnessAsker } from './broker/ask-witnesses.ts';
+import { CallRate } from './broker/call-rate.ts';
+import { policyOf } from './core/audit/witness-settings.ts';
 import { NoticeDeliverer, warnOfIdleChannels } from './broker/deliver-notices.ts';
 import { FailureBrake } from './broker/failure-brake.ts';
 import { Gauges } from './broker/gauges.ts';
@@ -61,6 +65,9 @@ const AGENDA_EVERY_MS = 1_000;
 
 /** A notice goes out within this time. */
 const LOOK_FOR_NOTICES_EVERY_MS = 1_000;
+
+/** Witnesses are asked within this time. */
+const ASK_WITNESSES_EVERY_MS = 1_000;
 
 /** Token keys whose time has come take over or retire this often. */
 const ADVANCE_KEYS_EVERY_MS = 5_000;
@@ -124,6 +131,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await recoverFromCrash(broker);
     if (store.journalWasMissing)
       broker.log.warn('the journal was missing or cut: what only that held is lost, if anything');
+    for (const file of store.logKeysMissing)
+      broker.log.warn(
+        { file },
+        'a key of the log that was replaced is gone, and does not sign beside the new one: whoever knows only that one trusts no new checkpoint',
+      );
     await recordSystem(broker, 'system.started');
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
@@ -183,6 +195,19 @@ function assemble(
       log,
       allowInsecureLoopback: config.federation.allowInsecureLoopback,
     }),
+    witnesses: {
+      asker: new WitnessAsker({ ...parts, readers, policy }, config),
+      policy: policyOf(config),
+    },
+    witness: {
+      key: openWitnessKey(
+        join(directory.keys, WITNESS_KEY_FILE),
+        config.witnessing.name ?? witnessNameOf(config.log.origin),
+      ),
+      logs: new Map(config.witnessed.map((one) => [one.origin, one])),
+      recordEveryMs: config.witnessing.recordEveryMinutes * 60_000,
+      rate: new CallRate(clock, config.witnessing.callsPerMinute),
+    },
     endpoints,
     store,
     readers,
@@ -298,6 +323,16 @@ function serve(
         log.warn({ err: String(error) }, 'what is to be delivered could not be read');
       }
     }, LOOK_FOR_NOTICES_EVERY_MS),
+    setInterval(
+      () => {
+        try {
+          broker.witnesses.asker.look();
+        } catch (error) {
+          log.warn({ err: String(error) }, 'witnesses could not be asked');
+        }
+      },
+      Math.min(ASK_WITNESSES_EVERY_MS, config.witnessing.askEverySeconds * 1000),
+    ),
     setInterval(() => {
       advanceSigningKeys(broker).catch((error: unknown) =>
         log.warn({ err: String(error) }, 'token keys were not moved on'),
@@ -318,6 +353,7 @@ function serve(
     clearTimeout(deadline);
     for (const timer of timers) clearInterval(timer);
     await notices.close();
+    await broker.witnesses.asker.close();
     await broker.settler.flush();
     await broker.unauthenticated.close();
     await broker.repeatedDenials.close();

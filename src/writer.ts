@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker, parentPort, workerData } from 'node:worker_threads';
-import { createLogKey, loadLogKey, type LogKey } from './audit/log-key.ts';
+import { createLogKey, loadLogKey, openLogKeys, type LogKey } from './audit/log-key.ts';
 import { WriterContext } from './store/context.ts';
-import { DATABASE_FILE, openForWriting, withDrizzle } from './store/database.ts';
+import { DATABASE_FILE, openForWriting, withDrizzle, type Db } from './store/database.ts';
+import { adoptFirstLogKey, readLogKeys } from './store/log-key-rows.ts';
 import { GroupCommit } from './store/group-commit.ts';
 import { JOURNAL_FILE, Journal } from './store/journal.ts';
 import { noteMissingJournal, wasJournalMissing } from './store/missing-journal.ts';
@@ -45,14 +46,19 @@ function start(): void {
       unlock();
     };
     const known = readMeta(db, 'log_origin');
-    const logKey = openLogKey(join(dataDir, 'keys', 'log.pem'), origin, known === undefined);
-    const context = new WriterContext(db, logKey, systemClock, rules, grants, channels);
-    if (known === undefined) context.writeMeta('log_origin', origin);
-    else if (known !== origin) {
+    if (known !== undefined && known !== origin) {
       throw new Error(
         `The log in ${dataDir} has the origin "${known}", not "${origin}". Set "log.origin" to "${known}": a log keeps its name for ever.`,
       );
     }
+    const { key: logKey, missing: logKeysMissing } = openKeys(
+      db,
+      dataDir,
+      origin,
+      known === undefined,
+    );
+    const context = new WriterContext(db, logKey, systemClock, rules, grants, channels);
+    if (known === undefined) context.writeMeta('log_origin', origin);
     const committer = new GroupCommit(context, journal);
     committer.takeOver();
     const journalWasMissing = wasJournalMissing(db);
@@ -66,7 +72,13 @@ function start(): void {
       copyBack: () => checkpointer.postMessage(undefined),
       onStop: close,
     });
-    send({ kind: 'ready', origin, verifierKey: logKey.verifierKey, journalWasMissing });
+    send({
+      kind: 'ready',
+      origin,
+      verifierKey: logKey.verifierKey,
+      journalWasMissing,
+      logKeysMissing,
+    });
   } catch (error) {
     close();
     send({
@@ -75,6 +87,24 @@ function start(): void {
     });
     port.close();
   }
+}
+
+const LOG_KEY_FILE = 'log.pem';
+
+/** The keys that the database says sign the log; the first one is noted down where it says nothing yet. */
+function openKeys(
+  db: Db,
+  dataDir: string,
+  origin: string,
+  isNewLog: boolean,
+): { key: LogKey; missing: string[] } {
+  const folder = join(dataDir, 'keys');
+  const known = readLogKeys(db);
+  const now = systemClock();
+  if (known.length > 0) return openLogKeys(folder, origin, known, now);
+  const key = openLogKey(join(folder, LOG_KEY_FILE), origin, isNewLog);
+  adoptFirstLogKey(db, key.verifierKey, LOG_KEY_FILE, now);
+  return { key, missing: [] };
 }
 
 /** A log that has begun keeps its key: with a new one, no later checkpoint could be tied to an earlier one. */

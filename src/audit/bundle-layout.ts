@@ -74,16 +74,36 @@ export function bundlePosition(path: string, size: number): number | undefined {
  * The manifest's exact bytes. It says nothing that the verifier cannot recompute.
  *
  * @param checkpointNote the checkpoint file's bytes
+ * @param keyHistory of a log whose key was replaced: the document that says so (core/audit/key-history.ts)
  */
-export function bundleManifest(origin: string, size: number, checkpointNote: Uint8Array): Buffer {
+export function bundleManifest(
+  origin: string,
+  size: number,
+  checkpointNote: Uint8Array,
+  keyHistory?: string,
+): Buffer {
   const manifest = {
     format: BUNDLE_FORMAT,
     origin,
     range: [0, size],
     entries: size,
     checkpointSha256: createHash('sha256').update(checkpointNote).digest('hex'),
+    ...(keyHistory === undefined ? {} : { keyHistory }),
   };
   return Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`, 'utf8');
+}
+
+/** The history of the log's keys in a manifest; undefined where there is none. Nothing of it is checked. */
+export function keyHistoryIn(manifest: Uint8Array): string | undefined {
+  try {
+    const { keyHistory } = JSON.parse(Buffer.from(manifest).toString('utf8')) as {
+      keyHistory?: unknown;
+    };
+    return typeof keyHistory === 'string' ? keyHistory : undefined;
+  } catch {
+    // What is wrong with it is found when it is held against what it must be.
+    return undefined;
+  }
 }
 
 /** Named by their first entry, so that an entry is found by eye, and padded, so that names sort like indexes. */

@@ -19,6 +19,8 @@ export interface BundleContents {
   checkpoint: string;
   /** The key that signed it, as text. */
   verifierKey: string;
+  /** Of a log whose key was replaced: the history of its keys, so that those who know only another one can verify. */
+  keyHistory?: string | undefined;
   /** Stored hashes of a tile: at least as many as the checkpoint's size needs; of more, the prefix is taken. */
   tile: (level: number, n: number) => Uint8Array | undefined;
   /** The entries' exact bytes from index 0 on, in batches of any length. What comes after the last one is not read. */
@@ -47,7 +49,7 @@ async function fill(
   size: number,
 ): Promise<void> {
   const note = Buffer.from(contents.checkpoint, 'utf8');
-  await add(MANIFEST_PATH, bundleManifest(origin, size, note));
+  await add(MANIFEST_PATH, bundleManifest(origin, size, note, contents.keyHistory));
   await add(CHECKPOINT_PATH, note);
   await add(VERIFIER_KEY_PATH, Buffer.from(`${contents.verifierKey}\n`, 'utf8'));
   for (const { path, level, n } of bundleTiles(size)) {

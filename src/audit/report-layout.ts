@@ -18,6 +18,8 @@ const manifestSchema = z.strictObject({
   /** Id of the export, which its entry in the log names as well. */
   export: z.string(),
   madeAt: z.string(),
+  /** Of a log whose key was replaced: the document that says so (core/audit/key-history.ts). */
+  keyHistory: z.string().optional(),
   files: z.array(
     z.strictObject({
       path: z.string().regex(/^[a-z]+(\/[a-z0-9_]+)?\.(md|json)$/),

@@ -1,5 +1,13 @@
 /** Verifies an evidence bundle offline: with a key that the caller trusts, and nothing else. */
-import { CheckpointError, openCheckpoint, type Checkpoint } from '../core/audit/checkpoint.ts';
+import { CheckpointError, type Checkpoint } from '../core/audit/checkpoint.ts';
+import {
+  KeyHistoryError,
+  keysOf,
+  openCheckpointOf,
+  parseKeyHistory,
+  withoutHistory,
+  type KeyRange,
+} from '../core/audit/key-history.ts';
 import { parseVerifierKey } from '../core/audit/note-keys.ts';
 import { NoteError, describeKey, type NoteVerifier } from '../core/audit/note.ts';
 import {
@@ -8,6 +16,7 @@ import {
   VERIFIER_KEY_PATH,
   bundleManifest,
   bundlePosition,
+  keyHistoryIn,
 } from './bundle-layout.ts';
 import type { BundleReader } from './bundle-reader.ts';
 import { readSmall } from './expected-file.ts';
@@ -61,22 +70,23 @@ const MOST_BYTES = 64 * 1024;
  * continued, or shown differently to others, only other checkpoints of it tell: see `checkConsistency`.
  *
  * @param path a bundle's tar archive, or a directory into which it was unpacked
- * @param verifierKey the log's key as the caller has it from elsewhere than the bundle
+ * @param verifierKey the log's key as the caller has it from elsewhere than the bundle, or several of one whose key was
+ *   replaced; of those, one is enough where the bundle has the history of the keys
  * @param onEntry is given the bytes of each entry that was found right, in the order of the log. What it makes of them
  *   counts for nothing unless the report says `sound`
  * @returns never rejects: what prevents the verification is a report `could_not_run`
  */
 export async function verifyBundle(
   path: string,
-  verifierKey: string,
+  verifierKey: string | readonly string[],
   onEntry: (bytes: Buffer) => void = () => undefined,
 ): Promise<BundleReport> {
   const report: BundleReport = { status: 'sound', entriesChecked: 0, checked: [] };
   let reader: BundleReader | undefined;
   try {
-    const key = parseTrustedKey(verifierKey);
+    const keys = [verifierKey].flat().map(parseTrustedKey);
     reader = await openBundle(path);
-    await verify(reader, key, report, onEntry);
+    await verify(reader, keys, report, onEntry);
   } catch (error) {
     const { status, message, firstBadIndex } = asFinding(error);
     report.status = status;
@@ -90,13 +100,15 @@ export async function verifyBundle(
 
 async function verify(
   reader: BundleReader,
-  key: NoteVerifier,
+  given: readonly NoteVerifier[],
   report: BundleReport,
   onEntry: (bytes: Buffer) => void,
 ): Promise<void> {
   const manifest = await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
   const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
-  const checkpoint = await checkSignature(reader, note, key);
+  const history = keyHistoryIn(manifest);
+  const keys = knownKeys(given, history);
+  const { checkpoint, key } = await checkSignature(reader, note, keys, given);
   const { origin, size, root } = checkpoint;
   report.origin = origin;
   report.size = size;
@@ -104,19 +116,23 @@ async function verify(
   report.checked.push(`checkpoint of ${size} entries signed by ${describeKey(key)}`);
 
   const carried = await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
-  if (carried.toString('utf8') !== `${key.verifierKey}\n`) {
+  if (!keys.some(({ verifierKey }) => carried.toString('utf8') === `${verifierKey}\n`)) {
     throw tampered(
       `${VERIFIER_KEY_PATH} was changed: it is not the key that signed the checkpoint and that you gave.`,
     );
   }
-  report.checked.push('verifier key as given');
+  report.checked.push(
+    given.some(({ verifierKey }) => verifierKey === key.verifierKey)
+      ? 'verifier key as given'
+      : 'verifier key by the history of the keys, in which the one that you gave stands',
+  );
 
   if (isReportManifest(manifest)) {
     await verifyReport(reader, manifest, { ...checkpoint, note }, report);
     return;
   }
 
-  if (!manifest.equals(bundleManifest(origin, size, note))) {
+  if (!manifest.equals(bundleManifest(origin, size, note, history))) {
     throw tampered(`${MANIFEST_PATH} was changed: it does not describe the signed checkpoint.`);
   }
   report.checked.push('manifest');
@@ -167,19 +183,36 @@ async function verifyReport(
 async function checkSignature(
   reader: BundleReader,
   note: Buffer,
-  key: NoteVerifier,
-): Promise<Checkpoint> {
+  keys: readonly KeyRange[],
+  given: readonly NoteVerifier[],
+): Promise<{ checkpoint: Checkpoint; key: NoteVerifier }> {
   try {
-    return openCheckpoint(note, key.verifierKey);
+    return openCheckpointOf(note, keys);
   } catch (error) {
     if (!(error instanceof NoteError || error instanceof CheckpointError)) throw error;
     const carried = await carriedKey(reader);
-    if (carried === undefined || carried.verifierKey === key.verifierKey) {
+    if (
+      carried === undefined ||
+      keys.some(({ verifierKey }) => verifierKey === carried.verifierKey)
+    ) {
       throw tampered(`The checkpoint is not to be trusted. ${error.message}`);
     }
     throw tampered(
-      `The bundle carries the key ${describeKey(carried)}, not the key you gave, ${describeKey(key)}: either you gave another log's key, or the bundle is forged.`,
+      `The bundle carries the key ${describeKey(carried)}, not the key you gave, ${given.map(describeKey).join(' or ')}: either you gave another log's key, or the bundle is forged.`,
     );
+  }
+}
+
+/** The keys that count, and for which sizes: those given, or all of the history that one of them stands in. */
+function knownKeys(given: readonly NoteVerifier[], history: string | undefined): KeyRange[] {
+  const texts = given.map(({ verifierKey }) => verifierKey);
+  if (history === undefined) return withoutHistory(texts);
+  try {
+    return keysOf(parseKeyHistory(history), texts);
+  } catch (error) {
+    if (error instanceof KeyHistoryError)
+      throw tampered(`The bundle is not to be trusted. ${error.message}`);
+    throw error;
   }
 }
 

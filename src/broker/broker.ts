@@ -1,4 +1,7 @@
 /** What the verbs of this folder work with. Made once, in the composition root. */
+import type { WitnessKey } from '../audit/witness-key.ts';
+import type { WatchedLog } from '../core/audit/witness-settings.ts';
+import type { WitnessPolicy } from '../core/audit/witnessing.ts';
 import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
 import type { NoticeChannel } from '../core/notice-channels.ts';
@@ -11,6 +14,8 @@ import type { Store } from '../store/client.ts';
 import type { Configured } from '../core/configured.ts';
 import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
+import type { WitnessAsker } from './ask-witnesses.ts';
+import type { CallRate } from './call-rate.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { BundleReadings } from './bundle-readings.ts';
 import type { Metrics } from './metrics.ts';
@@ -63,6 +68,16 @@ export interface Broker {
     audiences: readonly string[];
     /** Lifetime of an assertion, milliseconds, whole seconds. */
     assertionLifetimeMs: number;
+  };
+  /** Who cosigns our checkpoints, and how many of them are enough. */
+  witnesses: { asker: WitnessAsker; policy: WitnessPolicy };
+  /** What this broker is a witness with, and of which logs, by their origin. */
+  witness: {
+    key: WitnessKey;
+    logs: ReadonlyMap<string, WatchedLog>;
+    /** Most entries that say that a log is well are so far apart, milliseconds. */
+    recordEveryMs: number;
+    rate: CallRate;
   };
   endpoints: ReadonlyMap<string, Endpoint>;
   store: Store;

@@ -9,6 +9,7 @@ import { revisionOf } from '../core/revision.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
+import { keyHistoryOf, logKeyOf } from './rotate-log-key.ts';
 import { evidenceOf, type EvidencedOrder } from './incident-evidence.ts';
 import { mustHaveReach } from './order-reach.ts';
 import { mustSeeIncident } from './show-incidents.ts';
@@ -88,6 +89,7 @@ async function tryExport(
     incident: incidentId,
     export: id,
     madeAt: new Date(who.at).toISOString(),
+    keyHistory: keyHistoryOf(broker),
     entries: indexes,
   };
   const { manifest, sha256 } = manifestOf(about, files);
@@ -105,7 +107,7 @@ async function tryExport(
     entries: indexes,
     exportIndex: exported.index,
     checkpoint: exported.note,
-    verifierKey: store.verifierKey,
+    verifierKey: logKeyOf(broker, exported.size),
     tile: readers.readTile,
     entry: (index) => readers.readEntry(index)?.bytes,
   });

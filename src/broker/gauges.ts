@@ -10,6 +10,7 @@ export class Gauges {
   readonly #live;
   readonly #log;
   readonly #notices;
+  readonly #witnesses;
   #underWay: Promise<string> | undefined;
 
   constructor(broker: Broker) {
@@ -18,6 +19,7 @@ export class Gauges {
     this.#live = liveGauges(metrics);
     this.#log = logGauges(metrics);
     this.#notices = noticeGauges(metrics);
+    this.#witnesses = witnessGauges(metrics);
     this.#limits = new LimitGauges(broker);
     collectDefaultMetrics({ register: metrics.registry });
   }
@@ -43,6 +45,19 @@ export class Gauges {
     return metrics.registry.metrics();
   }
 
+  #readWitnesses(): void {
+    const { witnesses, readers } = this.#broker;
+    const gauges = this.#witnesses;
+    for (const { name: witness, verifierKey, failure } of witnesses.asker.states) {
+      gauges.failing.set({ witness }, failure === undefined ? 0 : 1);
+      const last = readers.lastCosignature(verifierKey);
+      if (!last) continue;
+      gauges.cosigned.set({ witness }, last.size);
+      gauges.cosignedAt.set({ witness }, last.signedAt / 1000);
+    }
+    gauges.witnessed.set(readers.newestWitnessed(witnesses.policy)?.size ?? 0);
+  }
+
   #readLog(): void {
     const { store, settler, readers, log } = this.#broker;
     const gauges = this.#log;
@@ -54,6 +69,7 @@ export class Gauges {
       this.#notices.dead.set(readers.countDeliveries('dead'));
       gauges.putOff.set(readers.countPutOff());
       gauges.entries.set(readers.logSize());
+      this.#readWitnesses();
       const checkpoint = readers.latestCheckpoint();
       if (!checkpoint) return;
       gauges.checkpoint.set(checkpoint.size);
@@ -64,6 +80,26 @@ export class Gauges {
       for (const gauge of [gauges.entries, gauges.checkpoint, gauges.checkpointAt]) gauge.remove();
     }
   }
+}
+
+function witnessGauges(metrics: Metrics) {
+  return {
+    failing: metrics.gauge('witness_failing', '1 where the last call failed, else 0', ['witness']),
+    cosigned: metrics.gauge(
+      'witness_cosigned_entries',
+      'Entries of the newest checkpoint that a witness cosigned',
+      ['witness'],
+    ),
+    cosignedAt: metrics.gauge(
+      'witness_cosigned_timestamp_seconds',
+      'When the witness says that it cosigned it, seconds since 1970',
+      ['witness'],
+    ),
+    witnessed: metrics.gauge(
+      'log_witnessed_entries',
+      'Entries of the newest checkpoint that enough witnesses cosigned',
+    ),
+  };
 }
 
 function liveGauges(metrics: Metrics) {

@@ -4,13 +4,14 @@
  * docs/operations.md.
  */
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { WitnessFailure } from '../core/audit/witness-failures.ts';
 import type { DenialCode } from '../core/denials.ts';
 import type { RequestEnd, Usage } from '../core/requests.ts';
 import type { Operation } from '../core/vocabulary.ts';
 import { counterBranch, histogramBranch } from './series.ts';
 
 /** Where something was refused. */
-export type Door = 'gateway' | 'control' | 'token_endpoint' | 'join';
+export type Door = 'gateway' | 'control' | 'token_endpoint' | 'join' | 'witness';
 
 /** What ended a request that an upstream failed: our code for it, or the kind of status it answered with. */
 export type UpstreamFailureKind =
@@ -68,6 +69,16 @@ export class Metrics {
     'notice_deliveries_total',
     'Attempts to deliver a notice; failed is tried again, dead is given up',
     ['channel', 'result'],
+  );
+  readonly #witnessAsks = this.#counter(
+    'witness_asks_total',
+    'Checkpoints that a witness was asked to cosign; result is cosigned, or why not',
+    ['witness', 'result'],
+  );
+  readonly #watched = this.#counter(
+    'watched_checkpoints_total',
+    'Checkpoints of a watched log by what came of them: cosign, conflict or inconsistent',
+    ['origin', 'result'],
   );
   readonly #gatewaySeconds = this.#histogram(
     'gateway_seconds',
@@ -131,6 +142,16 @@ export class Metrics {
   /** An attempt to deliver a notice has ended. */
   noticeAttempt(channel: string, result: 'delivered' | 'failed' | 'dead'): void {
     this.#noticeDeliveries.inc({ channel, result });
+  }
+
+  /** A witness was asked. */
+  witnessAsked(witness: string, result: WitnessFailure | 'cosigned'): void {
+    this.#witnessAsks.inc({ witness, result });
+  }
+
+  /** We were asked to cosign, by a log that the configuration names. */
+  logWatched(origin: string, result: 'cosign' | 'conflict' | 'inconsistent'): void {
+    this.#watched.inc({ origin, result });
   }
 
   /** A number that is looked up when somebody asks. */

@@ -70,7 +70,8 @@ export class Policy {
           this.#endTokens(change.ids, change.at);
           break;
         case 'key':
-          // The key ring's.
+        case 'log_key':
+          // The key ring's, and the store's.
           break;
       }
     }

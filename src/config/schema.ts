@@ -6,6 +6,7 @@ import { authorityRulesSchema } from '../core/authority-rules.ts';
 import { exclusionsSchema } from '../core/exclusions.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { noticeChannelsSchema } from '../core/notice-channels.ts';
+import { checkWitnessConfig, witnessShape } from '../core/audit/witness-settings.ts';
 import { networkSchema } from '../core/networks.ts';
 
 const seconds = (min: number, max: number, fallback: number): z.ZodDefault<z.ZodNumber> =>
@@ -104,6 +105,7 @@ export const configSchema = z
     logging: loggingSchema.prefault({}),
     metrics: metricsSchema.optional(),
     notices: noticeChannelsSchema.prefault({}),
+    ...witnessShape,
   })
   .superRefine((config, context) => {
     const fail = (path: (string | number)[], message: string): void =>
@@ -148,6 +150,7 @@ export const configSchema = z
       if (own !== undefined && isSameUrl(own, issuer))
         fail(path, 'is this broker: here, people are known by their own keys');
     }
+    checkWitnessConfig(config, fail);
     const seen = new Set<string>();
     for (const [i, { id }] of config.endpoints.entries()) {
       if (seen.has(id)) fail(['endpoints', i, 'id'], `"${id}" is used twice`);

@@ -188,6 +188,15 @@ export const AUTHORITY = {
   'key.retire': { 'host.admin': 'all', 'host.safety': 'all' },
   'usage.read': RECORDS,
   'log.read': RECORDS,
+  // The log's key is the host's; whoever trusts the log follows it.
+  'log.rotate_key': { 'host.admin': 'all' },
+  'split_view.read': EVERYONE,
+  'watched_log.read': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+  },
   'export.create': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
 } as const satisfies Record<string, Rule>;
 

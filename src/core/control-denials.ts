@@ -1,5 +1,5 @@
 /** Reasons for which something is refused that people do to grants, orders, people and what follows from them. */
-import { no, type Denial } from './denial.ts';
+import { later, no, type Denial } from './denial.ts';
 
 export const CONTROL_DENIALS = {
   // Rules of grants and orders
@@ -52,6 +52,22 @@ export const CONTROL_DENIALS = {
     409,
     'invalid_request_error',
     'The moments of an incident follow each other, and its deadlines never get later.',
+  ),
+  unknown_log: no(404, 'not_found_error', 'This broker is no witness of that log.'),
+  checkpoint_not_signed: no(
+    403,
+    'permission_error',
+    'No key that is known here for that log signed the checkpoint.',
+  ),
+  checkpoint_inconsistent: no(
+    422,
+    'invalid_request_error',
+    'The proof does not show that the checkpoint continues what this broker knows of that log.',
+  ),
+  too_many_calls: later(
+    429,
+    'rate_limit_error',
+    'This address has called too often of late. Come back in a minute.',
   ),
   notice_of_others: no(
     403,

@@ -46,6 +46,9 @@ export const NOTICE_KINDS = [
   'incident.reported',
   'incident.resolved',
   'incident.reopened',
+  'log.key_rotated',
+  'log.split_view',
+  'log.behind',
 ] as const;
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number];

@@ -41,8 +41,10 @@ export function openApiPath(path: string): string {
 }
 
 function operationOf(route: Route): RouteConfig {
-  const { method, path, action, tag, summary, description, params, query, body, status } = route;
+  const { method, path, action, tag, summary, description, params, query, body, text, status } =
+    route;
   const isPublic = action === 'public';
+  const textBody = { required: true, content: { 'text/plain': { schema: TEXT_SCHEMA } } };
   return {
     method,
     path: openApiPath(path),
@@ -56,6 +58,7 @@ function operationOf(route: Route): RouteConfig {
       params,
       query,
       ...(route.revised && method !== 'get' && status !== 201 ? { headers: IF_MATCH } : {}),
+      ...(text === undefined ? {} : { body: textBody }),
       ...(body && Object.keys(shapeOf(body)).length > 0
         ? {
             body: {
@@ -74,6 +77,8 @@ function operationOf(route: Route): RouteConfig {
     },
   };
 }
+
+const TEXT_SCHEMA = { type: 'string' as const };
 
 const IF_MATCH = z.object({
   'If-Match': z

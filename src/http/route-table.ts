@@ -18,6 +18,7 @@ import { RUN_ROUTES } from './routes/runs.ts';
 import { STATEMENT_ROUTES } from './routes/statements.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
+import { WITNESS_ROUTES } from './routes/witnesses.ts';
 
 export const ROUTES: readonly Route[] = [
   ...LAB_ROUTES,
@@ -37,5 +38,6 @@ export const ROUTES: readonly Route[] = [
   ...LOG_ROUTES,
   ...RECEIPT_ROUTES,
   ...STATEMENT_ROUTES,
+  ...WITNESS_ROUTES,
   ...SYSTEM_ROUTES,
 ];

@@ -34,6 +34,8 @@ interface Asked<P, Q, B> {
   params: P;
   query: Q;
   body: B;
+  /** The body of a route that takes text; else empty. */
+  text: string;
   /** Of a route of what has revisions: those that may be changed; undefined: whichever there is. */
   ifMatch: readonly string[] | undefined;
 }
@@ -66,6 +68,8 @@ interface Described {
   tag: string;
   summary: string;
   description: string;
+  /** Its body is text in UTF-8 of at most so many bytes, and not JSON. */
+  text?: number;
   /** Whether what it answers has a `revision`: it is sent as ETag, and what changes it heeds If-Match. */
   revised?: boolean;
 }
@@ -141,6 +145,6 @@ function complete(
   declared: Declared<Action | 'public', z.ZodObject, z.ZodObject, z.ZodType>,
 ): Omit<Route, 'answer' | 'handle'> {
   const { params = NOTHING, query = NOTHING, status = 200, body, ...rest } = declared;
-  const takesBody = rest.method === 'post' || rest.method === 'put';
+  const takesBody = rest.text === undefined && (rest.method === 'post' || rest.method === 'put');
   return { ...rest, params, query, status, body: takesBody ? (body ?? NOTHING) : undefined };
 }

@@ -17,7 +17,8 @@ export function serveRoutes(app: Express, control: Control, routes: readonly Rou
   const read = bodyReader(MOST_BODY_BYTES);
   const methodsOf = new Map<string, Method[]>();
   for (const route of routes) {
-    app[route.method](route.path, (req, res) => serve(control, route, read, req, res));
+    const reads = route.text === undefined ? read : bodyReader(route.text);
+    app[route.method](route.path, (req, res) => serve(control, route, reads, req, res));
     methodsOf.set(route.path, [...(methodsOf.get(route.path) ?? []), route.method]);
   }
   for (const [path, methods] of methodsOf) refuseOtherMethods(app, path, methods);
@@ -54,6 +55,7 @@ async function serve(
     params: parse('path', route.params, joined(req.params)),
     query: parse('query', route.query, req.query),
     body: await readInput(route, read, req, res),
+    text: route.text === undefined ? '' : await read(req, res),
     ifMatch: route.revised === true && route.method !== 'get' ? ifMatchOf(req) : undefined,
   }));
   // What a write refuses is recorded by the operation that refused it; a read has none.
@@ -90,11 +92,12 @@ async function orRecord<T>(
 }
 
 async function readInput(
-  { body }: Route,
+  { body, text }: Route,
   read: ReadBody,
   req: Request,
   res: Response,
 ): Promise<unknown> {
+  if (text !== undefined) return undefined;
   if (!hasBody(req)) return body && parse('body', body, {});
   if (!body) return refuse('invalid_request', 'This method takes no body here. Send none.');
   return parse('body', body, await readJson(read, req, res));

@@ -75,9 +75,11 @@ export interface StoreEvents {
 
 export class Store {
   readonly origin: string;
-  readonly verifierKey: string;
+  #verifierKey: string;
   /** Whether the journal was gone at the start, and with it the last moment before an end that was not in order. */
   readonly journalWasMissing: boolean;
+  /** Files of keys that were replaced, are still to sign beside the new one, and are gone. */
+  readonly logKeysMissing: readonly string[];
   readonly #worker: Worker;
   readonly #clock: Clock;
   readonly #waiting = new WaitingCalls(() => (this.#writable = false));
@@ -100,8 +102,9 @@ export class Store {
 
   private constructor(worker: Worker, clock: Clock, ready: Extract<FromWriter, { kind: 'ready' }>) {
     this.origin = ready.origin;
-    this.verifierKey = ready.verifierKey;
+    this.#verifierKey = ready.verifierKey;
     this.journalWasMissing = ready.journalWasMissing;
+    this.logKeysMissing = ready.logKeysMissing;
     this.#worker = worker;
     this.#clock = clock;
     worker.on('message', (message: FromWriter) => this.#receive(message));
@@ -167,6 +170,11 @@ export class Store {
       this.#outbox.push({ id, name, args, notAfter });
       this.#postSoon();
     });
+  }
+
+  /** The key that signs checkpoints, as text (C2SP verifier key). */
+  get verifierKey(): string {
+    return this.#verifierKey;
   }
 
   /** Calls so far. */
@@ -271,6 +279,7 @@ export class Store {
   #apply({ answers, changes, epoch, wrote, isBehind, tookMs, why, fatal }: Committed): void {
     this.#isBehind = isBehind;
     this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote, why });
+    for (const change of changes) if (change.kind === 'log_key') this.#verifierKey = change.value;
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);
     // Last: a call that came too late to be begun does not show that the log cannot be written.

@@ -56,7 +56,9 @@ export type PolicyChange =
   | { kind: 'order'; value: Order }
   | { kind: 'token'; value: LiveToken }
   | { kind: 'tokens_ended'; ids: string[]; at: number }
-  | { kind: 'key'; value: SigningKeyRecord };
+  | { kind: 'key'; value: SigningKeyRecord }
+  /** Another key of the log signs checkpoints: its verifier key. */
+  | { kind: 'log_key'; value: string };
 
 /** Whether somebody who was allowed something before may be refused it now. */
 export function canNarrow(change: PolicyChange): boolean {
@@ -76,6 +78,7 @@ export function canNarrow(change: PolicyChange): boolean {
       // A token is signed with the key that its decision saw: one that is no longer active signs nothing.
       return change.value.state !== 'next';
     case 'lab':
+    case 'log_key':
       return false;
   }
 }
@@ -97,8 +100,30 @@ export interface Mark {
 export interface LogIdentity {
   /** Origin of the log, as in its checkpoints. */
   origin: string;
-  /** Signs a checkpoint: the note for a size and root. Synchronous, since a transaction is. */
-  signCheckpoint(size: number, root: Uint8Array): string;
+  /**
+   * Signs a checkpoint: the note for a size and root. Synchronous, since a transaction is.
+   *
+   * @param at epoch milliseconds: until when keys that were replaced go on signing
+   */
+  signCheckpoint(size: number, root: Uint8Array, at: number): string;
+  /** Makes a key that can follow the present one. It is on disk when this returns, and signs no checkpoint yet. */
+  makeNext(): NextLogKey;
+}
+
+/** A key of the log that nobody has used. */
+interface NextLogKey {
+  verifierKey: string;
+  /** In the folder of keys. */
+  file: string;
+  /** Signs, with the present key and this one, that this one follows. */
+  signStep(text: string): string;
+  /**
+   * Has it sign checkpoints.
+   *
+   * @param until epoch milliseconds: for so long the present key signs beside it
+   * @returns how to take that back, should the database undo what it goes with
+   */
+  takeOver(until: number): () => void;
 }
 
 /** What the configuration says of grants beyond the rules of authority. */

@@ -1,5 +1,6 @@
 /** Reads for the API, through a connection that cannot write. The proxied path reads only memory. */
 import { and, asc, desc, eq, gt, gte, inArray, isNull, lt } from 'drizzle-orm';
+import type { WitnessPolicy } from '../core/audit/witnessing.ts';
 import type { ReadTile } from '../core/audit/tiles.ts';
 import type { Delivery, DeliveryState } from '../core/deliveries.ts';
 import type { Grant } from '../core/grants.ts';
@@ -38,6 +39,7 @@ import {
 } from './list-notices.ts';
 import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
 import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
+import { readLogKeys, type LogKeyRow } from './log-key-rows.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
 import {
   readMeta,
@@ -53,7 +55,6 @@ import {
   disputes,
   orderAcknowledgements,
   charges,
-  checkpoints,
   entries,
   grants,
   labs,
@@ -65,6 +66,19 @@ import {
   tiles,
   tokens,
 } from './schema.ts';
+import {
+  checkpointUpTo,
+  lastCosignature,
+  listSplitViews,
+  newestWitnessed,
+  readWatched,
+  withCosignatures,
+  type CheckpointRow,
+  type CosignatureRow,
+  type SplitViewFilter,
+  type SplitViewRow,
+  type WatchedRow,
+} from './witness-rows.ts';
 import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
 
 export interface EntryFilter {
@@ -432,8 +446,38 @@ export class Readers {
     }
   }
 
+  /** The newest checkpoint, with the cosignatures that there are of it. */
   latestCheckpoint(): { size: number; note: string; at: number } | undefined {
-    return this.#db.select().from(checkpoints).orderBy(desc(checkpoints.size)).limit(1).get();
+    return this.checkpointUpTo(Infinity);
+  }
+
+  /** The newest checkpoint of at most so many entries, with the cosignatures that there are of it. */
+  checkpointUpTo(size: number): CheckpointRow | undefined {
+    const row = checkpointUpTo(this.#db, size);
+    return row && withCosignatures(this.#db, row);
+  }
+
+  /** The newest checkpoint that enough witnesses have cosigned. */
+  newestWitnessed(policy: WitnessPolicy): CheckpointRow | undefined {
+    return newestWitnessed(this.#db, policy);
+  }
+
+  lastCosignature(witnessKey: string): CosignatureRow | undefined {
+    return lastCosignature(this.#db, witnessKey);
+  }
+
+  readWatched(origin: string): WatchedRow | undefined {
+    return readWatched(this.#db, origin);
+  }
+
+  /** Newest first. */
+  listSplitViews(page: PageRequest, filter: SplitViewFilter): SplitViewRow[] {
+    return listSplitViews(this.#db, page, filter);
+  }
+
+  /** The keys that have signed checkpoints, oldest first. */
+  listLogKeys(): LogKeyRow[] {
+    return readLogKeys(this.#db);
   }
 
   /** The checkpoint of a size, where one was signed. */

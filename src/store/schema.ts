@@ -1,6 +1,7 @@
 /** The tables as drizzle sees them. What they mean stands in migrations/sqlite; both change together. */
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { Json } from '../core/audit/entry.ts';
+import type { SplitViewKind, SplitViewSource } from '../core/audit/split-view.ts';
 import type { ApprovalRole } from '../core/authority-rules.ts';
 import type { DeliveryFailure, DeliveryState } from '../core/deliveries.ts';
 import type { DutyCause, DutyKind, DutyState } from '../core/duties.ts';
@@ -418,6 +419,51 @@ export const tiles = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.level, table.n] })],
 );
+
+export const logKeys = sqliteTable('log_keys', {
+  verifierKey: text('verifier_key').primaryKey(),
+  file: text().notNull(),
+  after: integer().notNull(),
+  at: integer().notNull(),
+  step: text(),
+  signsUntil: integer('signs_until'),
+});
+
+export const cosignatures = sqliteTable(
+  'cosignatures',
+  {
+    size: integer().notNull(),
+    witnessKey: text('witness_key').notNull(),
+    line: text().notNull(),
+    signedAt: integer('signed_at').notNull(),
+    at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.size, table.witnessKey] })],
+);
+
+export const watchedLogs = sqliteTable('watched_logs', {
+  origin: text().primaryKey(),
+  size: integer().notNull(),
+  root: blob({ mode: 'buffer' }).notNull(),
+  note: text().notNull(),
+  at: integer().notNull(),
+  recordedAt: integer('recorded_at').notNull(),
+  refusedAt: integer('refused_at'),
+});
+
+export const splitViews = sqliteTable('split_views', {
+  id: text().primaryKey(),
+  origin: text().notNull(),
+  at: integer().notNull(),
+  kind: text().$type<SplitViewKind>().notNull(),
+  source: text().$type<SplitViewSource>().notNull(),
+  labId: text('lab_id'),
+  older: text().notNull(),
+  newer: text().notNull(),
+  pastRoot: blob('past_root', { mode: 'buffer' }),
+  proof: text({ mode: 'json' }).$type<string[]>(),
+  pair: text().notNull(),
+});
 
 export const checkpoints = sqliteTable('checkpoints', {
   size: integer().primaryKey(),

@@ -20,8 +20,17 @@ export interface WriterSettings {
 export type ToWriter = { kind: 'calls'; calls: Call[] } | { kind: 'stop' };
 
 export type FromWriter =
-  /** `journalWasMissing`: the database speaks of a journal that was not there. */
-  | { kind: 'ready'; origin: string; verifierKey: string; journalWasMissing: boolean }
+  /**
+   * `journalWasMissing`: the database speaks of a journal that was not there; `logKeysMissing`: files of keys of the log
+   * that were replaced and should sign beside the new one.
+   */
+  | {
+      kind: 'ready';
+      origin: string;
+      verifierKey: string;
+      journalWasMissing: boolean;
+      logKeysMissing: string[];
+    }
   | { kind: 'refused_to_start'; reason: string }
   /** `messages`: how many messages of calls that commit has done with. */
   | ({ kind: 'committed'; messages: number } & Committed)

@@ -23,8 +23,8 @@ describe('the log’s key', () => {
     const loaded = loadLogKey(path, ORIGIN);
     expect(loaded.verifierKey).toBe(created.verifierKey);
     const root = Buffer.alloc(32, 1);
-    const note = loaded.signCheckpoint(7, root);
-    expect(note).toBe(created.signCheckpoint(7, root));
+    const note = loaded.signCheckpoint(7, root, 0);
+    expect(note).toBe(created.signCheckpoint(7, root, 0));
     expect(openCheckpoint(note, created.verifierKey)).toEqual({ origin: ORIGIN, size: 7, root });
   });
 
@@ -77,6 +77,11 @@ describe('the log’s key', () => {
 
   it('does not show its private half', () => {
     const key = createLogKey(newPath(), ORIGIN);
-    expect(Object.keys(key).sort()).toEqual(['origin', 'signCheckpoint', 'verifierKey']);
+    expect(Object.keys(key).sort()).toEqual([
+      'makeNext',
+      'origin',
+      'signCheckpoint',
+      'verifierKey',
+    ]);
   });
 });

@@ -112,6 +112,10 @@ describe('every command', () => {
       'audit receipts',
       'audit statement',
       'audit replay',
+      'audit witnesses',
+      'audit compare',
+      'audit split-views',
+      'audit rotate-key',
     ]);
   });
 

@@ -27,6 +27,7 @@ describe('every denial', () => {
       409: ['invalid_request_error'],
       412: ['invalid_request_error'],
       415: ['invalid_request_error'],
+      422: ['invalid_request_error'],
       429: ['rate_limit_error'],
       431: ['invalid_request_error'],
       500: ['api_error'],
@@ -46,7 +47,7 @@ describe('every denial', () => {
     // What refills soon, and nothing else, is 429: SDKs would otherwise go on trying.
     const statuses = denial.retry
       ? [429, 502, 503]
-      : [400, 401, 403, 404, 405, 409, 412, 415, 431, 500, 502, 504];
+      : [400, 401, 403, 404, 405, 409, 412, 415, 422, 431, 500, 502, 504];
     expect(statuses).toContain(denial.status);
   });
 });

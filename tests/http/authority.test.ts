@@ -113,12 +113,18 @@ describe('public routes', () => {
       '/api/v1/invitations/:invitation/join',
       '/api/v1/invitations/:invitation/preview',
       '/api/v1/log/checkpoint',
+      '/api/v1/log/checkpoint/witnessed',
+      '/api/v1/log/compare',
+      '/api/v1/log/keys',
       '/api/v1/log/tile/:level/*tile',
       '/api/v1/log/verifier-key',
+      '/api/v1/log/witness-key',
+      '/api/v1/log/witnesses',
       '/api/v1/openapi.json',
       '/healthz',
       '/join',
       '/readyz',
+      '/witness/add-checkpoint',
     ]);
   });
 });

@@ -36,6 +36,12 @@ export interface TestBrokerOptions {
   metrics?: ConfigInput['metrics'];
   notices?: ConfigInput['notices'];
   logging?: ConfigInput['logging'];
+  witnesses?: ConfigInput['witnesses'];
+  witnessPolicy?: ConfigInput['witnessPolicy'];
+  witnessed?: ConfigInput['witnessed'];
+  witnessing?: ConfigInput['witnessing'];
+  /** The log's name; those of two brokers that know each other differ. */
+  origin?: string;
   clock?: Clock;
   log?: Logger;
   /** Used as it is, and left where it is: for a broker that starts again. Without this, one is made and thrown away. */
@@ -62,7 +68,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
   const config = configSchema.parse({
     server: { host: '127.0.0.1', port: 0, shutdownSeconds: 1, ...options.server },
     dataDir,
-    log: { origin: 'test.example/log' },
+    log: { origin: options.origin ?? 'test.example/log' },
     endpoints: options.endpoints ?? [DEMO_ENDPOINT],
     authority: options.authority,
     neverGrant: options.neverGrant,
@@ -76,6 +82,10 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     metrics: options.metrics,
     notices: options.notices,
     logging: options.logging,
+    witnesses: options.witnesses,
+    witnessPolicy: options.witnessPolicy,
+    witnessed: options.witnessed,
+    witnessing: options.witnessing,
   } satisfies ConfigInput);
   const server = await startServer({
     config,

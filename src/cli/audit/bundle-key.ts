@@ -4,12 +4,13 @@ import { CHECKPOINT_PATH, MANIFEST_PATH, VERIFIER_KEY_PATH } from '../../audit/b
 import { readSmall } from '../../audit/expected-file.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
 import { MOST_REPORT_MANIFEST_BYTES } from '../../audit/report-layout.ts';
+import { several } from '../arguments.ts';
 import { commandLine } from '../command-line.ts';
 import { readInputFile } from '../input-file.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 export interface KeyOptions {
-  key?: string;
+  key?: string[];
   trustKeyInBundle?: boolean;
 }
 
@@ -22,25 +23,39 @@ const MOST_KEY_BYTES = 64 * 1024;
 /** Adds the options that say which key. */
 export function withKey(command: Command): Command {
   return command
-    .option('--key <key>', "the log's verifier key, or @FILE that holds it")
+    .option(
+      '--key <key>',
+      "the log's verifier key, or @FILE that holds it; again for a key that was replaced",
+      several,
+    )
     .option(
       '--trust-key-in-bundle',
       'take the key out of the bundle: shows damage, but not who made the bundle',
     );
 }
 
-/** The key that a bundle is checked with. @throws where there is none */
-export async function trustedKey(
+/**
+ * The keys that a log is checked with.
+ *
+ * @param bundle the bundle to take a key from where that was asked for; undefined for what is no bundle
+ * @throws where there is none
+ */
+export async function trustedKeys(
   around: Surroundings,
-  path: string,
+  bundle: string | undefined,
   options: KeyOptions,
-): Promise<string> {
+): Promise<string[]> {
   const { key, trustKeyInBundle } = options;
   if (key !== undefined && trustKeyInBundle)
     throw new Error('--key and --trust-key-in-bundle exclude each other: give one of them.');
-  if (key?.startsWith('@')) return readInputFile(key.slice(1), 'verifier key');
-  if (key !== undefined) return key;
-  if (trustKeyInBundle) return keyInBundle(path);
+  if (key !== undefined)
+    return key.map((one) =>
+      one.startsWith('@') ? readInputFile(one.slice(1), 'verifier key').trim() : one,
+    );
+  if (trustKeyInBundle) {
+    if (bundle !== undefined) return [await keyInBundle(bundle)];
+    throw new Error('--trust-key-in-bundle is for bundles: this has no key in it. Give --key.');
+  }
   throw new Error(
     `It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("${commandLine(around, 'audit key')}" prints what a broker says it is; compare it with what the lab publishes or told you).`,
   );

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { defineGroup } from '../define.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { addAuditCompare } from './compare.ts';
 import { addAuditEntries } from './entries.ts';
 import { addAuditExport } from './export.ts';
 import { addAuditKey } from './key.ts';
@@ -9,8 +10,11 @@ import { addAuditReplay } from './replay.ts';
 import { addAuditReceipt } from './receipt.ts';
 import { addAuditReceipts } from './receipts.ts';
 import { addAuditStatement } from './statement.ts';
+import { addAuditRotateKey } from './rotate-key.ts';
 import { addAuditShow } from './show.ts';
+import { addAuditSplitViews } from './split-views.ts';
 import { addAuditVerify } from './verify.ts';
+import { addAuditWitnesses } from './witnesses.ts';
 
 export function addAuditCommands(program: Command, around: Surroundings): void {
   const group = defineGroup(program, 'audit', 'The audit log: searching, exporting, proving');
@@ -23,4 +27,8 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditReceipts(group, around);
   addAuditStatement(group, around);
   addAuditReplay(group, around);
+  addAuditWitnesses(group, around);
+  addAuditCompare(group, around);
+  addAuditSplitViews(group, around);
+  addAuditRotateKey(group, around);
 }

@@ -9,6 +9,7 @@ import type { Surroundings } from '../surroundings.ts';
 
 interface ExportOptions extends BrokerOptions {
   out: string;
+  witnessed?: boolean;
 }
 
 export function addAuditExport(group: Command, around: Surroundings): void {
@@ -19,11 +20,13 @@ export function addAuditExport(group: Command, around: Surroundings): void {
     examples: ['sallyport audit export --out evidence.tar'],
   })
     .requiredOption('--out <file>', 'where the bundle goes; must not exist yet')
+    .option('--witnessed', 'up to the newest checkpoint that enough witnesses have cosigned')
     .action(async (options: ExportOptions) => {
       const { out } = options;
       refuseOverwriting(out);
       const broker = await connect(around, options);
-      const written = await saveEvidence(out, () => broker.request('POST', '/exports', {}));
+      const body = options.witnessed ? { witnessed: true } : {};
+      const written = await saveEvidence(out, () => broker.request('POST', '/exports', body));
       const size = Number(written.headers.get('x-sallyport-size'));
       const id = written.headers.get('x-sallyport-export');
       if (options.json) {

@@ -1,5 +1,7 @@
 /** `sallyport audit key` */
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { parseWitnessKey } from '../../core/audit/cosignature.ts';
+import { parseKeyHistory } from '../../core/audit/key-history.ts';
 import { parseVerifierKey } from '../../core/audit/note-keys.ts';
 import { urlOf } from '../connection.ts';
 import { defineCommand, withJson } from '../define.ts';
@@ -11,6 +13,8 @@ import type { Surroundings } from '../surroundings.ts';
 interface KeyOptions extends JsonOption {
   profile?: string;
   url?: string;
+  witness?: boolean;
+  history?: boolean;
 }
 
 const NOTE =
@@ -23,13 +27,29 @@ export function addAuditKey(group: Command, around: Surroundings): void {
     examples: [
       'sallyport audit key > log.vkey',
       'sallyport audit verify evidence.tar --key @log.vkey',
+      'sallyport audit key --witness',
+      'sallyport audit key --history',
     ],
   });
   withJson(command)
     .option('--profile <name>', 'the broker of this profile instead of the last one')
     .option('--url <url>', 'without a profile: the broker (or SALLYPORT_URL); takes no login')
+    .addOption(
+      new Option('--witness', "the key that the broker cosigns others' logs with").conflicts(
+        'history',
+      ),
+    )
+    .option('--history', 'all keys that the log has had, as a document that can be checked')
     .action(async (options: KeyOptions) => {
       const url = urlOf(around, options);
+      if (options.history) {
+        await printHistory(around, url, options);
+        return;
+      }
+      if (options.witness) {
+        await printWitnessKey(around, url, options);
+        return;
+      }
       const verifierKey = (await textOf(await call(`${url}/api/v1/log/verifier-key`))).trim();
       try {
         parseVerifierKey(verifierKey);
@@ -43,4 +63,39 @@ export function addAuditKey(group: Command, around: Surroundings): void {
       say(around, verifierKey);
       note(around, NOTE);
     });
+}
+
+async function printWitnessKey(
+  around: Surroundings,
+  url: string,
+  { json }: JsonOption,
+): Promise<void> {
+  const witnessKey = (await textOf(await call(`${url}/api/v1/log/witness-key`))).trim();
+  try {
+    parseWitnessKey(witnessKey);
+  } catch (error) {
+    throw failed("The broker answered with something that is not a witness's key.", error);
+  }
+  if (json) printJson(around, { witnessKey });
+  else say(around, witnessKey);
+}
+
+/** Checked from end to end before it is shown. */
+async function printHistory(
+  around: Surroundings,
+  url: string,
+  { json }: JsonOption,
+): Promise<void> {
+  const document = await textOf(await call(`${url}/api/v1/log/keys`));
+  const keys = parseKeyHistory(document);
+  if (json) {
+    around.out(document);
+    return;
+  }
+  for (const { verifierKey, after, upTo } of keys)
+    say(
+      around,
+      `${verifierKey}  ${after === -1 ? 'from the first entry' : `after ${after} entries`}${upTo === Infinity ? '' : ` up to ${upTo}`}`,
+    );
+  note(around, NOTE);
 }

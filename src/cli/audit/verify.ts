@@ -8,9 +8,10 @@ import { counted, note, printJson, type JsonOption } from '../output.ts';
 import { manyLines } from '../printable.ts';
 import { QuietExit } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { WEAKNESS, trustedKey, withKey, type KeyOptions } from './bundle-key.ts';
+import { WEAKNESS, trustedKeys, withKey, type KeyOptions } from './bundle-key.ts';
+import { heedWitnesses, policyOf, withWitnesses, type WitnessOptions } from './witness-options.ts';
 
-type VerifyOptions = JsonOption & KeyOptions;
+type VerifyOptions = JsonOption & KeyOptions & WitnessOptions;
 
 export function addAuditVerify(group: Command, around: Surroundings): void {
   const command = defineCommand(group, 'verify <bundle>', {
@@ -20,11 +21,12 @@ export function addAuditVerify(group: Command, around: Surroundings): void {
     examples: [
       "sallyport audit verify evidence.tar --key 'audit.lab.example+1f2e3d4c+AR…'",
       'sallyport audit verify evidence.tar --key @lab-audit.vkey --json',
+      'sallyport audit verify evidence.tar --key @lab-audit.vkey --witness @partner-witness.vkey',
     ],
     exitCodes: VERIFY_EXIT_CODES_HELP,
   });
   setUsageExitCode(command, EXIT_CODES.could_not_run);
-  withKey(withJson(command)).action(async (path: string, options: VerifyOptions) => {
+  withWitnesses(withKey(withJson(command))).action(async (path: string, options: VerifyOptions) => {
     const report = await verify(around, path, options);
     print(around, report, options);
     throw new QuietExit(EXIT_CODES[report.status]);
@@ -37,7 +39,9 @@ async function verify(
   options: VerifyOptions,
 ): Promise<BundleReport> {
   try {
-    return await verifyBundle(path, await trustedKey(around, path, options));
+    const policy = policyOf(options);
+    const report = await verifyBundle(path, await trustedKeys(around, path, options));
+    return await heedWitnesses(report, path, policy);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     const status = error instanceof Finding ? error.status : 'could_not_run';

@@ -2,8 +2,8 @@
 import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto';
 import type { NoteSigner, NoteVerifier } from './note.ts';
 
-/** Signature type of plain Ed25519. Timestamped cosignatures (0x04) are for witnesses. */
-const ED25519 = 0x01;
+/** Signature type of plain Ed25519: that of a log. Those of witnesses (0x04) are in cosignature.ts. */
+export const ED25519 = 0x01;
 
 const PUBLIC_KEY_BYTES = 32;
 
@@ -24,13 +24,25 @@ export function keyIdOf(name: string, type: number, publicKey: Uint8Array): numb
  * Writes an Ed25519 verifier key: `name+hex8(key id)+base64(type ‖ public key)`.
  *
  * @param publicKey the raw 32 bytes
+ * @param type of its signatures; that of a log, unless another is named
  * @throws RangeError for a name or key that cannot be one
  */
-export function formatVerifierKey(name: string, publicKey: Uint8Array): string {
+export function formatVerifierKey(name: string, publicKey: Uint8Array, type = ED25519): string {
   if (!isKeyName(name)) throw new RangeError(`“${name}” cannot be the name of a key.`);
   if (publicKey.length !== PUBLIC_KEY_BYTES) throw new RangeError('Not an Ed25519 public key.');
-  const id = keyIdOf(name, ED25519, publicKey).toString(16).padStart(8, '0');
-  return `${name}+${id}+${Buffer.concat([Buffer.of(ED25519), publicKey]).toString('base64')}`;
+  const id = keyIdOf(name, type, publicKey).toString(16).padStart(8, '0');
+  return `${name}+${id}+${Buffer.concat([Buffer.of(type), publicKey]).toString('base64')}`;
+}
+
+/** A verifier key taken apart: its name and id belong together. */
+export interface KeyParts {
+  name: string;
+  keyId: number;
+  /** Of its signatures. */
+  type: number;
+  /** The raw 32 bytes. */
+  raw: Buffer;
+  publicKey: KeyObject;
 }
 
 /**
@@ -39,6 +51,26 @@ export function formatVerifierKey(name: string, publicKey: Uint8Array): string {
  * @throws RangeError with a sentence that says what is wrong with it
  */
 export function parseVerifierKey(text: string): NoteVerifier {
+  const { name, keyId, publicKey } = splitVerifierKey(text, ED25519, WRONG_TYPE);
+  return {
+    name,
+    keyId,
+    verifierKey: text,
+    verify: (message, signature) =>
+      signature.length === 64 && verify(null, message, publicKey, signature),
+  };
+}
+
+const WRONG_TYPE = 'The verifier key is not an Ed25519 key (type 1), the only type known here.';
+
+/**
+ * Takes an Ed25519 verifier key apart.
+ *
+ * @param type that its signatures must have
+ * @param wrongType what is said of one of another type
+ * @throws RangeError
+ */
+export function splitVerifierKey(text: string, type: number, wrongType: string): KeyParts {
   // The first two plus signs separate; base64 may hold more of them.
   const [, name, id, encoded] = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(text) ?? [];
   if (name === undefined || id === undefined || encoded === undefined || !isKeyName(name)) {
@@ -48,13 +80,9 @@ export function parseVerifierKey(text: string): NoteVerifier {
   if (bytes.toString('base64') !== encoded) {
     throw new RangeError('Not a verifier key: its last part is not in base64.');
   }
-  if (bytes[0] !== ED25519 || bytes.length !== 1 + PUBLIC_KEY_BYTES) {
-    throw new RangeError(
-      'The verifier key is not an Ed25519 key (type 1), the only type known here.',
-    );
-  }
+  if (bytes[0] !== type || bytes.length !== 1 + PUBLIC_KEY_BYTES) throw new RangeError(wrongType);
   const raw = bytes.subarray(1);
-  const keyId = keyIdOf(name, ED25519, raw);
+  const keyId = keyIdOf(name, type, raw);
   if (keyId !== Number.parseInt(id, 16)) {
     throw new RangeError(
       'The verifier key is damaged: its key id does not belong to its name and key.',
@@ -64,13 +92,7 @@ export function parseVerifierKey(text: string): NoteVerifier {
     key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') },
     format: 'jwk',
   });
-  return {
-    name,
-    keyId,
-    verifierKey: text,
-    verify: (message, signature) =>
-      signature.length === 64 && verify(null, message, publicKey, signature),
-  };
+  return { name, keyId, type, raw, publicKey };
 }
 
 /** The raw 32 bytes of the public half of an Ed25519 key. Throws RangeError for keys of another kind. */

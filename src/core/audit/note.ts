@@ -94,13 +94,23 @@ export function signNote(text: string, signers: readonly NoteSigner[]): string {
 export function formatNote(text: string, signatures: readonly NoteSignature[]): string {
   assertNoteText(text);
   if (signatures.length === 0) throw malformed('it has no signature');
-  let note = `${text}\n`;
-  for (const { name, keyId, signature } of signatures) {
-    const id = Buffer.alloc(KEY_ID_BYTES);
-    id.writeUInt32BE(keyId);
-    note += `${SIGNATURE_PREFIX}${name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
-  }
-  return note;
+  return `${text}\n${signatures.map(formatSignature).join('')}`;
+}
+
+/** A signature as the line of a note that it is, with its newline. */
+export function formatSignature({ name, keyId, signature }: NoteSignature): string {
+  const id = Buffer.alloc(KEY_ID_BYTES);
+  id.writeUInt32BE(keyId);
+  return `${SIGNATURE_PREFIX}${name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
+}
+
+/**
+ * Reads signature lines that stand alone, as a witness answers with.
+ *
+ * @throws NoteError `malformed`
+ */
+export function parseSignatures(lines: string): NoteSignature[] {
+  return parseNote(`-\n\n${lines}`).signatures;
 }
 
 /**

@@ -124,19 +124,49 @@ export function verifyConsistency(claim: ConsistencyClaim): boolean {
   if (oldSize === newSize) return proof.length === 0 && equalHashes(oldRoot, newRoot);
   if (oldSize === 0) return proof.length === 0 && equalHashes(oldRoot, emptyRoot());
 
+  // A full old tree is the first of the subtrees that the proof joins, and left out: the verifier has its root.
+  const roots = joinedBy(oldSize, newSize, isFull(oldSize) ? [oldRoot, ...proof] : proof);
+  return roots !== undefined && equalHashes(roots.old, oldRoot) && equalHashes(roots.new, newRoot);
+}
+
+/**
+ * Root of the older tree by a consistency proof alone, if the proof leads to the newer tree's root. Where it is not the
+ * root that somebody holds for that size, the newer tree begins with another tree than theirs: no other proof can lead
+ * from theirs to the same root.
+ *
+ * @returns undefined where the proof leads elsewhere, or does not say: it does not where the old size is a power of two
+ */
+export function pastByProof({
+  oldSize,
+  newSize,
+  newRoot,
+  proof,
+}: Omit<ConsistencyClaim, 'oldRoot'>): Uint8Array | undefined {
+  if (!isTreeSize(oldSize) || !isTreeSize(newSize) || oldSize < 1 || oldSize >= newSize)
+    return undefined;
+  if (isFull(oldSize) || ![newRoot, ...proof].every(isHash)) return undefined;
+  const roots = joinedBy(oldSize, newSize, proof);
+  return roots !== undefined && equalHashes(roots.new, newRoot) ? roots.old : undefined;
+}
+
+/** The two roots that the subtrees of a consistency proof come to; undefined when there are too many or too few. */
+function joinedBy(
+  oldSize: number,
+  newSize: number,
+  subtrees: readonly Uint8Array[],
+): { old: Uint8Array; new: Uint8Array } | undefined {
   let node = oldSize - 1;
   let last = newSize - 1;
   while (node % 2 === 1) {
     node = half(node);
     last = half(last);
   }
-  // node is 0 exactly when the old size is a power of two: the proof then starts from the old root.
-  const [first, ...rest] = node === 0 ? [oldRoot, ...proof] : proof;
-  if (first === undefined) return false;
+  const [first, ...rest] = subtrees;
+  if (first === undefined) return undefined;
   let oldHash = first;
   let newHash = first;
   for (const sibling of rest) {
-    if (last === 0) return false;
+    if (last === 0) return undefined;
     if (node % 2 === 1 || node === last) {
       oldHash = nodeHash(sibling, oldHash);
       newHash = nodeHash(sibling, newHash);
@@ -150,7 +180,14 @@ export function verifyConsistency(claim: ConsistencyClaim): boolean {
     node = half(node);
     last = half(last);
   }
-  return last === 0 && equalHashes(oldHash, oldRoot) && equalHashes(newHash, newRoot);
+  return last === 0 ? { old: oldHash, new: newHash } : undefined;
+}
+
+/** Whether a tree of this size is one full subtree: the size is a power of two. */
+function isFull(size: number): boolean {
+  let odd = size;
+  while (odd % 2 === 0 && odd > 0) odd /= 2;
+  return odd === 1;
 }
 
 /** Sizes go up to 2^53, so the shifts of the RFC, 32 bits wide in JavaScript, are divisions here. */

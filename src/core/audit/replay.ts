@@ -149,6 +149,11 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'notice.replayed': NO_STATE,
   'audit.read': NO_STATE,
   'audit.exported': NO_STATE,
+  'log.key_rotated': NO_STATE,
+  'log.watched': NO_STATE,
+  'log.checkpoint_refused': NO_STATE,
+  'log.split_view': NO_STATE,
+  'log.behind': NO_STATE,
   'system.stopped': NO_STATE,
   'system.recovered': NO_STATE,
 };

@@ -178,9 +178,15 @@ export const LOG_ROUTES = [
     summary: 'Export the audit log as an evidence bundle',
     description:
       'A tar that "sallyport audit verify" checks offline. Headers: x-sallyport-export (id) and x-sallyport-size (entries).',
+    body: z.strictObject({
+      witnessed: z
+        .boolean()
+        .default(false)
+        .describe('true: up to the newest checkpoint that enough witnesses have cosigned'),
+    }),
     media: 'application/x-tar',
-    handle: async ({ broker, actorId }) => {
-      const { id, size, bundle } = await exportAudit(broker, actorId);
+    handle: async ({ broker, actorId, body }) => {
+      const { id, size, bundle } = await exportAudit(broker, actorId, body);
       return {
         headers: {
           'content-disposition': `attachment; filename="sallyport-${id}.tar"`,

@@ -25,6 +25,7 @@ import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { coverEntry } from './cover-entry.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
+import { rotateLogKey } from './log-key.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
@@ -32,6 +33,8 @@ import { issueOrder, liftOrder, ratifyOrder, reviewOrder, supplementOrder } from
 import { acknowledgeOrder, decideDispute, objectToOrder } from './disputes.ts';
 import { addPersonKey, createPerson, removePerson, removePersonKey } from './people.ts';
 import { setPersonAttributes, setPersonRoles } from './person-facts.ts';
+import { keepSplitView } from './split-views.ts';
+import { keepCosignature, noteBehind, watchCheckpoint } from './witnesses.ts';
 import { recoverUnfinished, reserve, settle } from './requests.ts';
 import { revokeTokens } from './revoke-tokens.ts';
 import { noteTokenUse } from './token-use.ts';
@@ -117,6 +120,11 @@ export const OPERATIONS = {
   publishCheckpoint,
   coverEntry,
   recordExport,
+  rotateLogKey,
+  keepCosignature,
+  watchCheckpoint,
+  noteBehind,
+  keepSplitView,
 } as const;
 
 type Operations = typeof OPERATIONS;

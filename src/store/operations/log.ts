@@ -1,11 +1,13 @@
 /** The audit log itself: entries that stand alone, and checkpoints. */
 import type { EntryActor, EntryDraft } from '../../core/audit/entry.ts';
+import { refuse } from '../../core/denials.ts';
 import { edgeRoot } from '../../core/audit/tree-edge.ts';
 import type { WriterContext } from '../context.ts';
 import { missingJournalIsRecorded } from '../missing-journal.ts';
 import { replaceMeta } from '../records.ts';
 import { checkpoints } from '../schema.ts';
 import { growTiles, lastCheckpoint } from '../tree.ts';
+import { checkpointUpTo } from '../witness-rows.ts';
 import { controlOperation, type By, type Operation } from './operation.ts';
 
 /** Appends an entry that goes with no other change of state. */
@@ -40,8 +42,20 @@ export const publishCheckpoint: Operation<{ at: number }, Checkpointed> = {
 /** Fixes a signed checkpoint to export below, and records the export, which therefore is not in it. */
 export const recordExport = controlOperation(
   'export.create',
-  (context, args: { by: By; id: string }, who): Checkpointed => {
-    const checkpoint = checkpointNow(context, args.by.at);
+  (
+    context,
+    args: {
+      by: By;
+      id: string;
+      /** A checkpoint that there is already, by its size; undefined: a new one. */
+      size?: number | undefined;
+    },
+    who,
+  ): Checkpointed => {
+    const checkpoint =
+      args.size === undefined
+        ? checkpointNow(context, args.by.at)
+        : (checkpointUpTo(context.db, args.size) ?? refuse('not_found'));
     context.append(exportEntry(args, who.actor, checkpoint));
     return checkpoint;
   },
@@ -68,7 +82,7 @@ export function checkpointNow(context: WriterContext, at: number): Checkpointed 
   const { db, size } = context;
   const last = lastCheckpoint(db);
   if (last?.size === size) return { size, note: last.note };
-  const note = context.log.signCheckpoint(size, edgeRoot(growTiles(context, size)));
+  const note = context.log.signCheckpoint(size, edgeRoot(growTiles(context, size)), at);
   db.insert(checkpoints).values({ size, note, at }).run();
   return { size, note };
 }

@@ -1,0 +1,109 @@
+/** Reads what witnesses signed, the logs that we watch, and split views. Used by the writer and by readers alike. */
+import { and, asc, desc, eq, inArray, lt, lte, max, or } from 'drizzle-orm';
+import { isEnough, type WitnessPolicy } from '../core/audit/witnessing.ts';
+import type { Db } from './database.ts';
+import { maybe, type PageRequest } from './page.ts';
+import { checkpoints, cosignatures, splitViews, watchedLogs } from './schema.ts';
+
+export type CheckpointRow = typeof checkpoints.$inferSelect;
+export type CosignatureRow = typeof cosignatures.$inferSelect;
+export type WatchedRow = typeof watchedLogs.$inferSelect;
+export type SplitViewRow = typeof splitViews.$inferSelect;
+
+/** Sizes that are looked through for one that enough witnesses cosigned. */
+const LOOKED_THROUGH = 1_000;
+
+/** A checkpoint with all the cosignatures that there are of it. */
+export function withCosignatures(db: Db, checkpoint: CheckpointRow): CheckpointRow {
+  const lines = db
+    .select({ line: cosignatures.line })
+    .from(cosignatures)
+    .where(eq(cosignatures.size, checkpoint.size))
+    .orderBy(asc(cosignatures.at), asc(cosignatures.witnessKey))
+    .all();
+  return { ...checkpoint, note: checkpoint.note + lines.map(({ line }) => line).join('') };
+}
+
+/** The newest checkpoint that counts as witnessed. */
+export function newestWitnessed(
+  db: Db,
+  { witnesses, quorum }: WitnessPolicy,
+): CheckpointRow | undefined {
+  const nameOf = new Map(witnesses.map(({ name, verifierKey }) => [verifierKey, name]));
+  if (nameOf.size === 0) return undefined;
+  const rows = db
+    .select({ size: cosignatures.size, witnessKey: cosignatures.witnessKey })
+    .from(cosignatures)
+    .where(inArray(cosignatures.witnessKey, [...nameOf.keys()]))
+    .orderBy(desc(cosignatures.size))
+    .limit(LOOKED_THROUGH)
+    .all();
+  const signed = new Map<number, Set<string>>();
+  for (const { size, witnessKey } of rows) {
+    const names = signed.get(size) ?? new Set();
+    signed.set(size, names.add(nameOf.get(witnessKey) ?? ''));
+  }
+  for (const [size, names] of signed) {
+    if (!isEnough(quorum, names)) continue;
+    const row = db.select().from(checkpoints).where(eq(checkpoints.size, size)).get();
+    if (row) return withCosignatures(db, row);
+  }
+  return undefined;
+}
+
+/** The newest cosignature of a witness. */
+export function lastCosignature(db: Db, witnessKey: string): CosignatureRow | undefined {
+  const newest = db
+    .select({ size: max(cosignatures.size) })
+    .from(cosignatures)
+    .where(eq(cosignatures.witnessKey, witnessKey))
+    .get()?.size;
+  if (newest === null || newest === undefined) return undefined;
+  return db
+    .select()
+    .from(cosignatures)
+    .where(and(eq(cosignatures.witnessKey, witnessKey), eq(cosignatures.size, newest)))
+    .get();
+}
+
+/** The newest checkpoint of at most so many entries. */
+export function checkpointUpTo(db: Db, size: number): CheckpointRow | undefined {
+  return db
+    .select()
+    .from(checkpoints)
+    .where(size === Infinity ? undefined : lte(checkpoints.size, size))
+    .orderBy(desc(checkpoints.size))
+    .limit(1)
+    .get();
+}
+
+export function readWatched(db: Db, origin: string): WatchedRow | undefined {
+  return db.select().from(watchedLogs).where(eq(watchedLogs.origin, origin)).get();
+}
+
+export interface SplitViewFilter {
+  /** Only of this log, and of those of this lab. */
+  visibleTo?: { origin: string; labId: string } | undefined;
+}
+
+/** Newest first. */
+export function listSplitViews(
+  db: Db,
+  { after, limit }: PageRequest,
+  { visibleTo }: SplitViewFilter,
+): SplitViewRow[] {
+  return db
+    .select()
+    .from(splitViews)
+    .where(
+      and(
+        maybe(after, (id) => lt(splitViews.id, id)),
+        maybe(visibleTo, ({ origin, labId }) =>
+          or(eq(splitViews.origin, origin), eq(splitViews.labId, labId)),
+        ),
+      ),
+    )
+    .orderBy(desc(splitViews.id))
+    .limit(limit)
+    .all();
+}

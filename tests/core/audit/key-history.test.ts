@@ -1,0 +1,123 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import {
+  KeyHistoryError,
+  formatKeyHistory,
+  formatKeyStep,
+  keysOf,
+  openCheckpointOf,
+  parseKeyHistory,
+  withoutHistory,
+} from '../../../src/core/audit/key-history.ts';
+import { formatCheckpoint } from '../../../src/core/audit/checkpoint.ts';
+import {
+  ed25519Signer,
+  formatVerifierKey,
+  rawPublicKey,
+} from '../../../src/core/audit/note-keys.ts';
+import { signNote } from '../../../src/core/audit/note.ts';
+
+const ORIGIN = 'log.example/a';
+
+interface Key {
+  privateKey: KeyObject;
+  verifierKey: string;
+}
+
+function newKey(origin = ORIGIN): Key {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return { privateKey, verifierKey: formatVerifierKey(origin, rawPublicKey(privateKey)) };
+}
+
+const sign = (text: string, keys: readonly Key[]): string =>
+  signNote(
+    text,
+    keys.map(({ privateKey }) => ed25519Signer(ORIGIN, privateKey)),
+  );
+
+const last = (size: number) => ({ origin: ORIGIN, size, root: Buffer.alloc(32, size) });
+
+function step(old: Key, next: Key, size: number, signers = [old, next]): string {
+  const { verifierKey: oldKey } = old;
+  const { verifierKey: newKeyText } = next;
+  return sign(formatKeyStep({ last: last(size), oldKey, newKey: newKeyText, at: 0 }), signers);
+}
+
+const checkpoint = (size: number, ...keys: Key[]): string =>
+  sign(formatCheckpoint(last(size)), keys);
+
+const [one, two, three, stranger] = [newKey(), newKey(), newKey(), newKey()] as const;
+const document = formatKeyHistory(one.verifierKey, [step(one, two, 10), step(two, three, 20)]);
+const history = parseKeyHistory(document);
+
+describe('the history of a log’s keys', () => {
+  it('says which key signs for which sizes', () => {
+    expect(history).toEqual([
+      { verifierKey: one.verifierKey, after: -1, upTo: 10 },
+      { verifierKey: two.verifierKey, after: 10, upTo: 20 },
+      { verifierKey: three.verifierKey, after: 20, upTo: Infinity },
+    ]);
+  });
+
+  it('lets whoever trusts any of the keys verify everything the log signed, old and new', () => {
+    for (const { verifierKey } of [one, two, three]) {
+      const keys = keysOf(history, [verifierKey]);
+      for (const [size, signer] of [
+        [3, one],
+        [10, one],
+        [11, two],
+        [20, two],
+        [21, three],
+      ] as const)
+        expect(openCheckpointOf(checkpoint(size, signer), keys)).toMatchObject({
+          checkpoint: { size },
+          key: { verifierKey: signer.verifierKey },
+        });
+    }
+  });
+
+  it('is of no use to whoever trusts a key that was never the log’s', () => {
+    expect(() => keysOf(history, [stranger.verifierKey])).toThrow('never a key of this log');
+    expect(() => openCheckpointOf(checkpoint(21, stranger), history)).toThrow('but not by');
+  });
+
+  it('has a key that was replaced sign for nothing that came after: one that leaked is worth nothing', () => {
+    expect(() => openCheckpointOf(checkpoint(21, one), history)).toThrow(
+      'did not sign for the log',
+    );
+    expect(() => openCheckpointOf(checkpoint(5, three), history)).toThrow(
+      'did not sign for the log',
+    );
+    expect(openCheckpointOf(checkpoint(15, two, one), history).key.verifierKey).toBe(
+      two.verifierKey,
+    );
+    // Whoever knows the old key alone goes on, as long as it signs as well.
+    const old = withoutHistory([one.verifierKey]);
+    expect(openCheckpointOf(checkpoint(15, two, one), old).checkpoint.size).toBe(15);
+  });
+
+  it.each([
+    ['a step that the old key did not sign', [step(one, two, 10, [two])]],
+    ['a step that the new key did not sign', [step(one, two, 10, [one])]],
+    ['a step that somebody else signed', [step(one, two, 10, [stranger])]],
+    ['a step from another key', [step(two, three, 20)]],
+    ['a step back in size', [step(one, two, 10), step(two, three, 10)]],
+    ['a key that comes again', [step(one, two, 10), step(two, one, 20)]],
+    ['a step whose size was changed', [step(one, two, 10).replace('\n10\n', '\n11\n')]],
+    ['a checkpoint in place of a step', [checkpoint(10, one, two)]],
+    ['no note', ['x']],
+  ])('is refused with %s', (_name, steps) => {
+    expect(() => parseKeyHistory(formatKeyHistory(one.verifierKey, steps))).toThrow(
+      KeyHistoryError,
+    );
+  });
+
+  it('is refused where it is no document of that form', () => {
+    for (const wrong of ['', '[]', '{}', formatKeyHistory('nonsense', [])])
+      expect(() => parseKeyHistory(wrong)).toThrow(KeyHistoryError);
+  });
+
+  it('is not taken for a checkpoint', () => {
+    expect(() => openCheckpointOf(step(one, two, 10), history)).toThrow('three lines');
+  });
+});
