@@ -55,6 +55,7 @@ import {
   disputes,
   orderAcknowledgements,
   charges,
+  checkpoints,
   entries,
   grants,
   labs,
