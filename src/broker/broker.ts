@@ -11,6 +11,7 @@ import type { Store } from '../store/client.ts';
 import type { Configured } from '../core/configured.ts';
 import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
+import type { ExportThreads } from './export-threads.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { Metrics } from './metrics.ts';
 import type { Policy } from './policy.ts';
@@ -66,6 +67,8 @@ export interface Broker {
   endpoints: ReadonlyMap<string, Endpoint>;
   store: Store;
   readers: Readers;
+  /** Exports that are being made. */
+  exports: ExportThreads;
   policy: Policy;
   live: LiveRequests;
   settler: Settler;

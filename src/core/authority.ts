@@ -188,7 +188,23 @@ export const AUTHORITY = {
   'key.retire': { 'host.admin': 'all', 'host.safety': 'all' },
   'usage.read': RECORDS,
   'log.read': RECORDS,
-  'export.create': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
+  // Partners export what is about their own people; never a bundle, which holds what is about all.
+  'export.create': {
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+    'partner.lead': 'lab',
+    'partner.auditor': 'lab',
+  },
+  'report.read': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+    'host.researcher': 'self',
+    'partner.lead': 'lab',
+    'partner.auditor': 'lab',
+    'partner.researcher': 'self',
+  },
 } as const satisfies Record<string, Rule>;
 
 export type Action = keyof typeof AUTHORITY;

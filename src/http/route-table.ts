@@ -2,6 +2,7 @@
 import type { Route } from './route.ts';
 import { ASSERTION_ROUTES } from './routes/assertions.ts';
 import { ENDPOINT_ROUTES } from './routes/endpoints.ts';
+import { EXPORT_ROUTES } from './routes/exports.ts';
 import { GRANT_ROUTES } from './routes/grants.ts';
 import { HAND_BACK_ROUTES } from './routes/hand-back.ts';
 import { INCIDENT_ROUTES } from './routes/incidents.ts';
@@ -33,5 +34,6 @@ export const ROUTES: readonly Route[] = [
   ...ASSERTION_ROUTES,
   ...KEY_ROUTES,
   ...LOG_ROUTES,
+  ...EXPORT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

@@ -147,6 +147,9 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'notice.replayed': NO_STATE,
   'audit.read': NO_STATE,
   'audit.exported': NO_STATE,
+  'audit.export_resumed': NO_STATE,
+  'audit.export_completed': NO_STATE,
+  'audit.reported': NO_STATE,
   'system.stopped': NO_STATE,
   'system.recovered': NO_STATE,
 };
