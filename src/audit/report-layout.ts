@@ -20,7 +20,7 @@ const manifestSchema = z.strictObject({
   madeAt: z.string(),
   files: z.array(
     z.strictObject({
-      path: z.string().regex(/^[a-z]+(\/[a-z0-9_]+)?\.(md|json)$/),
+      path: z.string().regex(/^[a-z]+(\/[a-z0-9_]+)?\.(md|html|json)$/),
       bytes: z.int().min(0),
       sha256: z.string(),
     }),

@@ -27,7 +27,8 @@ export function touchesLab(broker: Broker, order: About, labId: string): boolean
   return policy.grantsOf(labId).some((grant) => touchesGrant(broker, order, grant));
 }
 
-function touchesGrant(
+/** Whether an order is about anything that a grant gives: about people, if one of its roster is meant. */
+export function touchesGrant(
   { policy }: Broker,
   { selector }: About,
   { id, spec, ...rest }: Grant,

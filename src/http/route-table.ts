@@ -14,6 +14,7 @@ import { DUTY_ROUTES } from './routes/duties.ts';
 import { NOTICE_ROUTES } from './routes/notices.ts';
 import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
+import { REPORT_ROUTES } from './routes/reports.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
@@ -35,5 +36,6 @@ export const ROUTES: readonly Route[] = [
   ...KEY_ROUTES,
   ...LOG_ROUTES,
   ...EXPORT_ROUTES,
+  ...REPORT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

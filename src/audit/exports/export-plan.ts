@@ -5,7 +5,10 @@ import type { ExportFormat, ExportRange } from '../../core/audit/exports.ts';
 /** All that the bytes of an export follow from, beside the log itself: the same plan gives the same bytes. */
 export interface ExportPlan<Filter = object> {
   id: string;
-  format: ExportFormat;
+  /** `figures`: what a report is made from. */
+  format: ExportFormat | 'figures';
+  /** Of figures: of the entries of this run alone. */
+  run?: string | undefined;
   range: ExportRange;
   /** What the entries are about, within the reach of whoever exports. */
   filter: Filter;

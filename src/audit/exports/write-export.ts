@@ -2,6 +2,7 @@
 import { evidenceBundle } from '../bundle.ts';
 import { writeCsv } from './csv.ts';
 import type { ExportSink, ExportSource } from './export-plan.ts';
+import { writeFigures } from './figures.ts';
 import { writeEntryLines, writeOcsfLines } from './lines.ts';
 import { writeParquet } from './parquet.ts';
 
@@ -22,6 +23,8 @@ export async function writeExport(source: ExportSource, sink: ExportSink): Promi
       return writeCsv(source, sink);
     case 'parquet':
       return writeParquet(source, sink);
+    case 'figures':
+      return writeFigures(source, sink);
   }
 }
 

@@ -6,6 +6,7 @@ import { addAuditEntries } from './entries.ts';
 import { addAuditExport } from './export.ts';
 import { addAuditKey } from './key.ts';
 import { addAuditReplay } from './replay.ts';
+import { addAuditReport } from './report.ts';
 import { addAuditShow } from './show.ts';
 import { addAuditVerify } from './verify.ts';
 
@@ -14,6 +15,7 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditEntries(group, around);
   addAuditShow(group, around);
   addAuditExport(group, around);
+  addAuditReport(group, around);
   addAuditKey(group, around);
   addAuditVerify(group, around);
   addAuditReplay(group, around);

@@ -24,6 +24,7 @@ import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { recordExport } from './exports.ts';
+import { recordGrantReport, recordRunReport } from './reports.ts';
 import { catchUp, probe, publishCheckpoint, recordEntry } from './log.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
@@ -116,6 +117,8 @@ export const OPERATIONS = {
   probe,
   publishCheckpoint,
   recordExport,
+  recordGrantReport,
+  recordRunReport,
 } as const;
 
 type Operations = typeof OPERATIONS;
