@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -175,6 +176,27 @@ describe('Parquet', () => {
       actor_person: people.admin.id,
       grant_version: null,
     });
+  });
+});
+
+/** Not everybody has it: where it is missing, that is said, and hyparquet alone has read the file. */
+const hasDuckdb = spawnSync('duckdb', ['--version']).status === 0;
+if (!hasDuckdb) process.stderr.write('SKIPPED: duckdb is not installed, so it reads no Parquet.\n');
+
+describe.skipIf(!hasDuckdb)('Parquet in DuckDB', () => {
+  it('has as many rows as the log has entries, with their times', async () => {
+    const { headers, bytes } = await exported(test, api, people.auditor, { format: 'parquet' });
+    const folder = mkdtempSync(join(tmpdir(), 'sallyport-duckdb-'));
+    try {
+      const file = join(folder, 'log.parquet');
+      writeFileSync(file, bytes);
+      const query = `SELECT count(*), count(at), max("index") FROM '${file}'`;
+      const { stdout } = spawnSync('duckdb', ['-csv', '-noheader', '-c', query]);
+      const size = Number(headers.get('x-sallyport-size'));
+      expect(String(stdout).trim()).toBe(`${size},${size},${size - 1}`);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

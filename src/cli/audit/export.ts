@@ -15,6 +15,9 @@ import { ExportProgress } from './export-progress.ts';
 import { exportSchema, type ShownExport } from './export-wire.ts';
 import { PartialFile } from './partial-file.ts';
 
+/** The broker makes an export anew before it goes on with it. */
+const RESUME_PATIENCE_MS = 290_000;
+
 interface ExportOptions extends BrokerOptions, EntryConditions {
   format: ExportFormat;
   out?: string;
@@ -107,10 +110,9 @@ async function resume(
   if (completed?.bytes === from) return finish(around, options, file, about);
   if (completed && completed.bytes < from)
     throw failed(`${file.path}.part is longer than the export. Remove it, and export again.`);
-  const response = await broker.request('GET', `/exports/${part.export}/content`, undefined, {
-    range: `bytes=${from}-`,
-    'if-range': `"${part.export}"`,
-  });
+  const range = { range: `bytes=${from}-`, 'if-range': `"${part.export}"` };
+  const content = `/exports/${part.export}/content`;
+  const response = await broker.request('GET', content, undefined, range, RESUME_PATIENCE_MS);
   // A broker that cannot give a part gives the whole.
   await receive(around, options, file, about, response, response.status === 206 ? from : 0);
 }
