@@ -192,6 +192,7 @@ function assemble(
     exports: new ExportThreads(
       new URL(basename(EXPORT_THREAD.pathname), writerThread),
       directory.database,
+      () => live.count > 0,
     ),
     policy,
     live,

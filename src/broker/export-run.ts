@@ -1,5 +1,6 @@
 /** One export being made: the thread that makes it, and its bytes as they are read. */
 import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
   ENDED,
@@ -13,6 +14,12 @@ import type { ExportOrder, FromExporter } from '../audit/exports/thread-messages
 
 /** A thread that was told to end has this long until it is stopped. */
 const END_WITHIN_MS = 2_000;
+
+/**
+ * Between one chunk and the next while requests are under way: 25 MB a second at most. Sending as fast as a client reads
+ * would take the thread that serves requests, and half of a small machine.
+ */
+const PAUSE_MS = 10;
 
 /** More would be a defect: what an export holds at once is bounded. */
 const MOST_HEAP = { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 32 };
@@ -76,10 +83,14 @@ export class ExportRun {
    *
    * @param complete is called when all is written, and before the last bytes are handed out: they wait for it
    * @param stalledMs so long a reader may take nothing
+   * @param isBusy whether requests are under way
    */
-  read(complete: (what: Written) => Promise<void>, stalledMs: number): Readable {
+  read(
+    complete: (what: Written) => Promise<void>,
+    { stalledMs, isBusy }: { stalledMs: number; isBusy: () => boolean },
+  ): Readable {
     const stream = Readable.from(
-      this.#chunks(complete, (chunk) => offer(chunk)),
+      this.#chunks(complete, (chunk) => offer(chunk), isBusy),
       { objectMode: false, highWaterMark: 1 },
     );
     function* offer(chunk: Buffer): Generator<Buffer> {
@@ -98,6 +109,7 @@ export class ExportRun {
   async *#chunks(
     complete: (what: Written) => Promise<void>,
     offer: (chunk: Buffer) => Generator<Buffer>,
+    isBusy: () => boolean,
   ): AsyncGenerator<Buffer> {
     let held: Buffer | undefined;
     for (;;) {
@@ -113,6 +125,7 @@ export class ExportRun {
       held = Buffer.from(message.bytes);
       this.entries = message.entries;
       this.bytes += held.length;
+      if (isBusy()) await delay(PAUSE_MS);
       Atomics.add(this.#shared, ROOM, 1);
       Atomics.notify(this.#shared, ROOM);
     }

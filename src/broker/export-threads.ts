@@ -21,15 +21,18 @@ export interface Progress {
 export class ExportThreads {
   readonly #thread: URL;
   readonly #database: string;
+  readonly #isBusy: () => boolean;
   readonly #running = new Map<ExportRun, { id: string; labId: string }>();
 
   /**
    * @param thread the compiled file of the thread
    * @param database path of the database
+   * @param isBusy whether requests are under way, which come first
    */
-  constructor(thread: URL, database: string) {
+  constructor(thread: URL, database: string, isBusy: () => boolean) {
     this.#thread = thread;
     this.#database = database;
+    this.#isBusy = isBusy;
   }
 
   /** @throws RefusedError `too_busy` where as many exports are running as may */
@@ -67,7 +70,8 @@ export class ExportThreads {
     skip: number,
     complete: (what: Written) => Promise<void>,
   ): Readable {
-    return this.#start(plan, labId, skip).read(complete, MOST_STALLED_MS);
+    const run = this.#start(plan, labId, skip);
+    return run.read(complete, { stalledMs: MOST_STALLED_MS, isBusy: this.#isBusy });
   }
 
   /** Makes an export and keeps nothing of it but its length and digest. */

@@ -9,6 +9,7 @@ import { verifyBundle } from '../../src/audit/verify-bundle.ts';
 import { openCheckpoint } from '../../src/core/audit/checkpoint.ts';
 import { COLUMNS } from '../../src/core/audit/columns.ts';
 import { RESUMABLE_MS } from '../../src/core/audit/exports.ts';
+import { RefusedError, refusal } from '../../src/core/denials.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { mintId } from '../../src/lib/ids.ts';
 import { Api } from '../support/api.ts';
@@ -128,6 +129,46 @@ describe('JSON lines', () => {
       running: null,
       completed: { entries: 100, bytes: bytes.length, sha256 },
     });
+  });
+});
+
+describe('an export that cannot be recorded', () => {
+  /** Has the log refuse one kind of entry, as it would on a full disk. */
+  async function withoutEntries<T>(kind: string, act: () => Promise<T>): Promise<T> {
+    const { store } = test.broker;
+    const { write } = store;
+    const refusing = (name: string, args: { entry?: { kind: string } }): Promise<unknown> =>
+      name === 'recordEntry' && args.entry?.kind === kind
+        ? Promise.reject(new RefusedError(refusal('log_unavailable')))
+        : (write as typeof refusing).call(store, name, args);
+    store.write = refusing as typeof write;
+    try {
+      return await act();
+    } finally {
+      store.write = write;
+    }
+  }
+
+  it('never comes to its end, and can be resumed when it can', async () => {
+    const broken = withoutEntries('audit.export_completed', () =>
+      exported(test, api, people.auditor, { format: 'jsonl', to: 50 }),
+    );
+    await expect(broken).rejects.toThrow('terminated');
+    const [last] = test.broker.readers
+      .listEntries({ from: 0, limit: 1_000, kind: 'audit.exported' })
+      .slice(-1);
+    const { ref = '' } = JSON.parse(String(last?.bytes)) as Line;
+    expect(entriesAbout(ref, 'audit.export_completed')).toEqual([]);
+    const again = await contentOf(test, api, people.auditor, ref);
+    expect(linesOf(again.bytes)).toHaveLength(51);
+  });
+
+  it('is not resumed', async () => {
+    const { id } = await exported(test, api, people.auditor, { format: 'jsonl', to: 50 });
+    const refused = await withoutEntries('audit.export_resumed', () =>
+      contentOf(test, api, people.auditor, id),
+    );
+    expect(refused.status).toBe(503);
   });
 });
 
