@@ -408,6 +408,29 @@ describe('audit export', () => {
   });
 });
 
+describe('audit report', () => {
+  it('prints Markdown in which nothing acts, or writes what is asked for', async () => {
+    broker.on('/api/v1/reports/run/run_1', raw(200, '# Report\u001b[2J\n'));
+    const printed = await cli.run('audit', 'report', 'run', 'run_1');
+    expect(printed).toMatchObject({ code: 0, out: '# Report\\u{1b}[2J\n' });
+    const file = join(cli.folder, 'report.html');
+    const wrote = await cli.run(
+      'audit',
+      'report',
+      'run',
+      'run_1',
+      '--format',
+      'html',
+      '--out',
+      file,
+    );
+    expect(wrote.code).toBe(0);
+    expect(readFileSync(file, 'utf8')).toContain('# Report');
+    const again = await cli.run('audit', 'report', 'run', 'run_1', '--out', file);
+    expect([again.code, again.err]).toEqual([2, expect.stringContaining('never overwritten')]);
+  });
+});
+
 describe('audit key', () => {
   it('prints nothing that is not a key', async () => {
     broker.on('/api/v1/log/verifier-key', raw(200, 'hello\n'));
