@@ -17,7 +17,7 @@ import { Readers, type EntryConditions } from './store/readers.ts';
 const BATCH = 256;
 
 /** On Linux, the kernel keeps the niceness of each thread: requests come before exports. */
-const NICENESS = 10;
+const NICENESS = 5;
 
 async function run(): Promise<void> {
   const port = parentPort;
