@@ -1,6 +1,6 @@
 /** The composition root: makes every part of the broker, hands each what it needs, and takes it down again. */
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TokenChecker } from './broker/authenticate-token.ts';
 import type { Broker } from './broker/broker.ts';
@@ -9,6 +9,7 @@ import { WitnessAsker } from './broker/ask-witnesses.ts';
 import { CallRate } from './broker/call-rate.ts';
 import { policyOf } from './core/audit/witness-settings.ts';
 import { NoticeDeliverer, warnOfIdleChannels } from './broker/deliver-notices.ts';
+import { ExportThreads } from './broker/export-threads.ts';
 import { FailureBrake } from './broker/failure-brake.ts';
 import { Gauges } from './broker/gauges.ts';
 import { LiveRequests } from './broker/live-requests.ts';
@@ -51,6 +52,9 @@ import { Readers } from './store/readers.ts';
 
 /** The compiled file of the writer thread. */
 export const WRITER_THREAD = new URL('./writer.js', import.meta.url);
+
+/** That of an export, which stands beside it. */
+const EXPORT_THREAD = new URL('./exporter.js', import.meta.url);
 
 const LOOK_IDLE_EVERY_MS = 1_000;
 
@@ -119,7 +123,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     listener = await listen(config.server, (code) => broken(code));
     listener.serve(whileStarting);
     const url = config.server.publicUrl ?? listener.url;
-    const broker = assemble({ ...options, clock }, directory, store, url);
+    const broker = assemble({ ...options, clock, writerThread }, directory, store, url);
     const failed = follow(broker);
     if (config.metrics) {
       const { readiness, log } = broker;
@@ -157,7 +161,7 @@ function grantSettingsOf({ endpoints, neverGrant }: Config): GrantSettings {
 }
 
 function assemble(
-  { config, log, clock }: Required<Pick<ServerOptions, 'config' | 'log' | 'clock'>>,
+  { config, log, clock, writerThread }: Required<ServerOptions>,
   directory: DataDirectory,
   store: Store,
   url: string,
@@ -211,6 +215,11 @@ function assemble(
     endpoints,
     store,
     readers,
+    exports: new ExportThreads(
+      new URL(basename(EXPORT_THREAD.pathname), writerThread),
+      directory.database,
+      () => live.count > 0,
+    ),
     policy,
     live,
     settler: new Settler(parts),
@@ -363,6 +372,7 @@ function serve(
       log.error({ err: String(error) }, 'the stop could not be recorded'),
     );
     await metrics?.close();
+    await broker.exports.close();
     broker.readers.close();
     await store.close();
     // Last, and not for long: no other side holds up the end of the log.

@@ -29,6 +29,9 @@ export interface BundleContents {
 
 const NEWLINE = Buffer.from('\n');
 
+/** Entries are put together into pieces of about this size. */
+const PIECE_BYTES = 262_144;
+
 /**
  * Streams an evidence bundle as a tar archive. The same contents give the same bytes. Holds one file of
  * entries in memory, and asks for more entries only as fast as the stream is read; when the stream is
@@ -66,7 +69,14 @@ async function addEntries(
   const files = bundleEntriesFiles(size);
   let file = files.next().value;
   let lines: Uint8Array[] = [];
+  let bytes = 0;
+  let pieces: Buffer[] = [];
   let index = 0;
+  const putTogether = (): void => {
+    pieces.push(Buffer.concat(lines));
+    lines = [];
+    bytes = 0;
+  };
   // Nothing is asked of the iterator once the last entry is there: it may be a cursor over a growing table.
   if (file === undefined) return;
   for await (const batch of batches) {
@@ -74,10 +84,13 @@ async function addEntries(
       if (file === undefined) return;
       assertOneLine(entry, index);
       lines.push(entry, NEWLINE);
+      bytes += entry.length + 1;
       index += 1;
+      if (bytes >= PIECE_BYTES) putTogether();
       if (index === file.first + file.count) {
-        await add(file.path, Buffer.concat(lines));
-        lines = [];
+        if (lines.length > 0) putTogether();
+        await add(file.path, ...pieces);
+        pieces = [];
         file = files.next().value;
       }
     }

@@ -22,7 +22,7 @@ const manifestSchema = z.strictObject({
   keyHistory: z.string().optional(),
   files: z.array(
     z.strictObject({
-      path: z.string().regex(/^[a-z]+(\/[a-z0-9_]+)?\.(md|json)$/),
+      path: z.string().regex(/^[a-z]+(\/[a-z0-9_]+)?\.(md|html|json)$/),
       bytes: z.int().min(0),
       sha256: z.string(),
     }),

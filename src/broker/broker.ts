@@ -16,6 +16,7 @@ import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
 import type { WitnessAsker } from './ask-witnesses.ts';
 import type { CallRate } from './call-rate.ts';
+import type { ExportThreads } from './export-threads.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { BundleReadings } from './bundle-readings.ts';
 import type { Metrics } from './metrics.ts';
@@ -82,6 +83,8 @@ export interface Broker {
   endpoints: ReadonlyMap<string, Endpoint>;
   store: Store;
   readers: Readers;
+  /** Exports that are being made. */
+  exports: ExportThreads;
   policy: Policy;
   live: LiveRequests;
   settler: Settler;

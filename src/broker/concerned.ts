@@ -39,7 +39,8 @@ function wasInForce({ state, spec, updatedAt, endedAt }: Grant, since: number): 
   return (state === 'revoked' || state === 'closed') && Math.min(until, updatedAt) > since;
 }
 
-function touchesGrant(
+/** Whether an order is about anything that a grant gives: about people, if one of its roster is meant. */
+export function touchesGrant(
   { policy }: Broker,
   { selector }: About,
   { id, spec, ...rest }: Grant,

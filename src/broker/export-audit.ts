@@ -1,47 +1,211 @@
-/** Exporting the audit log as an evidence bundle. */
+/** Exporting the audit log: begun once, and resumed where it was cut. */
 import type { Readable } from 'node:stream';
-import { evidenceBundle } from '../audit/bundle.ts';
+import type { Written } from '../audit/exports/chunk-sink.ts';
+import type { ExportPlan } from '../audit/exports/export-plan.ts';
+import {
+  EXPORT_LAYOUT,
+  RESUMABLE_MS,
+  exportedDataSchema,
+  type ExportFormat,
+  type ExportedData,
+} from '../core/audit/exports.ts';
+import { readRawEntry, type RawEntry } from '../core/audit/raw-entry.ts';
 import { refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
+import { actorOf } from '../store/operations/operation.ts';
+import type { ExportArgs } from '../store/operations/exports.ts';
+import type { EntryConditions } from '../store/readers.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { keyHistoryOf, logKeyOf } from './rotate-log-key.ts';
+import type { Progress } from './export-threads.ts';
+import { mayRead } from './reach.ts';
 
-export interface AuditExport {
+export type ExportAsked = Omit<ExportArgs, 'by' | 'id' | 'size'> & { witnessed?: boolean };
+
+/** An export that is being read. */
+export interface OpenExport {
   id: string;
-  /** Entries in it. */
+  format: ExportFormat;
+  /** Of the log. */
   size: number;
-  /** The bundle, a tar, as it is read. */
-  bundle: Readable;
+  /** Signed; what the export is below of. */
+  checkpoint: string;
+  content: Readable;
 }
 
-/** Entries read from the database at a time. */
-const BATCH = 1_024;
-
 /**
- * Fixes a signed checkpoint, records the export, and streams every entry below the checkpoint.
+ * Fixes a signed checkpoint, records the export, and streams what is asked for of the entries below the checkpoint.
  *
  * @param witnessed whether to take the newest checkpoint that enough witnesses have cosigned, and not a new one
  * @throws RefusedError `not_found` where there is none
  */
-export async function exportAudit(
+export async function beginExport(
   broker: Broker,
   actorId: string,
-  { witnessed = false }: { witnessed?: boolean } = {},
-): Promise<AuditExport> {
+  { witnessed = false, ...asked }: ExportAsked,
+): Promise<OpenExport> {
   const who = by(broker, actorId);
+  const labId = broker.policy.member(actorId)?.lab.id ?? refuse('invalid_token');
+  broker.exports.mustHaveRoom(labId);
   const id = mintId('exp', who.at);
-  const { readers, store, witnesses } = broker;
-  const chosen = witnessed ? readers.newestWitnessed(witnesses.policy) : undefined;
+  const chosen = witnessed ? broker.readers.newestWitnessed(broker.witnesses.policy) : undefined;
   if (witnessed && !chosen)
     refuse('not_found', 'There is no checkpoint that enough witnesses have cosigned.');
-  const { size, note } = await store.write('recordExport', { by: who, id, size: chosen?.size });
-  const bundle = evidenceBundle({
-    checkpoint: chosen?.note ?? note,
-    verifierKey: logKeyOf(broker, size),
-    keyHistory: keyHistoryOf(broker),
-    tile: readers.readTile,
-    entries: readers.entryBatches(0, size, BATCH),
+  const size = chosen?.size;
+  const { index } = await broker.store.write('recordExport', { ...asked, by: who, id, size });
+  const recorded = mustFind(broker, actorId, id);
+  return open(broker, actorId, { ...recorded, index }, 0);
+}
+
+/** What is known of an export. Times are epoch milliseconds. */
+export interface ShownExport {
+  id: string;
+  data: ExportedData;
+  exportedAt: number;
+  resumableUntil: number;
+  /** How far it has come, while it is being read. */
+  running: Progress | undefined;
+  /** What it came to, once all of it was made. */
+  completed: Written | undefined;
+}
+
+/** @throws RefusedError `not_found` where there is none of this person */
+export async function showExport(
+  broker: Broker,
+  actorId: string,
+  exportId: string,
+): Promise<ShownExport> {
+  mayRead(broker, actorId, 'export.create');
+  await broker.store.caughtUp();
+  const { data, at } = mustFind(broker, actorId, exportId);
+  return {
+    id: exportId,
+    data,
+    exportedAt: at,
+    resumableUntil: at + RESUMABLE_MS,
+    running: broker.exports.progressOf(exportId),
+    completed: completionOf(broker, exportId),
+  };
+}
+
+/** Part of an export. */
+export interface ResumedExport extends OpenExport {
+  /** Bytes of the whole. */
+  total: number;
+}
+
+/**
+ * Makes an export once more, to the same bytes, and streams it from a byte on. Whoever still reads it is cut off.
+ *
+ * @throws RefusedError for anybody but the person who began it, after its time, or where it has no such byte
+ */
+export async function resumeExport(
+  broker: Broker,
+  actorId: string,
+  exportId: string,
+  from: number,
+): Promise<ResumedExport> {
+  const { member, reach } = mayRead(broker, actorId, 'export.create');
+  await broker.store.caughtUp();
+  const recorded = mustFind(broker, actorId, exportId);
+  const { data } = recorded;
+  if (reach !== 'all' && data.filter['labId'] !== member.lab.id) refuse('not_found');
+  if (broker.clock() >= recorded.at + RESUMABLE_MS || data.layout !== EXPORT_LAYOUT)
+    refuse('export_over');
+  await broker.exports.end(exportId);
+  broker.exports.mustHaveRoom(member.lab.id);
+  const known = completionOf(broker, exportId);
+  const { bytes: total } =
+    known ?? (await broker.exports.measure(planOf(broker, recorded), member.lab.id));
+  if (from >= total) refuse('range_not_satisfiable', `The export has ${total} bytes.`);
+  await record(broker, actorId, 'audit.export_resumed', exportId, { from, bytes: total });
+  return { ...open(broker, actorId, recorded, from), total };
+}
+
+interface Recorded {
+  id: string;
+  data: ExportedData;
+  /** Epoch milliseconds. */
+  at: number;
+  /** Of the entry. */
+  index: number;
+}
+
+function open(broker: Broker, actorId: string, recorded: Recorded, skip: number): OpenExport {
+  const { id, data } = recorded;
+  const labId = broker.policy.member(actorId)?.lab.id ?? refuse('invalid_token');
+  const content = broker.exports.make(planOf(broker, recorded), labId, skip, async (written) => {
+    const { entries, bytes, sha256 } = written;
+    await record(broker, actorId, 'audit.export_completed', id, {
+      format: data.format,
+      entries,
+      bytes,
+      sha256,
+    });
   });
-  return { id, size, bundle };
+  return { id, format: data.format, size: data.size, checkpoint: data.checkpoint, content };
+}
+
+function planOf(broker: Broker, { id, data, index }: Recorded): ExportPlan<EntryConditions> {
+  const { format, from, to, since, until, filter, size, checkpoint } = data;
+  return {
+    id,
+    format,
+    range: { from, to, since, until },
+    filter,
+    record: index,
+    checkpoint,
+    verifierKey: logKeyOf(broker, size),
+    keyHistory: keyHistoryOf(broker, index),
+  };
+}
+
+/** The record of an export, for the person who made it. */
+function mustFind(broker: Broker, actorId: string, id: string): Recorded {
+  const [found] = broker.readers.listEntries({
+    from: 0,
+    limit: 1,
+    ref: id,
+    kind: 'audit.exported',
+  });
+  const entry = found && readRawEntry(found.bytes);
+  const data = exportedDataSchema.safeParse(entry?.data).data;
+  if (!found || entry?.actor.person !== actorId || !data)
+    return refuse('not_found', 'There is no such export of yours.');
+  return { id, data, at: Date.parse(entry.at), index: found.index };
+}
+
+/** What an export came to, as its last completion says. */
+function completionOf({ readers }: Broker, exportId: string): Written | undefined {
+  const about = { ref: exportId, kind: 'audit.export_completed' };
+  const [found] = readers.listEntries({ from: 0, limit: 1, ...about });
+  const data = found && (readRawEntry(found.bytes).data as Partial<Written> | undefined);
+  if (data?.entries === undefined || data.bytes === undefined || data.sha256 === undefined)
+    return undefined;
+  return { entries: data.entries, bytes: data.bytes, sha256: data.sha256 };
+}
+
+async function record(
+  broker: Broker,
+  actorId: string,
+  kind: 'audit.export_resumed' | 'audit.export_completed',
+  exportId: string,
+  data: NonNullable<RawEntry['data']> & Record<string, string | number>,
+): Promise<void> {
+  const member = broker.policy.member(actorId) ?? refuse('invalid_token');
+  const { at, entryId } = by(broker, actorId);
+  const isPartner = member.lab.kind === 'partner';
+  await broker.store.write('recordEntry', {
+    entry: {
+      id: entryId,
+      kind,
+      at,
+      actor: actorOf(member),
+      ref: exportId,
+      lab: isPartner ? member.lab.id : undefined,
+      person: isPartner ? actorId : undefined,
+      data,
+    },
+  });
 }

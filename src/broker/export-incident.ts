@@ -5,6 +5,8 @@ import { MOST_REPORT_ENTRIES } from '../audit/report-layout.ts';
 import { refuse } from '../core/denials.ts';
 import type { Incident } from '../core/incidents/incident.ts';
 import { reportText } from '../core/incidents/report-text.ts';
+import { htmlOfMarkdown } from '../core/reports/html-of-markdown.ts';
+import { htmlPage } from '../core/reports/html-page.ts';
 import { revisionOf } from '../core/revision.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
@@ -77,6 +79,10 @@ async function tryExport(
   });
   const files: ReportFile[] = [
     { path: 'report.md', content: Buffer.from(text, 'utf8') },
+    {
+      path: 'report.html',
+      content: Buffer.from(htmlPage(`Incident: ${incident.title}`, htmlOfMarkdown(text)), 'utf8'),
+    },
     { path: 'incident.json', content: json(shown.incident(incident, who.at)) },
     ...orders.map((one) => ({
       path: `orders/${one.order.id}.json`,

@@ -1,7 +1,7 @@
 /** Having a new key sign the log. */
 import { formatKeyHistory } from '../core/audit/key-history.ts';
 import type { RotatedLogKey } from '../store/operations/log-key.ts';
-import { rangesOf } from '../store/log-key-rows.ts';
+import { rangesOf, type LogKeyRow } from '../store/log-key-rows.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 
@@ -22,16 +22,24 @@ export function rotateLogKey(
 
 /** The history of the log's keys as the document that verifiers take. */
 export function logKeyHistory({ readers }: Broker): string {
-  const [first, ...rest] = readers.listLogKeys();
+  return historyOf(readers.listLogKeys());
+}
+
+function historyOf([first, ...rest]: readonly LogKeyRow[]): string {
   return formatKeyHistory(
     first?.verifierKey ?? '',
     rest.map(({ step }) => step ?? ''),
   );
 }
 
-/** The same for evidence: undefined where there was never another key, and nothing is to be told. */
-export function keyHistoryOf(broker: Broker): string | undefined {
-  return broker.readers.listLogKeys().length > 1 ? logKeyHistory(broker) : undefined;
+/**
+ * The same for evidence: undefined where there was never another key, and nothing is to be told.
+ *
+ * @param at index of an entry, to have the history as it was then: a key's entry has the index that it signs after
+ */
+export function keyHistoryOf({ readers }: Broker, at = Infinity): string | undefined {
+  const keys = readers.listLogKeys().filter(({ after }) => after < at);
+  return keys.length > 1 ? historyOf(keys) : undefined;
 }
 
 /** The key that counts for checkpoints of a size. */

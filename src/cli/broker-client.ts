@@ -100,12 +100,14 @@ export class BrokerClient {
    * A call of the control API. The answer is a good one, its body unread.
    *
    * @param more headers beside those of every call
+   * @param patienceMs milliseconds until the broker must have begun to answer
    */
   async request(
     method: string,
     path: string,
     body?: object,
     more: Record<string, string> = {},
+    patienceMs?: number,
   ): Promise<Response> {
     const headers: Record<string, string> = {
       ...more,
@@ -118,7 +120,7 @@ export class BrokerClient {
       init.body = JSON.stringify(body);
     }
     const url = `${this.url}/api/v1${path}`;
-    const response = await this.#send(url, init);
+    const response = await this.#send(url, init, patienceMs);
     if (response.ok) return response;
     // It may have been ended: the next call gets another.
     if (response.status === 401) this.#controlToken = undefined;
@@ -167,8 +169,8 @@ export class BrokerClient {
     return jsonOf(response, tokenAnswerSchema);
   }
 
-  #send(url: string, init: RequestInit): Promise<Response> {
-    return send(url, this.#signal ? { ...init, signal: this.#signal } : init);
+  #send(url: string, init: RequestInit, patienceMs?: number): Promise<Response> {
+    return send(url, this.#signal ? { ...init, signal: this.#signal } : init, patienceMs);
   }
 
   /** One for all calls, until four fifths of its life are over. */

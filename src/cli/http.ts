@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { RefusedByBroker, failed, unreachable, type CliError } from './problems.ts';
 import { oneLine } from './printable.ts';
 
-/** Milliseconds until the broker must have begun to answer. */
+/** Milliseconds until the broker must have begun to answer, where nothing else is said. */
 const PATIENCE = 30_000;
 
 /** Statuses with which proxies in front of a broker say that it is not there. */
@@ -37,11 +37,16 @@ export async function call(url: string, init: RequestInit = {}): Promise<Respons
 /**
  * Calls the broker and returns whatever it answers, its body unread.
  *
+ * @param patienceMs milliseconds until it must have begun to answer
  * @throws CliError when the broker is out of reach
  */
-export async function send(url: string, init: RequestInit = {}): Promise<Response> {
+export async function send(
+  url: string,
+  init: RequestInit = {},
+  patienceMs = PATIENCE,
+): Promise<Response> {
   const begun = new AbortController();
-  const timer = setTimeout(() => begun.abort(), PATIENCE);
+  const timer = setTimeout(() => begun.abort(), patienceMs);
   const signal = init.signal ? AbortSignal.any([init.signal, begun.signal]) : begun.signal;
   try {
     // Redirects are not followed: a proof of who we are is meant for one address only.
@@ -158,8 +163,7 @@ const NO_TLS = 'what listens there is not encrypted (http, not https)';
 
 /** Why a connection failed, in words. `fetch` itself says only that it failed. */
 function whyNot(error: unknown): string {
-  if (error instanceof Error && error.name === 'AbortError')
-    return `no answer within ${PATIENCE / 1000} s`;
+  if (error instanceof Error && error.name === 'AbortError') return 'no answer in time';
   const { code, message } = causeOf(error);
   const words: Record<string, string> = {
     ECONNREFUSED: 'nothing listens there',

@@ -92,6 +92,16 @@ const INCIDENTS = {
   'auditor.auditor': 'all',
 } as const;
 
+/** To read what a grant or a run came to. */
+const REPORTS = {
+  'host.admin': 'all',
+  'host.safety': 'all',
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
+  'partner.lead': 'lab',
+  'partner.auditor': 'lab',
+} as const;
+
 /** Each action of the control API, and how far each role's hand reaches in it. Absent means never. */
 export const AUTHORITY = {
   'lab.read': EVERYONE,
@@ -197,7 +207,15 @@ export const AUTHORITY = {
     'host.auditor': 'all',
     'auditor.auditor': 'all',
   },
-  'export.create': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
+  // Partners export what is about their own people; never a bundle, which holds what is about all.
+  'export.create': {
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+    'partner.lead': 'lab',
+    'partner.auditor': 'lab',
+  },
+  'report.grant': REPORTS,
+  'report.run': { ...REPORTS, 'host.researcher': 'self', 'partner.researcher': 'self' },
 } as const satisfies Record<string, Rule>;
 
 export type Action = keyof typeof AUTHORITY;

@@ -43,6 +43,12 @@ export const CONTROL_DENIALS = {
     'permission_error',
     'Whoever issued an order may not lift it. Another person must.',
   ),
+  export_over: no(
+    410,
+    'not_found_error',
+    'This export cannot be resumed any more: its time is over, or the broker makes such exports in another way since. Export again.',
+  ),
+  range_not_satisfiable: no(416, 'invalid_request_error', 'There is nothing at that position.'),
   incident_state: no(
     409,
     'invalid_request_error',

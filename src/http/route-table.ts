@@ -2,6 +2,7 @@
 import type { Route } from './route.ts';
 import { ASSERTION_ROUTES } from './routes/assertions.ts';
 import { ENDPOINT_ROUTES } from './routes/endpoints.ts';
+import { EXPORT_ROUTES } from './routes/exports.ts';
 import { GRANT_ROUTES } from './routes/grants.ts';
 import { HAND_BACK_ROUTES } from './routes/hand-back.ts';
 import { INCIDENT_ROUTES } from './routes/incidents.ts';
@@ -14,6 +15,7 @@ import { NOTICE_ROUTES } from './routes/notices.ts';
 import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
 import { RECEIPT_ROUTES } from './routes/receipts.ts';
+import { REPORT_ROUTES } from './routes/reports.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
 import { STATEMENT_ROUTES } from './routes/statements.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
@@ -39,5 +41,7 @@ export const ROUTES: readonly Route[] = [
   ...RECEIPT_ROUTES,
   ...STATEMENT_ROUTES,
   ...WITNESS_ROUTES,
+  ...EXPORT_ROUTES,
+  ...REPORT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

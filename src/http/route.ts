@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { TokenChecker } from '../broker/authenticate-token.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Action } from '../core/authority.ts';
+import type { AskedRange } from './range.ts';
 
 /** What the handlers work with. */
 export interface Control {
@@ -36,6 +37,8 @@ interface Asked<P, Q, B> {
   body: B;
   /** The body of a route that takes text; else empty. */
   text: string;
+  /** The part of the answer that is asked for, where one is. */
+  range: AskedRange | undefined;
   /** Of a route of what has revisions: those that may be changed; undefined: whichever there is. */
   ifMatch: readonly string[] | undefined;
 }

@@ -6,6 +6,7 @@ import { DENIALS, RefusedError, refusal, refuse } from '../core/denials.ts';
 import { authenticate } from './authenticate.ts';
 import { ifMatchOf, toEtag } from './if-match.ts';
 import { InvalidInputError, type FieldError } from './problem.ts';
+import { rangeOf } from './range.ts';
 import { bodyReader, hasBody, readJson } from './read-body.ts';
 import type { Control, MediaReply, Method, Route } from './route.ts';
 import { sendMedia } from './send-media.ts';
@@ -56,6 +57,7 @@ async function serve(
     query: parse('query', route.query, req.query),
     body: await readInput(route, read, req, res),
     text: route.text === undefined ? '' : await read(req, res),
+    range: rangeOf(req),
     ifMatch: route.revised === true && route.method !== 'get' ? ifMatchOf(req) : undefined,
   }));
   // What a write refuses is recorded by the operation that refused it; a read has none.

@@ -98,3 +98,13 @@ export function findEntries(
   found.push(...statement.all(unindexed, size, ...values, limit - found.length));
   return found;
 }
+
+const range = prepared((db) =>
+  db.$client.prepare<[number, number], StoredEntry>(
+    'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx',
+  ),
+);
+
+/** The entries `from` to `to - 1`. */
+export const entriesFrom = (db: Db, from: number, to: number): StoredEntry[] =>
+  range(db).all(from, to);

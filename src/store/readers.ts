@@ -18,7 +18,7 @@ import type { LiveToken } from './context.ts';
 import { CallReader } from './call-index.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
-import { findEntries, type StoredEntry } from './entry-index.ts';
+import { entriesFrom, findEntries, type StoredEntry } from './entry-index.ts';
 import {
   channelsDue,
   countDeliveries,
@@ -92,6 +92,9 @@ export interface EntryFilter {
   labId?: string | undefined;
   personId?: string | undefined;
 }
+
+/** What entries are to be about, and whose. */
+export type EntryConditions = Omit<EntryFilter, 'from' | 'limit'>;
 
 /** Everything that decisions on the proxied path rest on. */
 export interface PolicyRecords {
@@ -444,6 +447,29 @@ export class Readers {
         .orderBy(asc(entries.idx))
         .all()
         .map(({ bytes }) => bytes);
+    }
+  }
+
+  /**
+   * Entries of the range `from` to `to - 1` that are about all that is asked for, a batch at a time. Nothing stays open
+   * between one batch and the next: whoever reads slowly holds up nobody.
+   */
+  *entriesBetween(
+    from: number,
+    to: number,
+    about: EntryConditions,
+    batch: number,
+  ): Generator<StoredEntry[]> {
+    const isAny = Object.values(about).every((value) => value === undefined);
+    for (let start = from; start < to;) {
+      const found = isAny
+        ? entriesFrom(this.#db, start, Math.min(to, start + batch))
+        : this.listEntries({ ...about, from: start, limit: batch });
+      const within = found.filter(({ index }) => index < to);
+      if (within.length > 0) yield within;
+      const last = within.at(-1);
+      if (last === undefined || found.length < Math.min(batch, to - start)) return;
+      start = last.index + 1;
     }
   }
 

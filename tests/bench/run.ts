@@ -4,6 +4,7 @@ import { arch, availableParallelism, cpus, loadavg, platform } from 'node:os';
 import { inspect, parseArgs } from 'node:util';
 import { printTable } from '../../src/cli/output.ts';
 import { checking } from './checking.ts';
+import { exportsArea } from './gateway/exports.ts';
 import { capacity } from './gateway/capacity.ts';
 import { cutting } from './gateway/cutting.ts';
 import { growth } from './gateway/growth.ts';
@@ -32,10 +33,15 @@ const AREAS: Record<string, Area> = {
   memory,
   growth,
   proofs,
+  exports: exportsArea,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */
-const LONG_AREAS: Record<string, number> = { growth: 1_800_000, proofs: 1_800_000 };
+const LONG_AREAS: Record<string, number> = {
+  growth: 1_800_000,
+  proofs: 1_800_000,
+  exports: 900_000,
+};
 
 /** Backstop of each area: its rounds end by themselves long before. */
 const MOST_MS = 180_000;

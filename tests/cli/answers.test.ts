@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 /** What commands make of whatever a broker, or something in its place, answers. */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { saveProfile } from '../../src/cli/profiles.ts';
 import type { Surroundings } from '../../src/cli/surroundings.ts';
 import { createKeyFile } from '../../src/lib/key-file.ts';
@@ -306,13 +307,28 @@ describe('audit export', () => {
     'x-sallyport-size': '12',
   });
 
+  const completed = {
+    entries: 12,
+    bytes: 6,
+    sha256: createHash('sha256').update('bundle').digest('hex'),
+  };
+  const shown = (of: object | null) => ({
+    from: 0,
+    to: 12,
+    resumableUntil: '2027-01-01T00:00:00Z',
+    running: null,
+    completed: of,
+  });
+
   it('writes the file, for its owner alone, and says what checks it', async () => {
     broker.on('/api/v1/exports', bundle);
+    broker.on('/api/v1/exports/exp_1', shown(completed));
     const { code, out: said, err } = await cli.run('audit', 'export', '--out', out());
     expect(code).toBe(0);
     expect(readFileSync(out(), 'utf8')).toBe('bundle');
     expect(statSync(out()).mode & 0o777).toBe(0o600);
     expect(existsSync(`${out()}.part`)).toBe(false);
+    expect(existsSync(`${out()}.part.json`)).toBe(false);
     expect(said).toContain('12 entries, 6 bytes (exp_1)');
     expect(err).toContain('sallyport audit verify');
   });
@@ -328,16 +344,59 @@ describe('audit export', () => {
     expect(readFileSync(out(), 'utf8')).toBe('old');
   });
 
-  it('that breaks off leaves no file behind', async () => {
+  it('that breaks off keeps what came under another name, and goes on with it', async () => {
     broker.on('/api/v1/exports', (_req, res) => {
-      res.writeHead(200, { 'x-sallyport-size': '12' });
-      res.write('half', () => res.destroy());
+      res.writeHead(200, { 'x-sallyport-export': 'exp_1' });
+      res.write('bun');
+      const part = (): string => readFileSync(`${out()}.part`, 'utf8');
+      void vi.waitFor(() => expect(part()).toBe('bun')).finally(() => res.destroy());
     });
+    const cut = await cli.run('audit', 'export', '--out', out());
+    expect(cut.code).toBe(3);
+    expect(cut.err).toContain('broke off');
+    expect(cut.err).toContain(`sallyport audit export --out ${out()} --resume`);
+    expect(existsSync(out())).toBe(false);
+    expect(readFileSync(`${out()}.part`, 'utf8')).toBe('bun');
+    expect(statSync(`${out()}.part.json`).mode & 0o777).toBe(0o600);
+
+    let range: string | undefined;
+    broker.on('/api/v1/exports/exp_1', shown(null));
+    broker.on('/api/v1/exports/exp_1/content', (req, res) => {
+      ({ range } = req.headers);
+      broker.on('/api/v1/exports/exp_1', shown(completed));
+      res.writeHead(206).end('dle');
+    });
+    const { code } = await cli.run('audit', 'export', '--out', out(), '--resume');
+    expect([code, range]).toEqual([0, 'bytes=3-']);
+    expect(readFileSync(out(), 'utf8')).toBe('bundle');
+    expect(existsSync(`${out()}.part`)).toBe(false);
+  });
+
+  it('whose digest is not the one on record never gets the name', async () => {
+    broker.on('/api/v1/exports', raw(200, 'bungle', { 'x-sallyport-export': 'exp_1' }));
+    broker.on('/api/v1/exports/exp_1', shown(completed));
+    const { code, err } = await cli.run('audit', 'export', '--out', out());
+    expect(code).toBe(1);
+    expect(err).toContain('not what the broker has on record');
+    expect(existsSync(out())).toBe(false);
+  });
+
+  it('that ends early without an error is not taken for complete', async () => {
+    broker.on('/api/v1/exports', raw(200, 'bun', { 'x-sallyport-export': 'exp_1' }));
+    broker.on('/api/v1/exports/exp_1', shown(completed));
     const { code, err } = await cli.run('audit', 'export', '--out', out());
     expect(code).toBe(3);
-    expect(err).toContain('broke off');
+    expect(err).toContain('broke off after 3 bytes');
     expect(existsSync(out())).toBe(false);
-    expect(existsSync(`${out()}.part`)).toBe(false);
+  });
+
+  it('has nothing to resume where nothing was cut, and takes no filter for it', async () => {
+    const none = await cli.run('audit', 'export', '--out', out(), '--resume');
+    expect([none.code, none.err]).toEqual([2, expect.stringContaining('nothing to resume')]);
+    const more = ['--resume', '--kind', 'order.issued'];
+    const filtered = await cli.run('audit', 'export', '--out', out(), ...more);
+    expect([filtered.code, filtered.err]).toEqual([2, expect.stringContaining('leave out')]);
+    expect(broker.asked).toEqual([]);
   });
 
   it('that is refused leaves no file behind', async () => {
@@ -346,6 +405,29 @@ describe('audit export', () => {
     expect(code).toBe(1);
     expect(err).toBe('sallyport: Not you (role_required).\n');
     expect(existsSync(`${out()}.part`)).toBe(false);
+  });
+});
+
+describe('audit report', () => {
+  it('prints Markdown in which nothing acts, or writes what is asked for', async () => {
+    broker.on('/api/v1/reports/run/run_1', raw(200, '# Report\u001b[2J\n'));
+    const printed = await cli.run('audit', 'report', 'run', 'run_1');
+    expect(printed).toMatchObject({ code: 0, out: '# Report\\u{1b}[2J\n' });
+    const file = join(cli.folder, 'report.html');
+    const wrote = await cli.run(
+      'audit',
+      'report',
+      'run',
+      'run_1',
+      '--format',
+      'html',
+      '--out',
+      file,
+    );
+    expect(wrote.code).toBe(0);
+    expect(readFileSync(file, 'utf8')).toContain('# Report');
+    const again = await cli.run('audit', 'report', 'run', 'run_1', '--out', file);
+    expect([again.code, again.err]).toEqual([2, expect.stringContaining('never overwritten')]);
   });
 });
 

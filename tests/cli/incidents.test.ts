@@ -87,6 +87,25 @@ describe('incident …', () => {
     const trusting = await cli.run('audit', 'verify', out, '--trust-key-in-bundle');
     expect(trusting.code).toBe(0);
 
+    const page = join(cli.folder, 'incident.html');
+    const who = ['--profile', 'auditor'];
+    const wrote = await cli.run(
+      'audit',
+      'report',
+      'incident',
+      id,
+      '--format',
+      'html',
+      '--out',
+      page,
+      ...who,
+    );
+    expect([wrote.code, wrote.out]).toEqual([0, expect.stringContaining(`Wrote ${page}`)]);
+    expect(readFileSync(page, 'utf8')).toMatch(/^<!doctype html>[^]*Mended for good/);
+    expect(statSync(page).mode & 0o777).toBe(0o600);
+    const printed = await cli.run('audit', 'report', 'incident', id, ...who);
+    expect(printed.out).toMatch(/^# Incident: /);
+
     const bytes = readFileSync(out);
     bytes.writeUInt8(bytes.readUInt8(bytes.indexOf('Mended')) ^ 1, bytes.indexOf('Mended'));
     writeFileSync(out, bytes);

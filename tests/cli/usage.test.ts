@@ -106,6 +106,7 @@ describe('every command', () => {
       'audit entries',
       'audit show',
       'audit export',
+      'audit report',
       'audit key',
       'audit verify',
       'audit receipt',

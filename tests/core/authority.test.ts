@@ -31,14 +31,13 @@ describe('the table', () => {
         expect(reach('partner', action, role)).not.toBe('all');
   });
 
-  test("a partner's people decide on no grant and no order, and export nothing", () => {
+  test("a partner's people decide on no grant and no order, and export nothing of others", () => {
     const actions: Action[] = [
       'grant.approve',
       'grant.return',
       'grant.reject',
       'grant.revoke',
       'lab.create',
-      'export.create',
       'incident.read',
       'incident.open',
       'incident.change',
@@ -48,6 +47,11 @@ describe('the table', () => {
     for (const action of actions)
       for (const role of ROLES_OF_LAB.partner)
         expect(reach('partner', action, role)).toBeUndefined();
+    for (const action of ['export.create', 'report.grant'] as const) {
+      expect(reach('partner', action, 'lead')).toBe('lab');
+      expect(reach('partner', action, 'auditor')).toBe('lab');
+      expect(reach('partner', action, 'researcher')).toBeUndefined();
+    }
   });
 
   test('the host accepts nothing and hands nothing back in the name of a partner', () => {
@@ -61,7 +65,7 @@ describe('the table', () => {
     const changing = ACTIONS.filter(
       // To acknowledge is to speak for oneself alone, of whatever one may read.
       (action) =>
-        !/\.read$|^order\.|^dispute\.|^(export\.create|incident\.export|grant\.approve|notice\.acknowledge)$|^duty\.(confirm|return)$/.test(
+        !/\.read$|^order\.|^dispute\.|^(export\.create|report\.(run|grant)|incident\.export|grant\.approve|notice\.acknowledge)$|^duty\.(confirm|return)$/.test(
           action,
         ),
     );

@@ -27,6 +27,7 @@ const PARAMS: Record<string, string> = {
   run: NO_RUN,
   dispute: `dsp_${nothing}`,
   incident: `inc_${nothing}`,
+  export: `exp_${nothing}`,
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
@@ -76,6 +77,8 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { lab: people.partner.id, name: `Sample ${made}`, roles: ['researcher'], publicKey };
     case '/api/v1/labs/:lab/identity':
       return { issuer: `https://sample-${made}.example`, jwks: { keys: [publicKey] } };
+    case '/api/v1/exports':
+      return { format: 'jsonl' };
     case '/api/v1/assertions':
       return { audience: SAMPLE_AUDIENCE };
     case '/api/v1/invitations':

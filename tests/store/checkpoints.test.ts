@@ -109,6 +109,9 @@ describe('invariant 9: append-only; checkpoints of a log that grows in batches o
     const fixed = await writer.write('recordExport', {
       by: by(auditor.id, NOW),
       id: mintId('exp', NOW),
+      format: 'bundle',
+      from: 0,
+      filter: {},
     });
     expect(fixed.size).toBe(size);
     expect(writer.entries()[size]).toMatchObject({

@@ -11,6 +11,7 @@ import { addAuditReceipt } from './receipt.ts';
 import { addAuditReceipts } from './receipts.ts';
 import { addAuditStatement } from './statement.ts';
 import { addAuditRotateKey } from './rotate-key.ts';
+import { addAuditReport } from './report.ts';
 import { addAuditShow } from './show.ts';
 import { addAuditSplitViews } from './split-views.ts';
 import { addAuditVerify } from './verify.ts';
@@ -21,6 +22,7 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditEntries(group, around);
   addAuditShow(group, around);
   addAuditExport(group, around);
+  addAuditReport(group, around);
   addAuditKey(group, around);
   addAuditVerify(group, around);
   addAuditReceipt(group, around);

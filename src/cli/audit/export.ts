@@ -1,47 +1,223 @@
-/** `sallyport audit export`: the whole log as an evidence bundle, in a file. */
-import type { Command } from 'commander';
+/** `sallyport audit export`: the log, or a part of it, in a file. */
+import { Option, type Command } from 'commander';
+import { EXPORT_FILES, exportFormatSchema, type ExportFormat } from '../../core/audit/exports.ts';
+import { instant, wholeNumber } from '../arguments.ts';
+import type { BrokerClient } from '../broker-client.ts';
 import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
-import { refuseOverwriting, saveEvidence } from '../evidence-file.ts';
+import { refuseOverwriting } from '../evidence-file.ts';
 import { counted, note, printJson, say } from '../output.ts';
+import { CliError, failed, unreachable, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { conditionsOf, withEntryConditions, type EntryConditions } from './entry-conditions.ts';
+import { ExportProgress } from './export-progress.ts';
+import { exportSchema, type ShownExport } from './export-wire.ts';
+import { PartialFile } from './partial-file.ts';
 
-interface ExportOptions extends BrokerOptions {
-  out: string;
+/** The broker makes an export anew before it goes on with it. */
+const RESUME_PATIENCE_MS = 290_000;
+
+interface ExportOptions extends BrokerOptions, EntryConditions {
+  format: ExportFormat;
+  out?: string;
+  from?: number;
+  to?: number;
+  since?: string;
+  until?: string;
   witnessed?: boolean;
+  resume?: boolean;
 }
 
 export function addAuditExport(group: Command, around: Surroundings): void {
-  defineBrokerCommand(group, 'export', {
-    summary: 'Export the log as an evidence bundle that can be checked offline',
+  const command = defineBrokerCommand(group, 'export', {
+    summary: 'Export the log: as an evidence bundle that can be checked offline, or for analysis',
     details:
-      'Writes to FILE.part and renames it when everything is there. The export goes on record.',
-    examples: ['sallyport audit export --out evidence.tar'],
+      'Writes to FILE.part and renames it when everything is there and has the right digest. What was cut goes on with --resume, within seven days. The export goes on record.',
+    examples: [
+      'sallyport audit export --out evidence.tar',
+      'sallyport audit export --out evidence.tar --resume',
+      'sallyport audit export --format parquet --grant grt_01… --out calls.parquet',
+      'sallyport audit export --format csv --kind request.denied --since 2027-01-01T00:00:00Z',
+    ],
   })
-    .requiredOption('--out <file>', 'where the bundle goes; must not exist yet')
-    .option('--witnessed', 'up to the newest checkpoint that enough witnesses have cosigned')
+    .addOption(
+      new Option('--format <format>', 'a bundle proves; the others are for analysis')
+        .choices(exportFormatSchema.options)
+        .default('bundle'),
+    )
+    .option('--out <file>', 'where it goes; must not exist yet (default: audit.EXTENSION)')
+    .option('--from <index>', 'from this index on', wholeNumber(0))
+    .option('--to <index>', 'up to the entry before this index', wholeNumber(0))
+    .option('--since <time>', 'no events before this time', instant)
+    .option('--until <time>', 'events before this time alone', instant)
+    .option('--witnessed', 'up to the newest checkpoint that enough witnesses have cosigned');
+  withEntryConditions(command)
+    .option('--resume', 'go on with an export to the same file that was cut')
     .action(async (options: ExportOptions) => {
-      const { out } = options;
-      refuseOverwriting(out);
-      const broker = await connect(around, options);
-      const body = options.witnessed ? { witnessed: true } : {};
-      const written = await saveEvidence(out, () => broker.request('POST', '/exports', body));
-      const size = Number(written.headers.get('x-sallyport-size'));
-      const id = written.headers.get('x-sallyport-export');
-      if (options.json) {
-        printJson(around, { file: out, export: id, entries: size, bytes: written.bytes });
-        return;
-      }
-      say(
-        around,
-        `Wrote ${out}: ${counted(size, 'entry', 'entries')}, ${counted(written.bytes, 'byte')}${id ? ` (${id})` : ''}.`,
+      const file = new PartialFile(
+        options.out ?? `audit.${EXPORT_FILES[options.format].extension}`,
       );
-      note(around, `Check it with: ${commandLine(around, `audit verify ${out} --key KEY`)}`);
-      const key = commandLine(around, 'audit key', options.profile);
-      note(
-        around,
-        `Get the key from the host lab by another way than this bundle; "${key}" prints what the broker says it is.`,
-      );
+      refuseOverwriting(file.path);
+      if (options.resume) await resume(around, options, file);
+      else await begin(around, options, file);
     });
+}
+
+/** What is asked for, as the API takes it. */
+const askedOf = ({
+  format,
+  from,
+  to,
+  since,
+  until,
+  witnessed,
+  ...rest
+}: ExportOptions): object => ({
+  format,
+  ...(from === undefined ? {} : { from }),
+  ...(to === undefined ? {} : { to }),
+  ...(since === undefined ? {} : { since }),
+  ...(until === undefined ? {} : { until }),
+  ...(witnessed === true ? { witnessed } : {}),
+  ...conditionsOf(rest),
+});
+
+async function begin(
+  around: Surroundings,
+  options: ExportOptions,
+  file: PartialFile,
+): Promise<void> {
+  // First: an export is on record even if nobody could keep it.
+  await file.create();
+  const opened = await orRemove(file, async () => {
+    const broker = await connect(around, options);
+    const response = await broker.request('POST', '/exports', askedOf(options));
+    const exportId = response.headers.get('x-sallyport-export') ?? '';
+    await file.note({ url: broker.url, export: exportId, format: options.format });
+    return { broker, response, exportId };
+  });
+  const { broker, response, exportId } = opened;
+  const isFiltered = Object.keys(askedOf(options)).some(
+    (name) => !['format', 'from', 'to', 'witnessed'].includes(name),
+  );
+  await receive(around, options, file, { broker, exportId, isFiltered }, response, 0);
+}
+
+async function resume(
+  around: Surroundings,
+  options: ExportOptions,
+  file: PartialFile,
+): Promise<void> {
+  if (Object.keys(askedOf(options)).length > 1)
+    throw wrongUsage('What is resumed is what was asked for before: leave out ranges and filters.');
+  const part = await file.partOf();
+  const broker = await connect(around, options);
+  if (broker.url !== part.url)
+    throw wrongUsage(`${file.path}.part is of an export from ${part.url}: name that broker.`);
+  const about = { broker, exportId: part.export, isFiltered: true };
+  const from = await file.length();
+  const { completed } = await broker.get(`/exports/${part.export}`, exportSchema);
+  if (completed?.bytes === from) return finish(around, options, file, about);
+  if (completed && completed.bytes < from)
+    throw failed(`${file.path}.part is longer than the export. Remove it, and export again.`);
+  const range = { range: `bytes=${from}-`, 'if-range': `"${part.export}"` };
+  const content = `/exports/${part.export}/content`;
+  const response = await broker.request('GET', content, undefined, range, RESUME_PATIENCE_MS);
+  // A broker that cannot give a part gives the whole.
+  await receive(around, options, file, about, response, response.status === 206 ? from : 0);
+}
+
+interface About {
+  broker: BrokerClient;
+  exportId: string;
+  isFiltered: boolean;
+}
+
+async function receive(
+  around: Surroundings,
+  options: ExportOptions,
+  file: PartialFile,
+  about: About,
+  { body }: Response,
+  from: number,
+): Promise<void> {
+  const progress = new ExportProgress(around, about.broker, about.exportId, about.isFiltered);
+  try {
+    await file.append(body, from, (bytes) => progress.took(bytes));
+  } catch (error) {
+    progress.end();
+    if (!(error instanceof CliError)) throw error;
+    note(around, `Go on where it was: ${resumeLine(around, options, file)}`);
+    throw error;
+  }
+  progress.end();
+  await finish(around, options, file, about);
+}
+
+const resumeLine = (
+  around: Surroundings,
+  { format, profile }: ExportOptions,
+  { path }: PartialFile,
+): string =>
+  commandLine(
+    around,
+    `audit export${format === 'bundle' ? '' : ` --format ${format}`} --out ${path} --resume`,
+    profile,
+  );
+
+/** Holds the file against what the broker has on record of it, and gives it its name. */
+async function finish(
+  around: Surroundings,
+  options: ExportOptions,
+  file: PartialFile,
+  { broker, exportId }: About,
+): Promise<void> {
+  const shown = await broker.get(`/exports/${exportId}`, exportSchema);
+  const { completed } = shown;
+  const bytes = await file.length();
+  if (!completed || bytes < completed.bytes) {
+    note(around, `Go on where it was: ${resumeLine(around, options, file)}`);
+    throw unreachable(`The export broke off after ${counted(bytes, 'byte')}.`);
+  }
+  if (bytes !== completed.bytes || (await file.digest()) !== completed.sha256)
+    throw failed(
+      `${file.path}.part is not what the broker has on record of the export. Remove it, and export again.`,
+    );
+  refuseOverwriting(file.path);
+  await file.complete();
+  report(around, options, file.path, exportId, shown);
+}
+
+function report(
+  around: Surroundings,
+  { format, json, profile }: ExportOptions,
+  path: string,
+  exportId: string,
+  { completed, ...shown }: ShownExport,
+): void {
+  const { entries = 0, bytes = 0, sha256 } = completed ?? {};
+  if (json) {
+    const { checkpoint } = shown;
+    printJson(around, { file: path, export: exportId, format, entries, bytes, sha256, checkpoint });
+    return;
+  }
+  const amount = `${counted(entries, 'entry', 'entries')}, ${counted(bytes, 'byte')}`;
+  say(around, `Wrote ${path}: ${amount} (${exportId}).`);
+  if (format !== 'bundle') return;
+  note(around, `Check it with: ${commandLine(around, `audit verify ${path} --key KEY`)}`);
+  const key = commandLine(around, 'audit key', profile);
+  note(
+    around,
+    `Get the key from the host lab by another way than this bundle; "${key}" prints what the broker says it is.`,
+  );
+}
+
+async function orRemove<T>(file: PartialFile, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    await file.remove();
+    throw error;
+  }
 }

@@ -1,14 +1,13 @@
 /** The audit log: what anybody may check (checkpoint, key, hash tiles) and what some may read (entries). */
 import { z } from 'zod';
-import { exportAudit } from '../../broker/export-audit.ts';
 import { readEntryBundle } from '../../broker/read-bundle.ts';
 import { readLog, readLogEntry } from '../../broker/read-log.ts';
 import { HASH_BYTES } from '../../core/audit/merkle.ts';
 import { TILE_WIDTH, parseTilePath, readTileAt, tileWidth } from '../../core/audit/tiles.ts';
 import { refuse } from '../../core/denials.ts';
-import { idSchema } from '../../core/ids.ts';
 import type { StoredEntry } from '../../store/entry-index.ts';
 import type { Readers } from '../../store/readers.ts';
+import { conditionsOf, conditionsShape } from '../log-conditions.ts';
 import { mediaRoute, route, type MediaReply } from '../route.ts';
 import { named } from '../schemas.ts';
 
@@ -130,29 +129,18 @@ export const LOG_ROUTES = [
       from: index.default(0).describe('First index'),
       cursor: index.optional().describe('"next" of the page before; takes the place of from'),
       limit: z.coerce.number().int().min(1).max(200).default(50),
-      ref: z
-        .string()
-        .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be an id')
-        .optional()
-        .describe('Entries about one request, grant, order or token'),
-      kind: z
-        .string()
-        .regex(/^[a-z_]{1,32}\.[a-z_]{1,32}$/, 'must be a kind of entry, such as order.issued')
-        .optional(),
-      grant: idSchema('grt').optional(),
+      ...conditionsShape,
     }),
     answer: z.object({
       items: z.array(entryAnswer),
       next: z.string().nullable().describe('Hand it back as cursor; null: this was the last page'),
     }),
     handle: async ({ broker, actorId, query }) => {
-      const { from, cursor = from, limit, ref, kind, grant } = query;
+      const { from, cursor = from, limit, ...about } = query;
       const found = await readLog(broker, actorId, {
         from: cursor,
         limit,
-        ref,
-        kind,
-        grantId: grant,
+        ...conditionsOf(about),
       });
       const last = found.length === limit ? found.at(-1) : undefined;
       return { items: found.map(show), next: last ? String(last.index + 1) : null };
@@ -169,32 +157,5 @@ export const LOG_ROUTES = [
     answer: entryAnswer,
     handle: async ({ broker, actorId, params }) =>
       show(await readLogEntry(broker, actorId, params.index)),
-  }),
-  mediaRoute({
-    method: 'post',
-    path: '/api/v1/exports',
-    action: 'export.create',
-    tag,
-    summary: 'Export the audit log as an evidence bundle',
-    description:
-      'A tar that "sallyport audit verify" checks offline. Headers: x-sallyport-export (id) and x-sallyport-size (entries).',
-    body: z.strictObject({
-      witnessed: z
-        .boolean()
-        .default(false)
-        .describe('true: up to the newest checkpoint that enough witnesses have cosigned'),
-    }),
-    media: 'application/x-tar',
-    handle: async ({ broker, actorId, body }) => {
-      const { id, size, bundle } = await exportAudit(broker, actorId, body);
-      return {
-        headers: {
-          'content-disposition': `attachment; filename="sallyport-${id}.tar"`,
-          'x-sallyport-export': id,
-          'x-sallyport-size': String(size),
-        },
-        body: bundle,
-      };
-    },
   }),
 ];

@@ -24,8 +24,10 @@ import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
 import { coverEntry } from './cover-entry.ts';
-import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
 import { rotateLogKey } from './log-key.ts';
+import { recordExport } from './exports.ts';
+import { recordGrantReport, recordRunReport } from './reports.ts';
+import { catchUp, probe, publishCheckpoint, recordEntry } from './log.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
@@ -125,6 +127,8 @@ export const OPERATIONS = {
   watchCheckpoint,
   noteBehind,
   keepSplitView,
+  recordGrantReport,
+  recordRunReport,
 } as const;
 
 type Operations = typeof OPERATIONS;

@@ -1,14 +1,12 @@
 /** The audit log itself: entries that stand alone, and checkpoints. */
-import type { EntryActor, EntryDraft } from '../../core/audit/entry.ts';
-import { refuse } from '../../core/denials.ts';
+import type { EntryDraft } from '../../core/audit/entry.ts';
 import { edgeRoot } from '../../core/audit/tree-edge.ts';
 import type { WriterContext } from '../context.ts';
 import { missingJournalIsRecorded } from '../missing-journal.ts';
 import { replaceMeta } from '../records.ts';
 import { checkpoints } from '../schema.ts';
 import { growTiles, lastCheckpoint } from '../tree.ts';
-import { checkpointUpTo } from '../witness-rows.ts';
-import { controlOperation, type By, type Operation } from './operation.ts';
+import type { Operation } from './operation.ts';
 
 /** Appends an entry that goes with no other change of state. */
 export const recordEntry: Operation<{ entry: EntryDraft }, { index: number }> = {
@@ -38,44 +36,6 @@ export interface Checkpointed {
 export const publishCheckpoint: Operation<{ at: number }, Checkpointed> = {
   run: (context, { at }) => checkpointNow(context, at),
 };
-
-/** Fixes a signed checkpoint to export below, and records the export, which therefore is not in it. */
-export const recordExport = controlOperation(
-  'export.create',
-  (
-    context,
-    args: {
-      by: By;
-      id: string;
-      /** A checkpoint that there is already, by its size; undefined: a new one. */
-      size?: number | undefined;
-    },
-    who,
-  ): Checkpointed => {
-    const checkpoint =
-      args.size === undefined
-        ? checkpointNow(context, args.by.at)
-        : (checkpointUpTo(context.db, args.size) ?? refuse('not_found'));
-    context.append(exportEntry(args, who.actor, checkpoint));
-    return checkpoint;
-  },
-  (args) => args.id,
-);
-
-function exportEntry(
-  args: { by: By; id: string },
-  actor: EntryActor,
-  checkpoint: Checkpointed,
-): EntryDraft {
-  return {
-    id: args.by.entryId,
-    kind: 'audit.exported',
-    at: args.by.at,
-    actor,
-    ref: args.id,
-    data: { format: 'evidence', from: 0, size: checkpoint.size, checkpoint: checkpoint.note },
-  };
-}
 
 /** Brings the tiles up to the last entry, and signs. */
 export function checkpointNow(context: WriterContext, at: number): Checkpointed {

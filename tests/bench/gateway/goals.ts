@@ -15,6 +15,9 @@ const GOALS = {
   streams: { must: 500, aim: 2_000, better: 'more' },
   memoryAfterLoad: { must: 1.3, aim: 1.1, better: 'less' },
   throughputOnLongLog: { must: 0.9, aim: 1, better: 'more' },
+  exportJsonLinesSeconds: { must: 15, aim: 15, better: 'less' },
+  exportParquetSeconds: { must: 25, aim: 25, better: 'less' },
+  exportMiB: { must: 200, aim: 200, better: 'less' },
   cutMs: { must: 250, aim: 50, better: 'less' },
 } satisfies Record<string, Goal>;
 

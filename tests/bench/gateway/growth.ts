@@ -1,12 +1,12 @@
 /** Whether a long log makes the proxied path slower: the same load on two brokers, one of which has recorded much. */
 import { rmSync } from 'node:fs';
-import type { Area, Figure } from '../harness.ts';
+import type { Area } from '../harness.ts';
 import { Child } from './child.ts';
 import { goal } from './goals.ts';
 import { takeTurn, warmUp } from './load.ts';
 import { TargetRounds } from './rounds.ts';
 import { Premises, startSallyport } from './sallyport.ts';
-import type { SeedOrder, Seeded } from './seed-log.ts';
+import { seed, seededFigure } from './seeding.ts';
 import { targetOf } from './targets.ts';
 
 const SHORT = { name: 'a short log', entries: 10_000 };
@@ -62,41 +62,3 @@ export const growth: Area = async (report) => {
     for (const { premises } of logs) rmSync(premises.facts.dataDir, { recursive: true });
   }
 };
-
-async function seed({ facts }: Premises, entries: number): Promise<Seeded> {
-  const person = facts.people.find(({ role }) => role === 'researcher');
-  if (!person) throw new Error('There is no researcher.');
-  const seeder = new Child(new URL('./seed-log.ts', import.meta.url));
-  try {
-    return await seeder.ask<Seeded>({
-      dataDir: facts.dataDir,
-      origin: facts.log.origin,
-      entries,
-      facts: {
-        personId: person.id,
-        labId: person.lab,
-        roles: [person.role],
-        grantId: facts.grant,
-        grantVersion: 1,
-        tokenId: 'tok_seeded',
-        purpose: 'hallucination',
-        runId: 'run_seeded',
-        operation: 'chat.completions',
-        endpoint: 'demo',
-        model: facts.model,
-        stream: false,
-        features: [],
-        restored: [],
-      },
-    } satisfies SeedOrder);
-  } finally {
-    seeder.close();
-  }
-}
-
-const seededFigure = (name: string, { entries, seconds, bytes }: Seeded): Figure => ({
-  name: `${name}, seeded`,
-  value: entries,
-  unit: 'entries',
-  details: { 'GiB of database': bytes / 2 ** 30, seconds },
-});

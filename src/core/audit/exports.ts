@@ -1,0 +1,58 @@
+/** Exports of the log: formats, and what fixes the bytes of one. */
+import { z } from 'zod';
+
+/** `bundle` proves; the others are for analysis. */
+export const exportFormatSchema = z.enum(['bundle', 'jsonl', 'csv', 'parquet', 'ocsf']);
+export type ExportFormat = z.infer<typeof exportFormatSchema>;
+
+/** How each is named and sent. */
+export const EXPORT_FILES: Record<ExportFormat, { extension: string; media: string }> = {
+  bundle: { extension: 'tar', media: 'application/x-tar' },
+  jsonl: { extension: 'jsonl', media: 'application/jsonl' },
+  csv: { extension: 'csv', media: 'text/csv; charset=utf-8' },
+  parquet: { extension: 'parquet', media: 'application/vnd.apache.parquet' },
+  ocsf: { extension: 'ocsf.jsonl', media: 'application/jsonl' },
+};
+
+/** Raised when the same entries come out as other bytes than before: an older export is then not resumed. */
+export const EXPORT_LAYOUT = 1;
+
+/** For so long an export can be resumed, from when it was made. */
+export const RESUMABLE_MS = 7 * 86_400_000;
+
+/** What an export holds: of the entries `from` to `to - 1`, those that are about all that is asked for. */
+export interface ExportRange {
+  from: number;
+  to: number;
+  /** Of the events, epoch milliseconds: not before `since`, and before `until`. */
+  since?: number | undefined;
+  until?: number | undefined;
+}
+
+/** A filter as an entry says it. */
+export type FilterInEntry = Record<string, string | number | boolean | undefined>;
+
+const moment = z.iso.datetime().transform((text) => Date.parse(text));
+
+/** What the entry `audit.exported` says: all that an export follows from, so that it can be made once more. */
+export const exportedDataSchema = z.object({
+  format: exportFormatSchema,
+  layout: z.int(),
+  from: z.int().min(0),
+  to: z.int().min(0),
+  since: moment.optional(),
+  until: moment.optional(),
+  filter: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+  /** Of the log, by the checkpoint. */
+  size: z.int().min(0),
+  checkpoint: z.string(),
+});
+
+export type ExportedData = z.infer<typeof exportedDataSchema>;
+
+/** Whether an entry lies within the moments that are asked for. */
+export function isWithinMoments(at: string, { since, until }: ExportRange): boolean {
+  if (since === undefined && until === undefined) return true;
+  const then = Date.parse(at);
+  return (since === undefined || then >= since) && (until === undefined || then < until);
+}

@@ -1,0 +1,65 @@
+/**
+ * The thread of an export: reads the log through a connection of its own, so that making an export keeps no request
+ * waiting. Wires store and audit together.
+ */
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { ChunkSink, ReaderGone, type Chunk } from './audit/exports/chunk-sink.ts';
+import type { ExportPlan, ExportSource } from './audit/exports/export-plan.ts';
+import type { ExportOrder, FromExporter } from './audit/exports/thread-messages.ts';
+import { writeExport } from './audit/exports/write-export.ts';
+import { isWithinMoments } from './core/audit/exports.ts';
+import { readRawEntry } from './core/audit/raw-entry.ts';
+import type { StoredEntry } from './store/entry-index.ts';
+import { Readers, type EntryConditions } from './store/readers.ts';
+
+/** Entries that are read at a time: at most 16 MiB, and 64 KiB each is rare. */
+const BATCH = 256;
+
+/** On Linux, the kernel keeps the niceness of each thread: requests come before exports. */
+const NICENESS = 5;
+
+async function run(): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error('This file is the thread of an export; it is not run by itself.');
+  const { database, plan, shared, skip } = workerData as ExportOrder;
+  const send = (message: FromExporter, transfer: ArrayBuffer[] = []): void =>
+    port.postMessage(message, transfer);
+  const sendChunk = (chunk: Chunk): void => send({ kind: 'chunk', ...chunk }, [chunk.bytes]);
+  if (process.platform === 'linux') setPriority(NICENESS);
+  const readers = new Readers(database);
+  try {
+    const sink = new ChunkSink(
+      new Int32Array(shared),
+      skip === null ? undefined : sendChunk,
+      skip ?? 0,
+    );
+    await writeExport(sourceOf(readers, plan), sink);
+    send({ kind: 'written', ...sink.end() });
+  } catch (error) {
+    if (!(error instanceof ReaderGone))
+      send({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
+  } finally {
+    readers.close();
+  }
+}
+
+function sourceOf(readers: Readers, plan: ExportPlan<EntryConditions>): ExportSource {
+  const record = readers.readEntry(plan.record)?.bytes;
+  if (!record) throw new Error(`The entry ${plan.record}, which records the export, is missing.`);
+  return { plan, record, batches: () => entriesOf(readers, plan), tile: readers.readTile };
+}
+
+function* entriesOf(
+  readers: Readers,
+  { range, filter }: ExportPlan<EntryConditions>,
+): Generator<StoredEntry[]> {
+  for (const batch of readers.entriesBetween(range.from, range.to, filter, BATCH)) {
+    const isAnyMoment = range.since === undefined && range.until === undefined;
+    yield isAnyMoment
+      ? batch
+      : batch.filter(({ bytes }) => isWithinMoments(readRawEntry(bytes).at, range));
+  }
+}
+
+await run();
