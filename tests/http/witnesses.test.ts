@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -220,6 +220,7 @@ describe('a new key of the log', () => {
   it('takes over for those who may have it do so, with the old one beside it; old evidence verifies, and so does new', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sallyport-keys-'));
     const oldKey = test.broker.store.verifierKey;
+    const exported: string[] = [];
     const bundle = async (name: string): Promise<string> => {
       const token = await api.tokenOf(people.auditor);
       const answer = await fetch(`${test.url}/api/v1/exports`, {
@@ -227,6 +228,7 @@ describe('a new key of the log', () => {
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
         body: '{}',
       });
+      exported.push(answer.headers.get('x-sallyport-export') ?? '');
       const path = join(folder, name);
       writeFileSync(path, Buffer.from(await answer.arrayBuffer()));
       return path;
@@ -258,6 +260,11 @@ describe('a new key of the log', () => {
       (await verifyBundle(path, keys)).status;
     expect(await verdict(before, oldKey)).toBe('sound');
     expect(await verdict(after, newKey)).toBe('sound');
+    // What is read again is what it was, whichever key signs now.
+    const reread = await fetch(`${test.url}/api/v1/exports/${exported[0] ?? ''}/content`, {
+      headers: { authorization: `Bearer ${await api.tokenOf(people.auditor)}` },
+    });
+    expect(Buffer.from(await reread.arrayBuffer())).toEqual(readFileSync(before));
     expect(await verdict(after, oldKey)).toBe('sound');
     expect(await verdict(before, newKey, oldKey)).toBe('sound');
     const stranger = new SampleLog('test.example/log').verifierKey;
