@@ -11,6 +11,8 @@ import type { Store } from '../store/client.ts';
 import type { Configured } from '../core/configured.ts';
 import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
+import type { TranscriptStore } from '../store/transcripts/client.ts';
+import type { TranscriptReader } from '../store/transcripts/reader.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { Metrics } from './metrics.ts';
 import type { Policy } from './policy.ts';
@@ -66,6 +68,9 @@ export interface Broker {
   endpoints: ReadonlyMap<string, Endpoint>;
   store: Store;
   readers: Readers;
+  /** Bodies that grants have kept. */
+  transcripts: TranscriptStore;
+  transcriptReader: TranscriptReader;
   policy: Policy;
   live: LiveRequests;
   settler: Settler;

@@ -53,6 +53,11 @@ export const CONTROL_DENIALS = {
     'permission_error',
     'The notice is addressed to somebody else: only they can acknowledge it.',
   ),
+  transcript_damaged: no(
+    500,
+    'api_error',
+    'What is stored of the transcript is not what its entry says: it was changed since. Tell the host lab.',
+  ),
 
   last_admin: no(
     409,

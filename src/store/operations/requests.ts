@@ -43,7 +43,7 @@ export interface ReserveArgs {
   caps: string;
   capsNumber: number;
   amount: Amount;
-  /** Salt of the commitments in the entries of this request, 16 bytes in base64. */
+  /** Salt of the commitments in the entries of this request, 16 bytes in base64; empty: it is kept with the transcript. */
   salt: string;
   /** What else the intent entry says: safeguards lifted, features used, commitment to the body; as JSON members. */
   data: string;
