@@ -14,6 +14,7 @@ import { Policy } from './broker/policy.ts';
 import { Readiness } from './broker/readiness.ts';
 import { RepeatedDenials } from './broker/repeated-denials.ts';
 import { recordSystem, recoverFromCrash, warnOfStrayBits } from './broker/run-broker.ts';
+import { TranscriptRetention } from './broker/destroy-transcripts.ts';
 import { runAgenda } from './broker/run-agenda.ts';
 import { Settler } from './broker/settle-request.ts';
 import { TokenQuota } from './broker/token-quota.ts';
@@ -294,10 +295,13 @@ function serve(
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   readiness.serving();
+  const retention = new TranscriptRetention(broker);
+  void retention.look();
   const idle = new IdleCollection();
   const timers = [
     setInterval(() => idle.look(store.begun, live.count > 0), LOOK_IDLE_EVERY_MS),
     setInterval(() => tidy(broker, gateway.settings.requestMs), TIDY_EVERY_MS),
+    setInterval(() => void retention.look(), TIDY_EVERY_MS),
     setInterval(() => {
       if (!store.isWritable) store.write('probe', { at: clock() }).catch(() => undefined);
       if (!broker.transcripts.isWritable) broker.transcripts.probe();
@@ -334,6 +338,7 @@ function serve(
     clearTimeout(deadline);
     for (const timer of timers) clearInterval(timer);
     await notices.close();
+    await retention.look();
     await broker.settler.flush();
     await broker.unauthenticated.close();
     await broker.repeatedDenials.close();

@@ -7,6 +7,8 @@ CREATE TABLE files (
   digest        BLOB,
   length        INTEGER NOT NULL,
   mode          TEXT NOT NULL CHECK (mode IN ('sealed', 'full')),
+  -- Ids of those that it is sealed to, as a JSON array.
+  recipients    TEXT NOT NULL,
   grant_id      TEXT NOT NULL,
   grant_version INTEGER NOT NULL,
   -- Epoch milliseconds. Destroyed at the latest at destroy_at, by the version of the grant that it was written under.
@@ -16,7 +18,7 @@ CREATE TABLE files (
   state         TEXT NOT NULL CHECK (state IN ('open', 'whole', 'cut'))
 );
 CREATE INDEX files_by_grant ON files (grant_id, at);
-CREATE INDEX files_by_destruction ON files (destroy_at);
+CREATE INDEX files_by_destruction ON files (grant_id, destroy_at);
 CREATE INDEX files_open ON files (id) WHERE state = 'open';
 
 -- The bytes of a file, in order: the id is that of the file times 2^20, plus the number of the chunk.

@@ -53,6 +53,11 @@ export const CONTROL_DENIALS = {
     'permission_error',
     'The notice is addressed to somebody else: only they can acknowledge it.',
   ),
+  transcript_held: no(
+    409,
+    'invalid_request_error',
+    'An incident that is not closed holds these transcripts.',
+  ),
   transcript_damaged: no(
     500,
     'api_error',

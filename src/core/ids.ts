@@ -15,6 +15,7 @@ const NAMES = {
   dsp: 'a dispute',
   inc: 'an incident',
   dty: 'a duty',
+  tds: 'a destruction of transcripts',
 } as const;
 
 /** A schema for the id of one kind of thing. Whatever else a client sends as an id never reaches the store. */

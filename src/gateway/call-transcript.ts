@@ -5,7 +5,7 @@ import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { TranscriptStore } from '../store/transcripts/client.ts';
 import type { KeptBody } from '../store/transcripts/kept-body.ts';
 import type { StoredFile } from '../store/transcripts/messages.ts';
-import { transcriptMember, type TranscriptFacts } from '../core/transcripts/facts.ts';
+import { fileFacts, transcriptMember, type TranscriptFacts } from '../core/transcripts/facts.ts';
 
 /** A call waits so long for its request to be stored, and is refused within a second. */
 const REQUEST_DEADLINE_MS = 850;
@@ -104,5 +104,5 @@ async function settled(storing: Promise<StoredFile | undefined>): Promise<Stored
 
 function put(facts: TranscriptFacts, part: 'request' | 'response', stored: Stored): void {
   if ('lost' in stored) facts.lost = [...(facts.lost ?? []), part];
-  else if (stored.file) facts[part] = stored.file;
+  else if (stored.file) facts[part] = fileFacts(stored.file);
 }

@@ -16,6 +16,7 @@ import { PEOPLE_ROUTES } from './routes/people.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
+import { TRANSCRIPT_ROUTES } from './routes/transcripts.ts';
 
 export const ROUTES: readonly Route[] = [
   ...LAB_ROUTES,
@@ -33,5 +34,6 @@ export const ROUTES: readonly Route[] = [
   ...ASSERTION_ROUTES,
   ...KEY_ROUTES,
   ...LOG_ROUTES,
+  ...TRANSCRIPT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

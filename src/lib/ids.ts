@@ -17,7 +17,8 @@ export type IdPrefix =
   | 'dlv'
   | 'dsp'
   | 'inc'
-  | 'dty';
+  | 'dty'
+  | 'tds';
 
 /** Crockford's base 32 in lower case: no i, l, o, u, so that an id survives being read aloud. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';

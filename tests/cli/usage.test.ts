@@ -108,6 +108,11 @@ describe('every command', () => {
       'audit key',
       'audit verify',
       'audit replay',
+      'audit transcript',
+      'audit transcripts check',
+      'audit transcripts destroy',
+      'audit open',
+      'audit new-identity',
     ]);
   });
 

@@ -30,6 +30,8 @@ const PARAMS: Record<string, string> = {
   endpoint: 'none',
   kid: 'a'.repeat(43),
   index: '999999',
+  request: `req_${nothing}`,
+  part: 'request',
 };
 
 export interface Sample {
@@ -102,6 +104,8 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { level: 0, grounds: 'A sample' };
     case '/api/v1/disputes/:dispute/decide':
       return { outcome: 'affirmed', reasons: 'A sample' };
+    case '/api/v1/transcripts/destroy':
+      return { grant: NO_GRANT, grounds: 'A sample' };
     case '/api/v1/incidents':
       return { title: 'A sample', harms: ['death'] };
     case '/api/v1/incidents/:incident/correct':

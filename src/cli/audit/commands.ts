@@ -5,8 +5,12 @@ import type { Surroundings } from '../surroundings.ts';
 import { addAuditEntries } from './entries.ts';
 import { addAuditExport } from './export.ts';
 import { addAuditKey } from './key.ts';
+import { addAuditNewIdentity } from './new-identity.ts';
+import { addAuditOpen } from './open.ts';
 import { addAuditReplay } from './replay.ts';
 import { addAuditShow } from './show.ts';
+import { addAuditTranscript } from './transcript.ts';
+import { addAuditTranscripts } from './transcripts.ts';
 import { addAuditVerify } from './verify.ts';
 
 export function addAuditCommands(program: Command, around: Surroundings): void {
@@ -17,4 +21,8 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditKey(group, around);
   addAuditVerify(group, around);
   addAuditReplay(group, around);
+  addAuditTranscript(group, around);
+  addAuditTranscripts(group, around);
+  addAuditOpen(group, around);
+  addAuditNewIdentity(group, around);
 }

@@ -89,6 +89,8 @@ export type EntryKind =
   | 'action.denied'
   | 'audit.read'
   | 'audit.exported'
+  | 'transcript.opened'
+  | 'transcript.destroyed'
   | 'system.initialised'
   | 'system.started'
   | 'system.stopped'

@@ -147,6 +147,8 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'notice.replayed': NO_STATE,
   'audit.read': NO_STATE,
   'audit.exported': NO_STATE,
+  'transcript.opened': NO_STATE,
+  'transcript.destroyed': NO_STATE,
   'system.stopped': NO_STATE,
   'system.recovered': NO_STATE,
 };

@@ -41,6 +41,13 @@ import {
   rotateSigningKeys,
 } from './signing-keys.ts';
 import { denyToken, issueToken, revokeToken } from './tokens.ts';
+import {
+  checkTranscripts,
+  destroyDueTranscripts,
+  destroyTranscripts,
+  finishDestruction,
+  openTranscript,
+} from './transcripts.ts';
 import { consume, forgetUsed } from './used-once.ts';
 
 export const OPERATIONS = {
@@ -115,6 +122,11 @@ export const OPERATIONS = {
   probe,
   publishCheckpoint,
   recordExport,
+  openTranscript,
+  checkTranscripts,
+  destroyTranscripts,
+  destroyDueTranscripts,
+  finishDestruction,
 } as const;
 
 type Operations = typeof OPERATIONS;

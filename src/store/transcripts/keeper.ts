@@ -15,6 +15,8 @@ interface Growing {
   row: FileRow;
   hash: Hash;
   length: number;
+  /** When it is destroyed at the latest. */
+  until: number;
 }
 
 /** Bodies as they are, in chunks. */
@@ -120,7 +122,7 @@ export class Keeper {
     const digest = sha256(chunks);
     const id = this.#rows.wholeFile(keeping, at, chunks, digest);
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    return [id, { sha256: digest.toString('hex'), bytes: length }];
+    return [id, { sha256: digest.toString('hex'), bytes: length, until: at + keeping.keepMs }];
   }
 
   #begin({ mode, recipients }: Keeping): FileStream {
@@ -136,7 +138,9 @@ export class Keeper {
       if (!isFirst) return { id, failed: 'What came before of this body is lost.' };
       const row = this.#rows.beginFile(keeping, at);
       this.#rows.addBody(piece, row.id);
-      growing = { stream: this.#begin(keeping), row, hash: createHash('sha256'), length: 0 };
+      const stream = this.#begin(keeping);
+      const until = at + keeping.keepMs;
+      growing = { stream, row, hash: createHash('sha256'), length: 0, until };
       this.#growing.set(key, growing);
     }
     this.#touched.add(key);
@@ -152,7 +156,8 @@ export class Keeper {
     const digest = sum.digest();
     this.#rows.finishFile(row.id, digest, growing.length, 'whole');
     this.#growing.delete(key);
-    return { id, files: [{ sha256: digest.toString('hex'), bytes: growing.length }] };
+    const { length, until } = growing;
+    return { id, files: [{ sha256: digest.toString('hex'), bytes: length, until }] };
   }
 
   /** What a process that died was writing is kept as far as it is there. */

@@ -5,7 +5,7 @@ import { RECORD_BYTES, recordHead } from '../../core/transcripts/records.ts';
 import type { BodyName, StoredFile } from './messages.ts';
 
 /** Whoever waits to hear that something is stored. */
-export interface StoreWaiter {
+interface StoreWaiter {
   name: BodyName;
   resolve(this: void, file: StoredFile | undefined): void;
   reject(this: void, error: Error): void;
@@ -41,7 +41,7 @@ const MOST_PIECES = 8;
 /** What takes longer than this to store has failed, after an answer has begun: it must not be lost for a slow disk. */
 const PATIENT_MS = 10_000;
 
-export const LINE_FEED = 0x0a;
+const LINE_FEED = 0x0a;
 
 export class KeptBody {
   readonly #to: HandsOver;

@@ -63,6 +63,8 @@ export interface StoredFile {
   sha256: string;
   /** Its length. */
   bytes: number;
+  /** When it is destroyed at the latest, epoch milliseconds. */
+  until: number;
 }
 
 /** What one step destroyed. */

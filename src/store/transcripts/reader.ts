@@ -12,6 +12,8 @@ export interface TranscriptFile {
   sha256: string | null;
   bytes: number;
   mode: KeptMode;
+  /** Ids of those that it is sealed to, as a JSON array. */
+  recipients: string;
   grantId: string;
   grantVersion: number;
   /** Epoch milliseconds. */
@@ -33,12 +35,14 @@ export interface DestroyTally {
   held: number;
 }
 
-const FILE = `files.id, lower(hex(digest)) AS sha256, length AS bytes, mode, grant_id AS grantId,
+const FILE = `files.id, lower(hex(digest)) AS sha256, length AS bytes, mode, recipients, grant_id AS grantId,
   grant_version AS grantVersion, at, destroy_at AS destroyAt, state`;
 
 /** Files of a grant that are to be destroyed, but for what is held. */
-const TO_DESTROY = `grant_id = @grant AND state <> 'open' AND (at <= @written OR destroy_at <= @due)`;
-const IS_HELD = `id IN (SELECT file FROM bodies WHERE request IN (SELECT value FROM json_each(@held)))`;
+export const TO_DESTROY = `state <> 'open' AND id IN (
+  SELECT id FROM files WHERE grant_id = @grant AND at <= @written
+  UNION SELECT id FROM files WHERE grant_id = @grant AND destroy_at <= @due)`;
+export const IS_HELD = `id IN (SELECT file FROM bodies WHERE request IN (SELECT value FROM json_each(@held)))`;
 
 interface DestroyParams {
   grant: string;
@@ -70,9 +74,6 @@ export class TranscriptReader {
       chunks: db.prepare<[number, number], { id: number; bytes: Buffer }>(
         'SELECT id, bytes FROM chunks WHERE id >= ? AND id < ? ORDER BY id LIMIT 16',
       ),
-      due: db
-        .prepare<[number], string>('SELECT DISTINCT grant_id FROM files WHERE destroy_at <= ?')
-        .pluck(),
       grants: db
         .prepare<[], string>(
           `WITH RECURSIVE named(id) AS (
@@ -84,6 +85,9 @@ export class TranscriptReader {
         .pluck(),
       oldest: db
         .prepare<[string], number | null>('SELECT min(at) FROM files WHERE grant_id = ?')
+        .pluck(),
+      firstDue: db
+        .prepare<[string], number | null>('SELECT min(destroy_at) FROM files WHERE grant_id = ?')
         .pluck(),
       tally: db.prepare<[DestroyParams], Omit<DestroyTally, 'held' | 'bodies'>>(
         `SELECT count(*) AS files, coalesce(sum(length), 0) AS bytes, min(at) AS "from", max(at) AS until
@@ -134,19 +138,16 @@ export class TranscriptReader {
     }
   }
 
-  /** Grants of which something is due to be destroyed by a moment. */
-  grantsDue(now: number): string[] {
-    return this.#statements.due.all(now);
-  }
-
   /** Grants of which anything is stored. */
   grants(): string[] {
     return this.#statements.grants.all();
   }
 
-  /** When the oldest file of a grant was written. */
-  oldestOf(grantId: string): number | undefined {
-    return this.#statements.oldest.get(grantId) ?? undefined;
+  /** Whether there can be anything to be destroyed of a grant: without looking at more than its first file. */
+  hasDue({ grantId, writtenUntil, dueUntil }: Omit<DestroyWhat, 'held'>): boolean {
+    const oldest = this.#statements.oldest.get(grantId) ?? Infinity;
+    const firstDue = this.#statements.firstDue.get(grantId) ?? Infinity;
+    return oldest <= (writtenUntil ?? -1) || firstDue <= (dueUntil ?? -1);
   }
 
   tally(what: DestroyWhat): DestroyTally {

@@ -1,7 +1,9 @@
 /** The statements by which the keeper writes, each prepared once. */
 import type { Keeping } from '../../core/transcripts/keeping.ts';
+import { recipientId } from '../../core/transcripts/recipients.ts';
 import type { SqliteConnection } from '../database.ts';
 import { chunkId } from './database.ts';
+import { IS_HELD, TO_DESTROY } from './reader.ts';
 import type { BodyName, DestroyWhat } from './messages.ts';
 
 /** Files destroyed in one transaction: requests wait for it. */
@@ -13,18 +15,21 @@ export interface FileRow {
   chunks: number;
 }
 
+/** The ids of those that a file is sealed to, as they are stored. */
+const idsOf = ({ recipients }: Keeping): string => JSON.stringify(recipients.map(recipientId));
+
 export class Rows {
   readonly #statements;
 
   constructor(db: SqliteConnection) {
     this.#statements = {
-      file: db.prepare<[string, string, number, number, number]>(
-        `INSERT INTO files (digest, length, mode, grant_id, grant_version, at, destroy_at, state)
-         VALUES (NULL, 0, ?, ?, ?, ?, ?, 'open')`,
+      file: db.prepare<[string, string, string, number, number, number]>(
+        `INSERT INTO files (digest, length, mode, recipients, grant_id, grant_version, at, destroy_at, state)
+         VALUES (NULL, 0, ?, ?, ?, ?, ?, ?, 'open')`,
       ),
-      wholeFile: db.prepare<[Buffer, number, string, string, number, number, number]>(
-        `INSERT INTO files (digest, length, mode, grant_id, grant_version, at, destroy_at, state)
-         VALUES (?, ?, ?, ?, ?, ?, ?, 'whole')`,
+      wholeFile: db.prepare<[Buffer, number, string, string, string, number, number, number]>(
+        `INSERT INTO files (digest, length, mode, recipients, grant_id, grant_version, at, destroy_at, state)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'whole')`,
       ),
       finish: db.prepare<[Buffer, number, string, number]>(
         'UPDATE files SET digest = ?, length = ?, state = ? WHERE id = ?',
@@ -52,12 +57,7 @@ export class Rows {
         .prepare<
           [{ grant: string; written: number; due: number; held: string; most: number }],
           number
-        >(
-          `SELECT id FROM files
-           WHERE grant_id = @grant AND state <> 'open' AND (at <= @written OR destroy_at <= @due)
-             AND id NOT IN (SELECT file FROM bodies WHERE request IN (SELECT value FROM json_each(@held)))
-           LIMIT @most`,
-        )
+        >(`SELECT id FROM files WHERE ${TO_DESTROY} AND NOT ${IS_HELD} LIMIT @most`)
         .pluck(),
     };
   }
@@ -65,7 +65,14 @@ export class Rows {
   /** Begins a file whose chunks follow. */
   beginFile(keeping: Keeping, at: number): FileRow {
     const { mode, grantId, version, keepMs } = keeping;
-    const { lastInsertRowid } = this.#statements.file.run(mode, grantId, version, at, at + keepMs);
+    const { lastInsertRowid } = this.#statements.file.run(
+      mode,
+      idsOf(keeping),
+      grantId,
+      version,
+      at,
+      at + keepMs,
+    );
     return { id: Number(lastInsertRowid), chunks: 0 };
   }
 
@@ -77,6 +84,7 @@ export class Rows {
       digest,
       length,
       mode,
+      idsOf(keeping),
       grantId,
       version,
       at,
