@@ -44,7 +44,7 @@ export interface TestBrokerOptions {
 }
 
 /** The compiled file of the thread that keeps transcripts. */
-const KEEPER_THREAD = new URL('../../dist/transcript-keeper.js', import.meta.url);
+export const KEEPER_THREAD = new URL('../../dist/transcript-keeper.js', import.meta.url);
 
 /** Two models, both dialects, everything on offer, a credential that no answer may show. */
 export const DEMO_ENDPOINT: NonNullable<ConfigInput['endpoints']>[number] = {
