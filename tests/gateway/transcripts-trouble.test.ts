@@ -24,6 +24,8 @@ import {
 } from '../support/transcripts.ts';
 import { TroubledKeeper } from '../support/troubled-keeper.ts';
 
+const OPERATIONS = ['chat.completions', 'messages', 'responses', 'embeddings'] as const;
+
 let keeper: TroubledKeeper;
 let running: RunningBroker;
 let sealed: Access;
@@ -34,8 +36,8 @@ beforeAll(async () => {
   keeper = new TroubledKeeper();
   running = await startRunningBroker({ keeperThread: keeper.thread });
   [sealed, full, digest] = [
-    await running.access(SEALED),
-    await running.access(FULL),
+    await running.access({ ...SEALED, operations: [...OPERATIONS] }),
+    await running.access({ ...FULL, operations: [...OPERATIONS] }),
     await running.access(),
   ];
 });

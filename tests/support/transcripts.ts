@@ -12,6 +12,9 @@ import type { LogEntry, RunningBroker } from './running-broker.ts';
 /** Somebody whom transcripts are sealed to. */
 export const HOLDER = newIdentity();
 
+/** Somebody else. */
+export const OTHER_HOLDER = newIdentity();
+
 /** What a grant says that has its transcripts sealed to {@link HOLDER}. */
 export const SEALED = {
   transcripts: 'sealed' as const,
@@ -41,7 +44,7 @@ export interface OpenedBody {
 }
 
 /** Finds a body in a file. */
-export function bodyIn(plain: Uint8Array, request: string, part: BodyPart): OpenedBody | undefined {
+function bodyIn(plain: Uint8Array, request: string, part: BodyPart): OpenedBody | undefined {
   const records = new RecordReader()
     .push(plain)
     .filter(({ head }) => head.request === request && head.part === part);

@@ -1,7 +1,6 @@
 /**
  * The real thread that keeps transcripts, on a disk that hangs or is full: whichever file lies in a folder. What hangs is
- * the thread itself, as it would be inside a sync that does not return; full is what SQLite says of a database that may
- * not grow.
+ * the thread itself, as it would be inside a sync that does not return; full is what SQLite says of such a disk.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -27,11 +26,9 @@ export class TroubledKeeper {
        const sleeper = new Int32Array(new SharedArrayBuffer(4));
        const { exec } = Database.prototype;
        Database.prototype.exec = function (sql) {
-         if (sql.startsWith('BEGIN')) {
-           const pages = this.pragma('page_count', { simple: true });
-           this.pragma('max_page_count = ' + (is('full') ? pages : 4294967294));
-         }
          while (sql === 'COMMIT' && is('hangs')) Atomics.wait(sleeper, 0, 0, 5);
+         if (sql === 'COMMIT' && is('full'))
+           throw new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
          return exec.call(this, sql);
        };
        await import(${JSON.stringify(KEEPER_THREAD.href)});`,

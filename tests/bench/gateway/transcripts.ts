@@ -9,34 +9,13 @@ import { takeTurn, warmUp, type TurnTaken } from './load.ts';
 import { TargetRounds } from './rounds.ts';
 import { Premises, startSallyport, type RunningSallyport } from './sallyport.ts';
 import { targetOf } from './targets.ts';
+import { MODES } from './transcript-modes.ts';
 
 const ROUNDS = 5;
 
 const TURN = { connections: 32, warmUpMs: 300, ms: 2_000 };
 
 const LONG_TURN = { connections: 8, warmUpMs: 300, ms: 1_500, promptLength: 200_000 };
-
-const recipients = (count: number): { recipient: string; holder: string }[] =>
-  Array.from({ length: count }, (_, i) => ({
-    recipient: newIdentity().recipient,
-    holder: `Holder ${i + 1}`,
-  }));
-
-/** What each grant says of transcripts. */
-const MODES: Record<string, object> = {
-  digest: {},
-  sealed: {
-    transcripts: 'sealed',
-    transcriptRecipients: recipients(1),
-    transcriptRetentionDays: 30,
-  },
-  'sealed to 8': {
-    transcripts: 'sealed',
-    transcriptRecipients: recipients(8),
-    transcriptRetentionDays: 30,
-  },
-  full: { transcripts: 'full', transcriptRetentionDays: 30 },
-};
 
 export const transcripts: Area = async (report) => {
   for (const figure of await sealingAlone()) report(figure);
