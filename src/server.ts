@@ -20,6 +20,7 @@ import { Readiness } from './broker/readiness.ts';
 import { BundleReadings } from './broker/bundle-readings.ts';
 import { RepeatedDenials } from './broker/repeated-denials.ts';
 import { recordSystem, recoverFromCrash, warnOfStrayBits } from './broker/run-broker.ts';
+import { TranscriptRetention } from './broker/destroy-transcripts.ts';
 import { runAgenda } from './broker/run-agenda.ts';
 import { Settler } from './broker/settle-request.ts';
 import { TokenQuota } from './broker/token-quota.ts';
@@ -49,12 +50,17 @@ import { configuredBy } from './core/configured.ts';
 import { canNarrow, type GrantSettings } from './store/context.ts';
 import { prepareDataDirectory, type DataDirectory } from './store/data-directory.ts';
 import { Readers } from './store/readers.ts';
+import { TranscriptStore } from './store/transcripts/client.ts';
+import { TranscriptReader } from './store/transcripts/reader.ts';
 
 /** The compiled file of the writer thread. */
 export const WRITER_THREAD = new URL('./writer.js', import.meta.url);
 
 /** That of an export, which stands beside it. */
 const EXPORT_THREAD = new URL('./exporter.js', import.meta.url);
+
+/** The compiled file of the thread that keeps transcripts. */
+const KEEPER_THREAD = new URL('./transcript-keeper.js', import.meta.url);
 
 const LOOK_IDLE_EVERY_MS = 1_000;
 
@@ -87,6 +93,7 @@ export interface ServerOptions {
   log: Logger;
   clock?: Clock;
   writerThread?: URL;
+  keeperThread?: URL;
 }
 
 export interface RunningServer {
@@ -105,6 +112,7 @@ export interface RunningServer {
 /** @throws with a sentence that says what to do, and nothing left running */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
+  const { keeperThread = KEEPER_THREAD } = options;
   const upstreams = openUpstreams(config, options.log);
   const senders = openSenders(config.notices);
   const directory = prepareDataDirectory(config.dataDir);
@@ -116,14 +124,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     channels: channelsOf(config.notices),
   };
   const store = await Store.open(writerThread, settings, clock);
+  let transcripts: TranscriptStore | undefined;
   let listener: Listener | undefined;
   let metrics: MetricsServer | undefined;
   let broken: (code: Parameters<UnauthenticatedTally['count']>[1]) => void = () => undefined;
   try {
+    const kept = { path: directory.transcripts };
+    transcripts = await TranscriptStore.open(keeperThread, kept, clock);
     listener = await listen(config.server, (code) => broken(code));
     listener.serve(whileStarting);
     const url = config.server.publicUrl ?? listener.url;
-    const broker = assemble({ ...options, clock, writerThread }, directory, store, url);
+    const threads = { writerThread, keeperThread };
+    const broker = assemble(
+      { ...options, clock, ...threads },
+      directory,
+      { store, transcripts },
+      url,
+    );
     const failed = follow(broker);
     if (config.metrics) {
       const { readiness, log } = broker;
@@ -150,6 +167,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     listener?.hangUp();
     await listener?.drain();
     await metrics?.close();
+    await transcripts?.close();
     await store.close();
     throw error;
   }
@@ -163,10 +181,14 @@ function grantSettingsOf({ endpoints, neverGrant }: Config): GrantSettings {
 function assemble(
   { config, log, clock, writerThread }: Required<ServerOptions>,
   directory: DataDirectory,
-  store: Store,
+  { store, transcripts }: { store: Store; transcripts: TranscriptStore },
   url: string,
 ): Broker {
   const readers = new Readers(directory.database);
+  transcripts.onTrouble = (why) => {
+    if (why === undefined) log.info('transcripts can be kept again');
+    else log.error({ err: why }, 'transcripts cannot be kept: what asks for them is refused');
+  };
   const endpoints = new Map(config.endpoints.map((endpoint) => [endpoint.id, endpoint]));
   const policy = new Policy(readers.readPolicy(clock()), 0, endpoints);
   const live = new LiveRequests(clock);
@@ -220,6 +242,8 @@ function assemble(
       directory.database,
       () => live.count > 0,
     ),
+    transcripts,
+    transcriptReader: new TranscriptReader(directory.transcripts),
     policy,
     live,
     settler: new Settler(parts),
@@ -313,12 +337,16 @@ function serve(
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   readiness.serving();
+  const retention = new TranscriptRetention(broker);
+  void retention.look();
   const idle = new IdleCollection();
   const timers = [
     setInterval(() => idle.look(store.begun, live.count > 0), LOOK_IDLE_EVERY_MS),
     setInterval(() => tidy(broker, gateway.settings.requestMs), TIDY_EVERY_MS),
+    setInterval(() => void retention.look(), TIDY_EVERY_MS),
     setInterval(() => {
       if (!store.isWritable) store.write('probe', { at: clock() }).catch(() => undefined);
+      if (!broker.transcripts.isWritable) broker.transcripts.probe();
     }, PROBE_EVERY_MS),
     setInterval(() => {
       runAgenda(broker).catch((error: unknown) =>
@@ -363,6 +391,7 @@ function serve(
     for (const timer of timers) clearInterval(timer);
     await notices.close();
     await broker.witnesses.asker.close();
+    await retention.look();
     await broker.settler.flush();
     await broker.unauthenticated.close();
     await broker.repeatedDenials.close();
@@ -374,6 +403,8 @@ function serve(
     await metrics?.close();
     await broker.exports.close();
     broker.readers.close();
+    broker.transcriptReader.close();
+    await broker.transcripts.close();
     await store.close();
     // Last, and not for long: no other side holds up the end of the log.
     const released = Promise.all(

@@ -22,12 +22,14 @@ export interface AdmitInput {
   /** Address that the request came from. */
   address: string;
   amount: Amount;
-  /** Salt of the commitments to the bodies, 16 bytes in base64. */
+  /** Salt of the commitments to the bodies, 16 bytes in base64; empty where it is kept with a transcript. */
   salt: string;
   /** What else the intent says: see {@link askedMembers}. */
   data: string;
   /** Cancelled, with a Refusal as its reason, when the request may not go on. */
   cancellation: Cancellation;
+  /** Called when it has been decided that the request may pass, before it is known whether it can be reserved. */
+  whileReserving?(): void;
 }
 
 export interface Admitted {
@@ -69,6 +71,7 @@ export async function admitRequest(broker: Broker, input: AdmitInput): Promise<A
         return await denyRequest(broker, requestEntryParts(facts), decision.refusal, dataOf(input));
       broker.live.enter(live, decision.until);
       const room = broker.repeatedDenials.take(tokenId);
+      input.whileReserving?.();
       const reserving = broker.store.write(
         'reserve',
         {

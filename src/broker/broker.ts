@@ -17,6 +17,8 @@ import type { Readers } from '../store/readers.ts';
 import type { WitnessAsker } from './ask-witnesses.ts';
 import type { CallRate } from './call-rate.ts';
 import type { ExportThreads } from './export-threads.ts';
+import type { TranscriptStore } from '../store/transcripts/client.ts';
+import type { TranscriptReader } from '../store/transcripts/reader.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { BundleReadings } from './bundle-readings.ts';
 import type { Metrics } from './metrics.ts';
@@ -85,6 +87,9 @@ export interface Broker {
   readers: Readers;
   /** Exports that are being made. */
   exports: ExportThreads;
+  /** Bodies that grants have kept. */
+  transcripts: TranscriptStore;
+  transcriptReader: TranscriptReader;
   policy: Policy;
   live: LiveRequests;
   settler: Settler;

@@ -3,6 +3,7 @@ import type { EntryKind, Json } from '../core/audit/entry.ts';
 import { octetsOf } from '../core/base64url.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
+import { collectOrphans, whatIsKept } from './recover-transcripts.ts';
 
 /** Requests closed in one transaction. */
 const RECOVERED_AT_A_TIME = 256;
@@ -11,12 +12,17 @@ const RECOVERED_AT_A_TIME = 256;
  * Closes what a crash left open. Runs before anything is served: a request that was in flight when the
  * process died has an unknown outcome, and keeps its full reservation.
  */
-export async function recoverFromCrash({ store, clock, log }: Broker): Promise<void> {
+export async function recoverFromCrash(broker: Broker): Promise<void> {
+  const { store, clock, log } = broker;
+  await collectOrphans(broker);
   let recovered = 0;
   for (let complete = false; !complete;) {
     const at = clock();
     const entryIds = Array.from({ length: RECOVERED_AT_A_TIME }, () => mintId('ent', at));
-    const step = await store.write('recoverUnfinished', { at, entryIds }, { deadlineMs: 60_000 });
+    const open = broker.readers.openRequestIds(RECOVERED_AT_A_TIME);
+    const transcripts = Object.fromEntries(open.map((id) => [id, whatIsKept(broker, id)]));
+    const args = { at, entryIds, transcripts };
+    const step = await store.write('recoverUnfinished', args, { deadlineMs: 60_000 });
     recovered += step.recovered;
     complete = step.complete;
   }

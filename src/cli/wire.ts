@@ -82,6 +82,10 @@ const grantSpecSchema = z.looseObject({
   networks: names.nullable(),
   binding: z.string(),
   transcripts: z.string(),
+  transcriptRecipients: z
+    .array(z.looseObject({ recipient: z.string(), holder: z.string() }))
+    .optional(),
+  transcriptRetentionDays: z.number().optional(),
   unknownFields: z.string(),
   window: z.looseObject({ from: time, until: time }),
   review: z.looseObject({ every: z.string() }).nullable(),

@@ -66,6 +66,15 @@ const DUTIES = {
 /** To see what happened: all of it, one's lab's, or one's own. */
 const RECORDS = { ...EVERYONE, 'host.researcher': 'self', 'partner.researcher': 'self' } as const;
 
+/** To read what was said: those who look into it for the host or for nobody, and the lab that said it. */
+const TRANSCRIPTS = {
+  'host.auditor': 'all',
+  'auditor.auditor': 'all',
+  'partner.lead': 'lab',
+  'partner.auditor': 'lab',
+  'partner.researcher': 'self',
+} as const;
+
 /** To be told: what concerns the host, or one's lab where one answers for it, or oneself. */
 const NOTICES = {
   'host.admin': 'all',
@@ -216,6 +225,10 @@ export const AUTHORITY = {
   },
   'report.grant': REPORTS,
   'report.run': { ...REPORTS, 'host.researcher': 'self', 'partner.researcher': 'self' },
+  // Of what is kept in full, a researcher sees their own; what is sealed the broker cannot open, and hands out as it is.
+  'transcript.read': TRANSCRIPTS,
+  'transcript.destroy': { 'host.admin': 'all', 'host.safety': 'all' },
+  'transcript.check': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
 } as const satisfies Record<string, Rule>;
 
 export type Action = keyof typeof AUTHORITY;

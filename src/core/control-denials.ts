@@ -80,6 +80,16 @@ export const CONTROL_DENIALS = {
     'permission_error',
     'The notice is addressed to somebody else: only they can acknowledge it.',
   ),
+  transcript_held: no(
+    409,
+    'invalid_request_error',
+    'An incident that is not closed holds these transcripts.',
+  ),
+  transcript_damaged: no(
+    500,
+    'api_error',
+    'What is stored of the transcript is not what its entry says: it was changed since. Tell the host lab.',
+  ),
 
   last_admin: no(
     409,

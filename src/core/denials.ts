@@ -20,6 +20,11 @@ export const DENIALS = {
     'api_error',
     'The audit log cannot be written, so nothing is forwarded. Try again soon.',
   ),
+  transcript_unavailable: later(
+    503,
+    'api_error',
+    'The transcript that the grant asks for cannot be kept, so nothing is forwarded. Try again soon.',
+  ),
   too_busy: later(503, 'api_error', 'The broker has more to do than it can take. Try again soon.'),
   starting_up: later(503, 'api_error', 'The broker is starting. Try again in a moment.'),
   shutting_down: later(503, 'api_error', 'The broker is shutting down. Try again soon.'),

@@ -72,7 +72,14 @@ const COMPARED: Record<keyof GrantSpec, Compare> = {
   binding: of('binding', (path, from, to) =>
     replaced(path, from, to, to === 'dpop' ? 'narrower' : 'wider'),
   ),
-  transcripts: of('transcripts', (path, from, to) => replaced(path, from, to, 'wider')),
+  transcripts: of('transcripts', (path, from, to) =>
+    replaced(path, from, to, SECRECY[to] > SECRECY[from] ? 'narrower' : 'wider'),
+  ),
+  // Whoever opens them, and as long as there are any: less of either is narrower.
+  transcriptRecipients: of('transcriptRecipients', compareRecipients),
+  transcriptRetentionDays: of('transcriptRetentionDays', (path, from = 0, to = 0) =>
+    compareCap(path, from, to),
+  ),
   unknownFields: of('unknownFields', (path, from, to) =>
     replaced(path, from, to, to === 'refuse' ? 'narrower' : 'wider'),
   ),
@@ -122,6 +129,24 @@ function isShorter(one: GrantSpec['review'], other: GrantSpec['review']): boolea
   if (one === null || other === null) return one !== null;
   const days = Array.from({ length: 7 }, (_, day) => day * 24 * 3_600_000);
   return days.every((from) => later(from, one.every) <= later(from, other.every));
+}
+
+/** How little is kept of bodies that somebody could read. */
+const SECRECY: Record<GrantSpec['transcripts'], number> = { full: 0, sealed: 1, digest: 2 };
+
+/** A recipient more is wider; another name of its holder is nobody's narrowing. */
+function compareRecipients(
+  path: string,
+  from: GrantSpec['transcriptRecipients'] = [],
+  to: GrantSpec['transcriptRecipients'] = [],
+): Change[] {
+  const holders = (list: typeof from): Map<string, string> =>
+    new Map(list.map(({ recipient, holder }) => [recipient, holder]));
+  const [were, are] = [holders(from), holders(to)];
+  const renamed = [...are].flatMap(([recipient, holder]) =>
+    replaced(`${path}.${recipient}`, were.get(recipient) ?? holder, holder, 'wider'),
+  );
+  return [...compareSets(path, [...were.keys()], [...are.keys()]), ...renamed];
 }
 
 const isEarlier = (one: string, other: string): boolean => Date.parse(one) < Date.parse(other);

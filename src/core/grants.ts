@@ -9,6 +9,7 @@ import { idSchema } from './ids.ts';
 import { instantSchema } from './instants.ts';
 import { budgetsSchema, limitsSchema } from './limits.ts';
 import { networkSchema } from './networks.ts';
+import { recipientsSchema } from './transcripts/recipients.ts';
 import {
   featuresSchema,
   modelSchema,
@@ -81,9 +82,20 @@ export const grantSpecSchema = z
         'dpop: tokens are bound to a key of the client and useless to whoever copies them; SDKs then go through "sallyport connect"',
       ),
     transcripts: z
-      .literal('digest', 'only "digest" is supported so far; "sealed" and "full" are not')
+      .enum(['digest', 'sealed', 'full'])
       .default('digest')
-      .describe('What is kept of request and response bodies'),
+      .describe(
+        'What is kept of request and response bodies. digest: commitments alone; sealed: the bodies, encrypted to keys that this broker does not hold; full: the bodies, which auditors read through the API',
+      ),
+    transcriptRecipients: recipientsSchema
+      .optional()
+      .describe('Of "sealed": the age recipients to whom bodies are encrypted, and who holds each'),
+    transcriptRetentionDays: z
+      .int()
+      .min(1)
+      .max(3_650)
+      .optional()
+      .describe('Of "sealed" and "full": bodies are destroyed so many days after their call'),
     unknownFields: z
       .enum(['refuse', 'pass'])
       .default('refuse')
@@ -151,6 +163,15 @@ export const grantSpecSchema = z
     repeated(spec.requires.map((one) => one.name)).forEach((name) =>
       fail(['requires'], `names "${name}" twice`),
     );
+    const { transcripts, transcriptRecipients, transcriptRetentionDays } = spec;
+    if (transcripts === 'sealed' && !transcriptRecipients)
+      fail(['transcriptRecipients'], 'must name whom transcripts are sealed to');
+    if (transcripts !== 'sealed' && transcriptRecipients)
+      fail(['transcriptRecipients'], `is of no use: "transcripts" is ${transcripts}, not sealed`);
+    if (transcripts !== 'digest' && transcriptRetentionDays === undefined)
+      fail(['transcriptRetentionDays'], 'must say after how many days transcripts are destroyed');
+    if (transcripts === 'digest' && transcriptRetentionDays !== undefined)
+      fail(['transcriptRetentionDays'], 'is of no use: "transcripts" is digest, which keeps none');
     if (spec.people.length === 0 && spec.maxPeople === undefined)
       fail(['people'], 'must name somebody, or "maxPeople" let the lead invite people');
     if (spec.maxPeople !== undefined && spec.people.length > spec.maxPeople)

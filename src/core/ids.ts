@@ -16,6 +16,7 @@ const NAMES = {
   inc: 'an incident',
   dty: 'a duty',
   exp: 'an export',
+  tds: 'a destruction of transcripts',
 } as const;
 
 /** A schema for the id of one kind of thing. Whatever else a client sends as an id never reaches the store. */

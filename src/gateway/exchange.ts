@@ -1,6 +1,7 @@
 /** One admitted request on its way through: what both kinds of answer, whole and streamed, work with. */
 import type { ServerResponse } from 'node:http';
-import type { DenialCode, Refusal } from '../core/denials.ts';
+import { joinMembers } from '../core/audit/entry.ts';
+import { RefusedError, type DenialCode, type Refusal } from '../core/denials.ts';
 import { priceNanoUsd, type Endpoint } from '../core/endpoints.ts';
 import { likelyTokens } from '../core/estimate.ts';
 import {
@@ -16,6 +17,7 @@ import type { LiveRequest } from '../broker/live-requests.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import type { ProxiedOperation, ReportedUsage } from './operations/operation.ts';
 import type { HeaderList } from './answer-head.ts';
+import type { CallTranscript } from './call-transcript.ts';
 import { Commitment } from './commitment.ts';
 import { reportEnd } from './report.ts';
 import type { Timing } from './timing.ts';
@@ -47,6 +49,8 @@ export interface ExchangeParts {
   cancellation: Cancellation;
   live: LiveRequest;
   salt: Uint8Array;
+  /** What keeps its bodies; undefined: nothing does. */
+  transcript: CallTranscript | undefined;
   /** Bytes of the body as dispatched, for estimates. */
   requestBytes: number;
   maxResponseBytes: number;
@@ -74,20 +78,27 @@ export class Exchange {
     return headers;
   }
 
-  /** Takes note of bytes of the upstream's answer. */
-  received(chunk: Uint8Array): void {
+  /**
+   * Takes note of bytes of the upstream's answer.
+   *
+   * @returns a promise where no more is to be read until it has resolved
+   * @throws RefusedError `transcript_unavailable`
+   */
+  received(chunk: Uint8Array): Promise<void> | undefined {
     if (this.#firstByteAt === undefined) {
       this.#firstByteAt = this.parts.broker.clock();
       this.parts.timing.upstreamFirstByte();
     }
     this.#bytes += chunk.length;
     this.#commitment.update(chunk);
+    return this.parts.transcript?.received(chunk);
   }
 
   /**
-   * Records the outcome and settles, once. Only when this has returned may the last byte go out.
+   * Records the outcome and settles, once: when the transcript is durable. Only when this has returned may the last
+   * byte go out.
    *
-   * @throws RefusedError `log_unavailable`
+   * @throws RefusedError `log_unavailable`, `transcript_unavailable`
    */
   settle(outcome: Outcome): Promise<void> {
     this.#settled ??= this.#settleAndReport(outcome);
@@ -120,12 +131,14 @@ export class Exchange {
     }
   }
 
-  #settleNow(
-    { end, why, forwarded, upstreamStatus, modelAnswered }: Outcome,
+  async #settleNow(
+    { end, why: endedBy, forwarded, upstreamStatus, modelAnswered }: Outcome,
     usage: Usage,
     modelMismatch: boolean,
   ): Promise<void> {
-    const { requestId, endpoint, broker } = this.parts;
+    const { requestId, endpoint, broker, transcript } = this.parts;
+    const kept = transcript && (await transcript.end());
+    const why = endedBy ?? kept?.lost;
     const { clock, settler, log } = broker;
     if (
       end === 'upstream_error' ||
@@ -155,14 +168,16 @@ export class Exchange {
       message: why?.message,
     });
     const result = outcomeMembers(end, usage, charge);
-    return settler.settle({
+    await settler.settle({
       requestId,
       charge,
       reason: why?.code,
       orders: why?.orders,
-      data,
+      data: kept ? joinMembers(data, kept.member) : data,
       result,
     });
+    // The outcome says so. The client must not take the call for one that ended well.
+    if (kept?.lost && forwarded) throw new RefusedError(kept.lost);
   }
 }
 
@@ -201,6 +216,8 @@ function chargedUsage(usage: Usage, charges: ProxiedOperation['charges']): Usage
 
 /** How a failure between us and the upstream ends a request. */
 export function endOf(code: DenialCode): RequestEnd {
+  // The upstream is not to blame.
+  if (code === 'transcript_unavailable') return 'cut';
   return code === 'upstream_incomplete' || code === 'upstream_timeout'
     ? 'upstream_incomplete'
     : 'upstream_error';

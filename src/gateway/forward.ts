@@ -6,6 +6,8 @@ import { upstreamKey } from '../core/endpoints.ts';
 import { askedMembers, type RequestFacts } from '../core/requests.ts';
 import type { JsonObject } from '../core/scope/inspection.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
+import { keepingOf } from '../core/transcripts/keeping.ts';
+import { CallTranscript } from './call-transcript.ts';
 import type { Caller } from './caller.ts';
 import { checkContent, type Checked } from './check-content.ts';
 import { Exchange } from './exchange.ts';
@@ -100,6 +102,11 @@ async function admit(
   };
   const records = effect.noted.length > 0 && grant.spec.recordNetwork;
   const salt = newSalt();
+  const saltText = salt.toString('base64');
+  const keeping = keepingOf(grant);
+  if (keeping && !broker.transcripts.isWritable) refuse('transcript_unavailable');
+  const transcript =
+    keeping && new CallTranscript(broker.transcripts, keeping, requestId, saltText);
   const data = askedMembers({
     safeguardsLifted: endpoint.safeguardsLifted
       .map(({ safeguard }) => safeguard)
@@ -119,11 +126,14 @@ async function admit(
       facts,
       address,
       amount,
-      salt: salt.toString('base64'),
+      // What is kept goes with its salt: whoever destroys it destroys both.
+      salt: transcript ? '' : saltText,
       data,
       cancellation,
+      whileReserving: () => transcript?.storeRequest(body),
     });
   } catch (error) {
+    transcript?.drop();
     throw alreadyRecorded(error);
   }
   const { limits, live } = admitted;
@@ -141,6 +151,7 @@ async function admit(
       headers: operation.dialect.rateLimitHeaders(limits, broker.clock()),
       cancellation,
       salt,
+      transcript,
       requestBytes: body.length,
       maxResponseBytes: settings.maxResponseBytes,
       keepAliveMs: settings.keepAliveMs,
@@ -166,6 +177,7 @@ async function dispatch(
   try {
     const key = upstreamKey(endpoint.id, dispatchedUpstream);
     const upstream = gateway.upstreams.get(key) ?? refuse('upstream_unreachable');
+    await exchange.parts.transcript?.requestStored();
     // An order can have come between the decision and now.
     cancellation.throwIfCancelled();
     exchange.parts.timing.upstreamBegun();

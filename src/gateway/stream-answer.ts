@@ -85,10 +85,10 @@ async function passEvents(
   filter: EventFilter,
 ): Promise<NonNullable<EventFilter['last']>> {
   await answer.read((chunk) => {
-    exchange.received(chunk);
+    const room = exchange.received(chunk);
     const full = writer.write(filter.push(chunk));
     if (filter.last) answer.finish(LINGER_MS);
-    return full;
+    return room && full ? Promise.all([room, full]).then(() => undefined) : (room ?? full);
   });
   void writer.write(filter.end());
   return filter.last ?? incomplete();
@@ -112,7 +112,10 @@ function endedBy(
   if (error instanceof UpstreamFailure)
     return { end: endOf(error.refusal.code), why: error.refusal };
   // The terminal event stays back: the outcome is not durable yet.
-  if (error instanceof RefusedError) return { end: 'completed', why: error.refusal };
+  if (error instanceof RefusedError) {
+    const { refusal: why } = error;
+    return { end: why.code === 'transcript_unavailable' ? 'cut' : 'completed', why };
+  }
   if (error instanceof EventTooLong)
     return { end: 'upstream_error', why: refusal('upstream_invalid') };
   broker.log.error(

@@ -142,7 +142,7 @@ async function readAll(exchange: Exchange, answer: UpstreamAnswer): Promise<Buff
   const chunks: Buffer[] = [];
   let length = 0;
   await answer.read((chunk) => {
-    exchange.received(chunk);
+    const room = exchange.received(chunk);
     length += chunk.length;
     if (length <= maxResponseBytes) chunks.push(chunk);
     // Of an error, the status is enough.
@@ -152,6 +152,7 @@ async function readAll(exchange: Exchange, answer: UpstreamAnswer): Promise<Buff
         'upstream_invalid',
         `The model endpoint answered with more than ${maxResponseBytes} bytes.`,
       );
+    return room;
   });
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }

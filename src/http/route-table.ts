@@ -21,6 +21,7 @@ import { STATEMENT_ROUTES } from './routes/statements.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
 import { TOKEN_ROUTES } from './routes/tokens.ts';
 import { WITNESS_ROUTES } from './routes/witnesses.ts';
+import { TRANSCRIPT_ROUTES } from './routes/transcripts.ts';
 
 export const ROUTES: readonly Route[] = [
   ...LAB_ROUTES,
@@ -43,5 +44,6 @@ export const ROUTES: readonly Route[] = [
   ...WITNESS_ROUTES,
   ...EXPORT_ROUTES,
   ...REPORT_ROUTES,
+  ...TRANSCRIPT_ROUTES,
   ...SYSTEM_ROUTES,
 ];

@@ -18,7 +18,8 @@ export type IdPrefix =
   | 'dsp'
   | 'inc'
   | 'dty'
-  | 'spv';
+  | 'spv'
+  | 'tds';
 
 /** Crockford's base 32 in lower case: no i, l, o, u, so that an id survives being read aloud. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';

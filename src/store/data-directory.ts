@@ -3,11 +3,14 @@ import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DATABASE_FILE } from './database.ts';
 import { LOCK_FILE } from './lock.ts';
+import { TRANSCRIPTS_FILE } from './transcripts/database.ts';
 import { refuseNewerDatabase } from './migrations.ts';
 
 export interface DataDirectory {
   path: string;
   database: string;
+  /** The database of transcripts. */
+  transcripts: string;
   /** Private keys of the log and of tokens. */
   keys: string;
 }
@@ -34,5 +37,5 @@ export function prepareDataDirectory(path: string): DataDirectory {
   const database = join(path, DATABASE_FILE);
   // Made here for its mode: SQLite would make it readable to all, and its side files take after it.
   for (const file of [database, join(path, LOCK_FILE)]) closeSync(openSync(file, 'a', 0o600));
-  return { path, keys, database };
+  return { path, keys, database, transcripts: join(path, TRANSCRIPTS_FILE) };
 }

@@ -5,22 +5,24 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SqliteConnection } from './database.ts';
 
-const FOLDER = fileURLToPath(new URL('../../migrations/sqlite/', import.meta.url));
+/** The database of the log and the state, or the one of transcripts: each has a folder of its own. */
+type Kind = 'sqlite' | 'transcripts';
 
 interface Migration {
   number: number;
   sql: string;
 }
 
-function readMigrations(): Migration[] {
-  const files = readdirSync(FOLDER)
+function readMigrations(kind: Kind): Migration[] {
+  const folder = fileURLToPath(new URL(`../../migrations/${kind}/`, import.meta.url));
+  const files = readdirSync(folder)
     .filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name))
     .sort();
   return files.map((name, i) => {
     const number = Number(name.slice(0, 4));
     if (number !== i + 1)
       throw new Error(`Migration ${name} is out of sequence: ${i + 1} was expected.`);
-    return { number, sql: readFileSync(join(FOLDER, name), 'utf8') };
+    return { number, sql: readFileSync(join(folder, name), 'utf8') };
   });
 }
 
@@ -30,11 +32,11 @@ function readMigrations(): Migration[] {
  *
  * @throws when the database has migrations that this version does not know
  */
-export function refuseNewerDatabase(path: string): void {
+export function refuseNewerDatabase(path: string, kind: Kind = 'sqlite'): void {
   if (!existsSync(path)) return;
   const connection = new Database(path, { readonly: true });
   try {
-    const known = readMigrations().length;
+    const known = readMigrations(kind).length;
     const found = Number(connection.pragma('user_version', { simple: true }));
     if (found > known) {
       throw new Error(
@@ -47,9 +49,9 @@ export function refuseNewerDatabase(path: string): void {
 }
 
 /** Applies what is missing, each migration in a transaction of its own together with its number. */
-export function migrate(connection: SqliteConnection): void {
+export function migrate(connection: SqliteConnection, kind: Kind = 'sqlite'): void {
   const applied = Number(connection.pragma('user_version', { simple: true }));
-  for (const { number, sql } of readMigrations()) {
+  for (const { number, sql } of readMigrations(kind)) {
     if (number <= applied) continue;
     connection.transaction(() => {
       connection.exec(sql);

@@ -12,6 +12,7 @@ import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Lab, Person } from '../core/people.ts';
 import type { Purpose } from '../core/vocabulary.ts';
+import type { Recipients } from '../core/transcripts/recipients.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import { countPutOff, itemsDue, type AgendaItem } from './agenda.ts';
 import type { LiveToken } from './context.ts';
@@ -81,6 +82,14 @@ import {
   type WatchedRow,
 } from './witness-rows.ts';
 import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
+import {
+  destructionsOf,
+  transcriptHold,
+  transcriptHolders,
+  unfinishedDestructions,
+  type TranscriptDestruction,
+  type TranscriptHold,
+} from './transcript-holds.ts';
 
 export interface EntryFilter {
   from: number;
@@ -533,6 +542,35 @@ export class Readers {
       .from(tiles)
       .where(and(eq(tiles.level, level), eq(tiles.n, n)))
       .get()?.hashes;
+
+  /** What incidents hold of a grant's transcripts. */
+  transcriptHold(grantId: string): TranscriptHold {
+    return transcriptHold(this.#db, grantId);
+  }
+
+  /** Everyone whom a version of a grant had its transcripts sealed to, newest first. */
+  transcriptHolders(grantId: string): Recipients {
+    return transcriptHolders(this.#db, grantId);
+  }
+
+  unfinishedDestructions(): TranscriptDestruction[] {
+    return unfinishedDestructions(this.#db);
+  }
+
+  destructionsOf(grantId: string): TranscriptDestruction[] {
+    return destructionsOf(this.#db, grantId);
+  }
+
+  /** Requests that have no outcome, oldest first. */
+  openRequestIds(limit: number): string[] {
+    const isOpen = eq(requests.state, 'open');
+    const rows = this.#db.select({ id: requests.id }).from(requests).where(isOpen);
+    return rows
+      .orderBy(asc(requests.id))
+      .limit(limit)
+      .all()
+      .map(({ id }) => id);
+  }
 
   /** What requests were charged, by id: for reconciling the ledger with the log. */
   readRequests(ids: string[]): (typeof requests.$inferSelect)[] {

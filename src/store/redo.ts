@@ -7,6 +7,9 @@ import type { JournalEntry, JournalFrame } from './journal.ts';
 import { closeRequest, openRequest } from './request-effects.ts';
 import { findOpen } from './find-open.ts';
 
+/** The salt of a request whose transcript is kept stands there. */
+const KEPT_ELSEWHERE = new Uint8Array();
+
 /** What is read of an entry that is done again. */
 interface RedoneEntry extends Pick<EntryDraft, 'id' | 'kind' | 'ref' | 'lab' | 'person' | 'grant'> {
   log: string;
@@ -41,13 +44,13 @@ function redoOne(context: WriterContext, { bytes, salt }: JournalEntry): void {
   const about = { id, kind, ref, lab, person, grant };
   context.redo({ index, entry: about, leaf: leafHash(bytes), bytes });
   const at = Date.parse(said.at);
-  if (kind === 'request.intent' && salt) {
+  if (kind === 'request.intent') {
     const facts = factsOfIntent(said as unknown as IntentEntry);
     const { tokens, spendNanoUsd } = said.data.reserved;
     const reserved = { tokens, spendNanoUsd };
     const account = context.ledger.account(facts.grantId, facts.personId);
     const request = { facts, subject: requestSubject(facts), account, admittedAt: at, reserved };
-    openRequest(context, request, salt);
+    openRequest(context, request, salt ?? KEPT_ELSEWHERE);
     context.open.set(facts.requestId, request);
   } else if (kind === 'request.outcome' && ref !== undefined) {
     const { requests, tokens, spendNanoUsd } = said.data.charged;

@@ -371,6 +371,16 @@ export const requests = sqliteTable('requests', {
   salt: blob({ mode: 'buffer' }).notNull(),
 });
 
+export const transcriptDestructions = sqliteTable('transcript_destructions', {
+  id: text().primaryKey(),
+  grantId: text('grant_id').notNull(),
+  writtenUntil: integer('written_until'),
+  dueUntil: integer('due_until'),
+  held: text({ mode: 'json' }).$type<string[]>().notNull(),
+  begunAt: integer('begun_at').notNull(),
+  finishedAt: integer('finished_at'),
+});
+
 export const charges = sqliteTable(
   'charges',
   {

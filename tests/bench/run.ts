@@ -12,6 +12,7 @@ import { memory } from './gateway/memory.ts';
 import { prompts } from './gateway/prompts.ts';
 import { streams } from './gateway/streams.ts';
 import { throughput } from './gateway/throughput.ts';
+import { transcripts } from './gateway/transcripts.ts';
 import type { Area, AreaOptions, Figure } from './harness.ts';
 import { issuing } from './issuing.ts';
 import { orders } from './orders.ts';
@@ -31,6 +32,7 @@ const AREAS: Record<string, Area> = {
   capacity,
   cutting,
   memory,
+  transcripts,
   growth,
   proofs,
   exports: exportsArea,

@@ -117,6 +117,11 @@ describe('every command', () => {
       'audit compare',
       'audit split-views',
       'audit rotate-key',
+      'audit transcript',
+      'audit transcripts check',
+      'audit transcripts destroy',
+      'audit open',
+      'audit new-identity',
     ]);
   });
 

@@ -6,6 +6,7 @@ import { changesBetween, widens, type Change } from '../../src/core/grant-change
 import { grantSpecSchema, type Grant, type GrantSpec } from '../../src/core/grants.ts';
 import { refusalOfNarrowing } from '../../src/core/narrowing.ts';
 import { isInNetworks } from '../../src/core/networks.ts';
+import { recipientOf } from '../../src/core/transcripts/recipients.ts';
 import { SWITCHES, type Switch } from '../../src/core/vocabulary.ts';
 import {
   HOUR,
@@ -27,6 +28,12 @@ const effects = (before: GrantSpec, after: GrantSpec, rest: Partial<Grant> = {})
     ({ path, effect }) => `${path} ${effect}`,
   );
 
+/** Whom transcripts are sealed to, and somebody else. */
+const [ONE, TWO, OTHER] = [2, 3, 4].map((fill) => ({
+  recipient: recipientOf(Buffer.alloc(32, fill)),
+  holder: 'A holder',
+}));
+
 /** A text with something in every field. */
 const FULL = aSpec({
   maxPeople: 5,
@@ -40,6 +47,9 @@ const FULL = aSpec({
   networks: ['192.0.2.0/24'],
   requires: [{ name: 'export_status', is: ['US'] }],
   review: { every: '30d' },
+  transcripts: 'sealed',
+  transcriptRecipients: [ONE, TWO].filter((one) => one !== undefined),
+  transcriptRetentionDays: 30,
   people: [{ person: LEAD.person.id, until: at(NOW + HOUR / 2) }, { person: RESEARCHER.person.id }],
 });
 
@@ -99,7 +109,9 @@ const CASES: [string, unknown, unknown][] = [
   ),
   ['networks', ['192.0.2.128/25'], ['192.0.0.0/16']],
   ['binding', 'dpop', null],
-  ['transcripts', null, 'full'],
+  ['transcripts', 'digest', 'full'],
+  ['transcriptRecipients', [ONE], [ONE, TWO, OTHER]],
+  ['transcriptRetentionDays', 29, 31],
   ['unknownFields', null, 'pass'],
   ['recordNetwork', null, true],
   ['requires', [{ name: 'export_status', is: ['US'] }, { name: 'training' }], []],

@@ -52,10 +52,27 @@ describe('refused', () => {
     expect(problems({ binding: 'mtls' })).toHaveLength(1);
   });
 
-  test.each(['sealed', 'full'])('transcripts of mode %s, by name', (mode) => {
-    expect(problems({ transcripts: mode })).toEqual([
-      'transcripts: only "digest" is supported so far; "sealed" and "full" are not',
-    ]);
+  const RECIPIENT = 'age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj';
+  const recipients = [{ recipient: RECIPIENT, holder: 'An auditor' }];
+
+  test.each([
+    ['sealed to nobody', { transcripts: 'sealed', transcriptRetentionDays: 1 }, 'must name whom'],
+    [
+      'sealed for ever',
+      { transcripts: 'sealed', transcriptRecipients: recipients },
+      'must say after how many days',
+    ],
+    [
+      'full, and sealed to somebody',
+      { transcripts: 'full', transcriptRecipients: recipients, transcriptRetentionDays: 1 },
+      'is of no use',
+    ],
+    ['full for ever', { transcripts: 'full' }, 'must say after how many days'],
+    ['none, for a time', { transcriptRetentionDays: 1 }, 'is of no use'],
+    ['full for too long', { transcripts: 'full', transcriptRetentionDays: 4_000 }, 'Too big'],
+    ['of a mode that there is not', { transcripts: 'some' }, 'Invalid option'],
+  ])('transcripts that are %s', (_what, changes, message) => {
+    expect(problems(changes)).toEqual([expect.stringContaining(message)]);
   });
 
   test.each([
@@ -93,7 +110,9 @@ describe('refused', () => {
   test.each(['2026-01-01', 'tomorrow', '2026-01-01T00:00:00', '2026-02-30T00:00:00Z', 1, null])(
     'a window until %j, which is not a moment',
     (until) => {
-      expect(problems({ window: { from: at(NOW), until } })[0]).toMatch(/^window.until: must be a moment, as /);
+      expect(problems({ window: { from: at(NOW), until } })[0]).toMatch(
+        /^window.until: must be a moment, as /,
+      );
     },
   );
 

@@ -271,7 +271,8 @@ describe('bad input', () => {
     ['budgets', { budgets: { spendUsd: 1e308 } }],
     ['tokenLifetimeSeconds', { tokenLifetimeSeconds: 86_400 }],
     ['binding', { binding: 'mtls' }],
-    ['transcripts', { transcripts: 'full' }],
+    ['transcriptRetentionDays', { transcripts: 'full' }],
+    ['transcripts', { transcripts: 'everything' }],
     ['features', { features: { telepathy: true } }],
   ])('a grant with a wrong %s', async (field, changes) => {
     const answer = await api.post(people.lead, '/grants', { ...grantInput(people), ...changes });

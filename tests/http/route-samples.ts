@@ -32,6 +32,8 @@ const PARAMS: Record<string, string> = {
   kid: 'a'.repeat(43),
   index: '999999',
   receipt: `req_${nothing}`,
+  request: `req_${nothing}`,
+  part: 'request',
 };
 
 /** Of routes that cannot do without. */
@@ -114,6 +116,8 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { level: 0, grounds: 'A sample' };
     case '/api/v1/disputes/:dispute/decide':
       return { outcome: 'affirmed', grounds: 'A sample' };
+    case '/api/v1/transcripts/destroy':
+      return { grant: NO_GRANT, grounds: 'A sample' };
     case '/api/v1/incidents':
       return { title: 'A sample', harms: ['death'] };
     case '/api/v1/incidents/:incident/correct':

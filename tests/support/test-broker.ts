@@ -44,9 +44,13 @@ export interface TestBrokerOptions {
   origin?: string;
   clock?: Clock;
   log?: Logger;
+  keeperThread?: URL;
   /** Used as it is, and left where it is: for a broker that starts again. Without this, one is made and thrown away. */
   dataDir?: string;
 }
+
+/** The compiled file of the thread that keeps transcripts. */
+export const KEEPER_THREAD = new URL('../../dist/transcript-keeper.js', import.meta.url);
 
 /** Two models, both dialects, everything on offer, a credential that no answer may show. */
 export const DEMO_ENDPOINT: NonNullable<ConfigInput['endpoints']>[number] = {
@@ -91,6 +95,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     config,
     log: options.log ?? createLogger({ level: 'silent' }),
     writerThread: new URL('../../dist/writer.js', import.meta.url),
+    keeperThread: options.keeperThread ?? KEEPER_THREAD,
     ...(options.clock ? { clock: options.clock } : {}),
   });
   return {

@@ -6,6 +6,8 @@ import { addAuditCompare } from './compare.ts';
 import { addAuditEntries } from './entries.ts';
 import { addAuditExport } from './export.ts';
 import { addAuditKey } from './key.ts';
+import { addAuditNewIdentity } from './new-identity.ts';
+import { addAuditOpen } from './open.ts';
 import { addAuditReplay } from './replay.ts';
 import { addAuditReceipt } from './receipt.ts';
 import { addAuditReceipts } from './receipts.ts';
@@ -14,6 +16,8 @@ import { addAuditRotateKey } from './rotate-key.ts';
 import { addAuditReport } from './report.ts';
 import { addAuditShow } from './show.ts';
 import { addAuditSplitViews } from './split-views.ts';
+import { addAuditTranscript } from './transcript.ts';
+import { addAuditTranscripts } from './transcripts.ts';
 import { addAuditVerify } from './verify.ts';
 import { addAuditWitnesses } from './witnesses.ts';
 
@@ -33,4 +37,8 @@ export function addAuditCommands(program: Command, around: Surroundings): void {
   addAuditCompare(group, around);
   addAuditSplitViews(group, around);
   addAuditRotateKey(group, around);
+  addAuditTranscript(group, around);
+  addAuditTranscripts(group, around);
+  addAuditOpen(group, around);
+  addAuditNewIdentity(group, around);
 }

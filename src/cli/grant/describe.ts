@@ -51,7 +51,11 @@ export function describeGrant(grant: Grant, named: Named): [string, Cell][] {
     ['each person', eachPerson(spec)],
     ['networks', spec.networks ? spec.networks.join(', ') : 'any'],
     ['unknown fields', spec.unknownFields === 'pass' ? 'passed on' : 'refused'],
-    ['transcripts', spec.transcripts === 'digest' ? 'hashes only' : spec.transcripts],
+    ['transcripts', transcripts(spec)],
+    ...(spec.transcriptRecipients ?? []).map(({ recipient, holder }): [string, Cell] => [
+      'sealed to',
+      `${holder}: ${recipient}`,
+    ]),
     [
       'review',
       spec.review
@@ -188,4 +192,9 @@ function caps(words: Words, values: Record<string, number | null>): string {
 function eachPerson({ perPerson }: GrantSpec): string {
   const parts = [caps(LIMIT_WORDS, perPerson.limits), caps(BUDGET_WORDS, perPerson.budgets)];
   return parts.filter((part) => part !== 'none').join(', ') || 'no caps of their own';
+}
+
+/** What is kept of bodies, and for how long. */
+function transcripts({ transcripts: mode, transcriptRetentionDays: days }: GrantSpec): string {
+  return mode === 'digest' ? 'hashes only' : `${mode}, destroyed after ${days} days`;
 }

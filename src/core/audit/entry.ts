@@ -98,6 +98,8 @@ export type EntryKind =
   | 'audit.export_resumed'
   | 'audit.export_completed'
   | 'audit.reported'
+  | 'transcript.opened'
+  | 'transcript.destroyed'
   | 'system.initialised'
   | 'system.started'
   | 'system.stopped'

@@ -157,6 +157,8 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'audit.export_resumed': NO_STATE,
   'audit.export_completed': NO_STATE,
   'audit.reported': NO_STATE,
+  'transcript.opened': NO_STATE,
+  'transcript.destroyed': NO_STATE,
   'system.stopped': NO_STATE,
   'system.recovered': NO_STATE,
 };

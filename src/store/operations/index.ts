@@ -47,6 +47,13 @@ import {
   rotateSigningKeys,
 } from './signing-keys.ts';
 import { denyToken, issueToken, revokeToken } from './tokens.ts';
+import {
+  checkTranscripts,
+  destroyDueTranscripts,
+  destroyTranscripts,
+  finishDestruction,
+  openTranscript,
+} from './transcripts.ts';
 import { consume, forgetUsed } from './used-once.ts';
 
 export const OPERATIONS = {
@@ -129,6 +136,11 @@ export const OPERATIONS = {
   keepSplitView,
   recordGrantReport,
   recordRunReport,
+  openTranscript,
+  checkTranscripts,
+  destroyTranscripts,
+  destroyDueTranscripts,
+  finishDestruction,
 } as const;
 
 type Operations = typeof OPERATIONS;

@@ -43,7 +43,7 @@ export interface ReserveArgs {
   caps: string;
   capsNumber: number;
   amount: Amount;
-  /** Salt of the commitments in the entries of this request, 16 bytes in base64. */
+  /** Salt of the commitments in the entries of this request, 16 bytes in base64; empty: it is kept with the transcript. */
   salt: string;
   /** What else the intent entry says: safeguards lifted, features used, commitment to the body; as JSON members. */
   data: string;
@@ -141,14 +141,14 @@ export const settle: Operation<SettleArgs, { outcomeIndex: number }> = {
 };
 
 /**
- * Closes what a crash left open: the outcome is unknown and the whole reservation stays charged, since
+ * `transcripts`: what the outcome says of what is kept of a request, as JSON members. Closes what a crash left open: the outcome is unknown and the whole reservation stays charged, since
  * the upstream may have used it.
  */
 export const recoverUnfinished: Operation<
-  { at: number; entryIds: string[] },
+  { at: number; entryIds: string[]; transcripts?: Readonly<Record<string, string>> },
   { recovered: number; complete: boolean }
 > = {
-  run(context, { at, entryIds }) {
+  run(context, { at, entryIds, transcripts = {} }) {
     const open = listOpen(context, entryIds.length);
     for (const [i, request] of open.entries()) {
       const { requestId } = request.facts;
@@ -156,7 +156,8 @@ export const recoverUnfinished: Operation<
       const usage = { inputTokens: 0, outputTokens: 0, source: 'reserved' as const };
       const result = outcomeMembers('unknown', usage, charge);
       const entryId = entryIds[i] as string;
-      const args = { requestId, at, entryId, charge, data: '"recovered":true', result };
+      const data = joinMembers('"recovered":true', transcripts[requestId] ?? '');
+      const args = { requestId, at, entryId, charge, data, result };
       settleOne(context, request, args, 'unknown');
     }
     return { recovered: open.length, complete: open.length < entryIds.length };

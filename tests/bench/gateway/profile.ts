@@ -5,6 +5,7 @@ import { warmUp } from './load.ts';
 import { processorSeconds } from './processor.ts';
 import type { Requests, RequestsSent } from './send-requests.ts';
 import { allAtOnce, runStreamsOn } from './streaming.ts';
+import { MODES } from './transcript-modes.ts';
 import { prepareSetting, requestTo, type Target } from './targets.ts';
 
 const { values: options } = parseArgs({
@@ -17,9 +18,14 @@ const { values: options } = parseArgs({
     prompt: { type: 'string', default: '120' },
     /** So many at a time, in place of requests. */
     streams: { type: 'string' },
+    /** How transcripts are kept: a mode of the area `transcripts`. */
+    transcripts: { type: 'string', default: 'digest' },
   },
 });
-const setting = await prepareSetting({ profileInto: options['cpu-prof'] });
+const setting = await prepareSetting({
+  profileInto: options['cpu-prof'],
+  grant: MODES[options.transcripts] ?? {},
+});
 await warmUp(
   setting,
   setting.targets.filter(({ name }) => options.only.includes(name)),

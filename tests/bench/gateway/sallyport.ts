@@ -34,10 +34,11 @@ export class Premises {
     this.facts = facts;
   }
 
-  static async prepare(): Promise<Premises> {
+  /** @param more what the grant says beside its caps */
+  static async prepare(more: object = {}): Promise<Premises> {
     const directory = newDirectory();
     const grant = join(directory, 'grant.yaml');
-    writeFileSync(grant, JSON.stringify({ ...CAPS, perPerson: CAPS }));
+    writeFileSync(grant, JSON.stringify({ ...CAPS, perPerson: CAPS, ...more }));
     const demo = await startDemo({ dataDir: join(directory, 'data'), grant });
     await demo.process.end('SIGTERM');
     const { facts } = demo;

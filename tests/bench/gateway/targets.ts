@@ -29,10 +29,12 @@ export interface SettingOptions {
   /** Whether to start other gateways, too. */
   peers?: boolean;
   profileInto?: string | undefined;
+  /** What the grant says beside its caps. */
+  grant?: object;
 }
 
 export async function prepareSetting(options: SettingOptions = {}): Promise<Setting> {
-  const premises = await Premises.prepare();
+  const premises = await Premises.prepare(options.grant);
   const upstream = new Child(new URL('./upstream.ts', import.meta.url));
   const pipe = new Child(new URL('./pipe.ts', import.meta.url));
   const clients = new Child(new URL('./clients.ts', import.meta.url));

@@ -1,0 +1,170 @@
+/** Opens files of transcripts, and holds their bodies against what entries of the log commit to. No I/O. */
+import { createHash, createHmac, timingSafeEqual, type Hmac, type KeyObject } from 'node:crypto';
+import { RecordReader, type BodyPart, type BodyRecord } from '../../core/transcripts/records.ts';
+import { transcriptFactsSchema } from '../../core/transcripts/facts.ts';
+import { AgeFailure } from './age-failure.ts';
+import { AgeOpener } from './age-open.ts';
+
+const AGE_BEGINS = Buffer.from('age-encryption.org/');
+
+/** What entries say of one body. */
+export interface CommittedBody {
+  request: string;
+  part: BodyPart;
+  /** HMAC-SHA-256 under the salt, base64. */
+  commitment: string | undefined;
+  /** Of the file, hex. */
+  sha256: string | undefined;
+}
+
+/** What was found of one body in a file. */
+export interface FoundBody {
+  request: string;
+  part: BodyPart;
+  bytes: number;
+  commitment: string;
+  /** Whether its last record was there. */
+  isWhole: boolean;
+}
+
+/** Opens a file, sealed or not, as its bytes come. */
+export class TranscriptOpener {
+  readonly #identities: readonly KeyObject[];
+  readonly #records = new RecordReader();
+  readonly #sum = createHash('sha256');
+  readonly #bodies = new Map<string, { hmac: Hmac; found: FoundBody }>();
+  #begins: Buffer | undefined = Buffer.alloc(0);
+  #age: AgeOpener | undefined;
+
+  /** @param identities of whoever opens it; none are needed for what is kept in full */
+  constructor(identities: readonly KeyObject[]) {
+    this.#identities = identities;
+  }
+
+  /**
+   * @returns the records that the bytes open
+   * @throws AgeFailure, NotRecords
+   */
+  push(bytes: Uint8Array): BodyRecord[] {
+    this.#sum.update(bytes);
+    if (!this.#begins) return this.#read(this.#open(bytes));
+    this.#begins = Buffer.concat([this.#begins, bytes]);
+    if (this.#begins.length < AGE_BEGINS.length) return [];
+    return this.#begin();
+  }
+
+  /**
+   * Ends the file.
+   *
+   * @throws AgeFailure, NotRecords; `cut` where what is there is right, and its end is missing
+   */
+  end(): BodyRecord[] {
+    const begun = this.#begins ? this.#begin() : [];
+    const last = this.#age ? this.#read([this.#age.end()]) : [];
+    if (this.#records.left > 0) throw new AgeFailure('cut', 'Its last record is not whole.');
+    return [...begun, ...last];
+  }
+
+  /** SHA-256 of the file, hex. */
+  sha256(): string {
+    return this.#sum.copy().digest('hex');
+  }
+
+  /** The bodies that were found. Asked once, when the file has ended or does not open further. */
+  bodies(): FoundBody[] {
+    return [...this.#bodies.values()].map(({ hmac, found }) => ({
+      ...found,
+      commitment: hmac.digest('base64'),
+    }));
+  }
+
+  #begin(): BodyRecord[] {
+    const begins = this.#begins ?? Buffer.alloc(0);
+    this.#begins = undefined;
+    if (begins.subarray(0, AGE_BEGINS.length).equals(AGE_BEGINS)) {
+      if (this.#identities.length === 0)
+        throw new AgeFailure(
+          'not_for_this_key',
+          'It is sealed: give the key of one of its recipients.',
+        );
+      this.#age = new AgeOpener(this.#identities);
+    }
+    return this.#read(this.#open(begins));
+  }
+
+  #open(bytes: Uint8Array): Uint8Array[] {
+    return this.#age ? this.#age.push(bytes) : [bytes];
+  }
+
+  #read(pieces: readonly Uint8Array[]): BodyRecord[] {
+    const records = pieces.flatMap((piece) => this.#records.push(piece));
+    for (const { head, bytes } of records) {
+      const { request, part, salt } = head;
+      const key = `${request}:${part}`;
+      let body = this.#bodies.get(key);
+      if (!body) {
+        const found = { request, part, bytes: 0, commitment: '', isWhole: false };
+        body = { hmac: createHmac('sha256', Buffer.from(salt, 'base64')), found };
+        this.#bodies.set(key, body);
+      }
+      body.hmac.update(bytes);
+      body.found.bytes += bytes.length;
+      body.found.isWhole = head.last;
+    }
+    return records;
+  }
+}
+
+/** What an entry commits to; none where it is not of a request. @param entry as JSON, from outside */
+export function committedBy(entry: unknown): CommittedBody[] {
+  if (typeof entry !== 'object' || entry === null) return [];
+  const { kind, ref, data } = entry as { kind?: unknown; ref?: unknown; data?: unknown };
+  if (typeof ref !== 'string' || typeof data !== 'object' || data === null) return [];
+  const said = data as Record<string, unknown>;
+  const text = (value: unknown): string | undefined =>
+    typeof value === 'string' ? value : undefined;
+  if (kind === 'request.intent')
+    return [
+      {
+        request: ref,
+        part: 'request',
+        commitment: text(said['requestCommitment']),
+        sha256: undefined,
+      },
+    ];
+  if (kind !== 'request.outcome') return [];
+  const facts = transcriptFactsSchema.safeParse(said['transcript']).data;
+  return [
+    { request: ref, part: 'request', commitment: undefined, sha256: facts?.request?.sha256 },
+    {
+      request: ref,
+      part: 'response',
+      commitment: text(said['responseCommitment']),
+      sha256: facts?.response?.sha256,
+    },
+  ];
+}
+
+/** `matches`: it is what the log commits to; `differs`: it is not; `unknown`: no entry that was given says. */
+export type Verdict = 'matches' | 'differs' | 'unknown';
+
+/** Holds a body that was found against the entries that were given. */
+export function verdictOn(
+  found: FoundBody,
+  fileSha256: string,
+  committed: readonly CommittedBody[],
+): Verdict {
+  const about = committed.filter(
+    ({ request, part }) => request === found.request && part === found.part,
+  );
+  const commitments = about.flatMap(({ commitment }) => commitment ?? []);
+  const digests = about.flatMap(({ sha256 }) => sha256 ?? []);
+  if (digests.some((sha256) => sha256 !== fileSha256)) return 'differs';
+  if (!commitments.every((commitment) => isSame(commitment, found.commitment))) return 'differs';
+  return commitments.length === 0 ? 'unknown' : 'matches';
+}
+
+function isSame(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}

@@ -1,0 +1,72 @@
+/** What is stored of a call's bodies, held against what its outcome says. */
+import { createHash } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
+import { RecordReader, type BodyPart } from '../core/transcripts/records.ts';
+import { transcriptFactsSchema, type TranscriptFacts } from '../core/transcripts/facts.ts';
+import type { StoredEntry } from '../store/entry-index.ts';
+import type { TranscriptFile, TranscriptReader } from '../store/transcripts/reader.ts';
+
+export const BODY_PARTS: readonly BodyPart[] = ['request', 'response'];
+
+/** What an outcome says of a transcript; undefined: nothing was kept. */
+export function factsOf(outcome: StoredEntry): TranscriptFacts | undefined {
+  const entry = JSON.parse(outcome.bytes.toString('utf8')) as { data?: { transcript?: unknown } };
+  return transcriptFactsSchema.safeParse(entry.data?.transcript).data;
+}
+
+/** `missing`: it is not there, destroyed or not; `changed`: it is not what was stored. */
+export type Standing = 'stored' | 'missing' | 'changed';
+
+/** The file of a body, as far as it is what the outcome says. */
+export async function standingOf(
+  reader: TranscriptReader,
+  requestId: string,
+  part: BodyPart,
+  said: { sha256: string; bytes: number },
+): Promise<{ standing: Standing; file?: TranscriptFile }> {
+  const file = reader.fileOf(requestId, part);
+  if (!file) return { standing: 'missing' };
+  const sum = createHash('sha256');
+  let bytes = 0;
+  // Between two reads others have their turn: a file can be long.
+  for (const chunks of reader.chunksOf(file.id)) {
+    for (const chunk of chunks) {
+      sum.update(chunk);
+      bytes += chunk.length;
+    }
+    await turn();
+  }
+  const isSame = bytes === said.bytes && sum.digest('hex') === said.sha256;
+  return { standing: isSame ? 'stored' : 'changed', file };
+}
+
+/** A file, as it is stored, piece by piece. */
+export async function* piecesOf(reader: TranscriptReader, file: number): AsyncGenerator<Buffer> {
+  for (const chunks of reader.chunksOf(file)) {
+    yield Buffer.concat(chunks);
+    await turn();
+  }
+}
+
+/**
+ * A body in a file that is not sealed.
+ *
+ * @returns undefined where it has more bytes than that
+ */
+export async function readBody(
+  reader: TranscriptReader,
+  file: number,
+  { requestId, part, most }: { requestId: string; part: BodyPart; most: number },
+): Promise<Buffer | undefined> {
+  const records = new RecordReader();
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of piecesOf(reader, file))
+    for (const { head, bytes } of records.push(piece)) {
+      if (head.request !== requestId || head.part !== part) continue;
+      length += bytes.length;
+      if (length > most) return undefined;
+      pieces.push(bytes);
+    }
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,108 @@
+/** The transcript of one call: the body that goes out, and the answer as it comes. */
+import type { Keeping } from '../core/transcripts/keeping.ts';
+import { recipientId } from '../core/transcripts/recipients.ts';
+import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
+import type { TranscriptStore } from '../store/transcripts/client.ts';
+import type { KeptBody } from '../store/transcripts/kept-body.ts';
+import type { StoredFile } from '../store/transcripts/messages.ts';
+import { fileFacts, transcriptMember, type TranscriptFacts } from '../core/transcripts/facts.ts';
+
+/** A call waits so long for its request to be stored, and is refused within a second. */
+const REQUEST_DEADLINE_MS = 850;
+
+/** In its own words: that nothing is forwarded would not be true any more. */
+const WITHHELD = refusal(
+  'transcript_unavailable',
+  'The transcript of this call could not be kept, so the end of its answer is withheld.',
+);
+
+function withhold(): never {
+  throw new RefusedError(WITHHELD);
+}
+
+type Stored = { file: StoredFile | undefined } | { lost: Refusal };
+
+export class CallTranscript {
+  readonly #keeping: Keeping;
+  readonly #request: KeptBody;
+  readonly #response: KeptBody;
+  #requestStored: Promise<Stored> | undefined;
+
+  /** @param salt of the commitments in the call's entries: from here on, it is nowhere else */
+  constructor(store: TranscriptStore, keeping: Keeping, requestId: string, salt: string) {
+    this.#keeping = keeping;
+    this.#request = store.keep(keeping, { request: requestId, part: 'request' }, salt);
+    this.#response = store.keep(keeping, { request: requestId, part: 'response' }, salt);
+  }
+
+  /** Begins to store the request: meanwhile, its intent is recorded. */
+  storeRequest(body: Uint8Array): void {
+    this.#requestStored ??= settled(this.#storeRequest(body));
+  }
+
+  /** Nothing came of it: what is stored goes. */
+  drop(): void {
+    if (this.#requestStored) this.#request.drop();
+  }
+
+  /**
+   * Resolves when the request is durable. Nothing may be forwarded before.
+   *
+   * @throws RefusedError `transcript_unavailable`
+   */
+  async requestStored(): Promise<void> {
+    const stored = await this.#requestStored;
+    if (stored && 'lost' in stored) throw new RefusedError(stored.lost);
+  }
+
+  /**
+   * Takes bytes of the answer.
+   *
+   * @returns a promise where no more is to be read until it has resolved
+   * @throws RefusedError `transcript_unavailable`
+   */
+  received(chunk: Uint8Array): Promise<void> | undefined {
+    try {
+      return this.#response.write(chunk)?.catch(withhold);
+    } catch {
+      return withhold();
+    }
+  }
+
+  /**
+   * Ends the answer.
+   *
+   * @returns once all of it is durable, or has failed: what the outcome says of it, as a JSON member; and why the call
+   *   may not end well, where something was lost
+   */
+  async end(): Promise<{ member: string; lost: Refusal | undefined }> {
+    const [request, response] = await Promise.all([
+      this.#requestStored,
+      settled(this.#response.end()),
+    ]);
+    const { mode, recipients } = this.#keeping;
+    const facts: TranscriptFacts = { mode, recipients: recipients.map(recipientId) };
+    if (request) put(facts, 'request', request);
+    put(facts, 'response', response);
+    return { member: transcriptMember(facts), lost: facts.lost && WITHHELD };
+  }
+
+  async #storeRequest(body: Uint8Array): Promise<StoredFile | undefined> {
+    await this.#request.write(body);
+    return this.#request.end(REQUEST_DEADLINE_MS);
+  }
+}
+
+async function settled(storing: Promise<StoredFile | undefined>): Promise<Stored> {
+  try {
+    return { file: await storing };
+  } catch (error) {
+    if (error instanceof RefusedError) return { lost: error.refusal };
+    return { lost: refusal('transcript_unavailable') };
+  }
+}
+
+function put(facts: TranscriptFacts, part: 'request' | 'response', stored: Stored): void {
+  if ('lost' in stored) facts.lost = [...(facts.lost ?? []), part];
+  else if (stored.file) facts[part] = fileFacts(stored.file);
+}

@@ -1,0 +1,158 @@
+/** The statements by which the keeper writes, each prepared once. */
+import type { Keeping } from '../../core/transcripts/keeping.ts';
+import { recipientId } from '../../core/transcripts/recipients.ts';
+import type { SqliteConnection } from '../database.ts';
+import { chunkId } from './database.ts';
+import { IS_HELD, TO_DESTROY } from './reader.ts';
+import type { BodyName, DestroyWhat } from './messages.ts';
+
+/** Files destroyed in one transaction: requests wait for it. */
+const DESTROYED_AT_A_TIME = 64;
+
+export interface FileRow {
+  id: number;
+  /** Chunks so far. */
+  chunks: number;
+}
+
+/** The ids of those that a file is sealed to, as they are stored. */
+const idsOf = ({ recipients }: Keeping): string => JSON.stringify(recipients.map(recipientId));
+
+export class Rows {
+  readonly #statements;
+
+  constructor(db: SqliteConnection) {
+    this.#statements = {
+      file: db.prepare<[string, string, string, number, number, number]>(
+        `INSERT INTO files (digest, length, mode, recipients, grant_id, grant_version, at, destroy_at, state)
+         VALUES (NULL, 0, ?, ?, ?, ?, ?, ?, 'open')`,
+      ),
+      wholeFile: db.prepare<[Buffer, number, string, string, string, number, number, number]>(
+        `INSERT INTO files (digest, length, mode, recipients, grant_id, grant_version, at, destroy_at, state)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'whole')`,
+      ),
+      finish: db.prepare<[Buffer, number, string, number]>(
+        'UPDATE files SET digest = ?, length = ?, state = ? WHERE id = ?',
+      ),
+      chunk: db.prepare<[number, Uint8Array]>('INSERT INTO chunks (id, bytes) VALUES (?, ?)'),
+      chunksOf: db.prepare<[number, number], { bytes: Buffer }>(
+        'SELECT bytes FROM chunks WHERE id >= ? AND id < ? ORDER BY id',
+      ),
+      body: db.prepare<[string, string, number]>(
+        'INSERT INTO bodies (request, part, file) VALUES (?, ?, ?)',
+      ),
+      fileOf: db
+        .prepare<[string, string], number>('SELECT file FROM bodies WHERE request = ? AND part = ?')
+        .pluck(),
+      forgetBody: db.prepare<[string, string]>('DELETE FROM bodies WHERE request = ? AND part = ?'),
+      hasBodies: db
+        .prepare<[number], number>('SELECT 1 FROM bodies WHERE file = ? LIMIT 1')
+        .pluck(),
+      forgetBodies: db.prepare<[number]>('DELETE FROM bodies WHERE file = ?'),
+      forgetChunks: db.prepare<[number, number]>('DELETE FROM chunks WHERE id >= ? AND id < ?'),
+      forgetFile: db.prepare<[number]>('DELETE FROM files WHERE id = ?'),
+      touch: db.prepare('UPDATE probes SET n = n + 1'),
+      open: db.prepare<[], number>("SELECT id FROM files WHERE state = 'open'").pluck(),
+      toDestroy: db
+        .prepare<
+          [{ grant: string; written: number; due: number; held: string; most: number }],
+          number
+        >(`SELECT id FROM files WHERE ${TO_DESTROY} AND NOT ${IS_HELD} LIMIT @most`)
+        .pluck(),
+    };
+  }
+
+  /** Begins a file whose chunks follow. */
+  beginFile(keeping: Keeping, at: number): FileRow {
+    const { mode, grantId, version, keepMs } = keeping;
+    const { lastInsertRowid } = this.#statements.file.run(
+      mode,
+      idsOf(keeping),
+      grantId,
+      version,
+      at,
+      at + keepMs,
+    );
+    return { id: Number(lastInsertRowid), chunks: 0 };
+  }
+
+  /** A file of which everything is there. */
+  wholeFile(keeping: Keeping, at: number, chunks: readonly Buffer[], digest: Buffer): number {
+    const { mode, grantId, version, keepMs } = keeping;
+    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const { lastInsertRowid } = this.#statements.wholeFile.run(
+      digest,
+      length,
+      mode,
+      idsOf(keeping),
+      grantId,
+      version,
+      at,
+      at + keepMs,
+    );
+    const id = Number(lastInsertRowid);
+    for (const [n, chunk] of chunks.entries()) this.#statements.chunk.run(chunkId(id, n), chunk);
+    return id;
+  }
+
+  addChunk(file: FileRow, chunk: Uint8Array): void {
+    this.#statements.chunk.run(chunkId(file.id, file.chunks), chunk);
+    file.chunks += 1;
+  }
+
+  finishFile(id: number, digest: Buffer, length: number, state: 'whole' | 'cut'): void {
+    this.#statements.finish.run(digest, length, state, id);
+  }
+
+  addBody({ request, part }: BodyName, file: number): void {
+    this.#statements.body.run(request, part, file);
+  }
+
+  /** Takes a body off its file; a file that is left without any goes. */
+  withdraw({ request, part }: BodyName): void {
+    const file = this.#statements.fileOf.get(request, part);
+    if (file === undefined) return;
+    this.#statements.forgetBody.run(request, part);
+    if (this.#statements.hasBodies.get(file) === undefined) this.#forget(file);
+  }
+
+  /** Writes to the disk and nothing that says anything. */
+  touch(): void {
+    this.#statements.touch.run();
+  }
+
+  /** Files that a process left unfinished. */
+  openFiles(): number[] {
+    return this.#statements.open.all();
+  }
+
+  *chunksOf(file: number): Generator<Buffer> {
+    for (const { bytes } of this.#statements.chunksOf.iterate(
+      chunkId(file, 0),
+      chunkId(file + 1, 0),
+    ))
+      yield bytes;
+  }
+
+  /** Destroys some of what is to be destroyed. @returns how many files */
+  destroy({ grantId, writtenUntil, dueUntil, held }: DestroyWhat): {
+    files: number;
+    more: boolean;
+  } {
+    const ids = this.#statements.toDestroy.all({
+      grant: grantId,
+      written: writtenUntil ?? -1,
+      due: dueUntil ?? -1,
+      held: JSON.stringify(held),
+      most: DESTROYED_AT_A_TIME,
+    });
+    for (const id of ids) this.#forget(id);
+    return { files: ids.length, more: ids.length === DESTROYED_AT_A_TIME };
+  }
+
+  #forget(file: number): void {
+    this.#statements.forgetBodies.run(file);
+    this.#statements.forgetChunks.run(chunkId(file, 0), chunkId(file + 1, 0));
+    this.#statements.forgetFile.run(file);
+  }
+}
