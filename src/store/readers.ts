@@ -15,7 +15,8 @@ import { countPutOff, itemsDue, type AgendaItem } from './agenda.ts';
 import type { LiveToken } from './context.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
-import { findEntries, type StoredEntry } from './entry-index.ts';
+import type { EntrySearch } from '../core/audit/entry-search.ts';
+import type { StoredEntry } from './entry-index.ts';
 import {
   channelsDue,
   countDeliveries,
@@ -61,6 +62,8 @@ import {
   tiles,
   tokens,
 } from './schema.ts';
+import { searchEntries, type FoundEntries, type SearchRange } from './search-entries.ts';
+import { coveredUpTo } from './search-index.ts';
 import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
 
 export interface EntryFilter {
@@ -375,10 +378,28 @@ export class Readers {
     );
   }
 
-  /** In the order of the log. */
+  /** In the order of the log, however long it takes to find them: for what is asked of recent entries, or by `ref`. */
   listEntries({ from, limit, ref, kind, grantId, labId, personId }: EntryFilter): StoredEntry[] {
-    const about = { ref, kind, grant_id: grantId, lab_id: labId, person_id: personId };
-    return findEntries(this.#db, about, { from, limit, size: this.logSize() });
+    const kinds = kind === undefined ? undefined : [kind];
+    const about = { ref, kind: kinds, grant: grantId, lab: labId, person: personId };
+    const found: StoredEntry[] = [];
+    for (let start: number | undefined = from; start !== undefined && found.length < limit;) {
+      const range = { from: start, below: Infinity, limit: limit - found.length };
+      const page = this.searchEntries(about, { ...range, direction: 'oldest first' });
+      found.push(...page.found);
+      start = page.next;
+    }
+    return found;
+  }
+
+  /** One page of a search. However large the log is, it takes no longer than any other. */
+  searchEntries(search: EntrySearch, range: SearchRange): FoundEntries {
+    return searchEntries(this.#db, search, range, this.logSize());
+  }
+
+  /** Number of entries, from the first on, that searches find by the index; later ones are looked through. */
+  searchIndexCovers(): number {
+    return coveredUpTo(this.#db);
   }
 
   /** Outcomes of requests that an order ended, among the entries `from` to `to - 1`. Reads all of them. */

@@ -23,7 +23,14 @@ import { addPersonToGrant, takePersonOffGrant } from './grant-roster.ts';
 import { reviewGrant } from './grant-review.ts';
 import { joinByInvitation } from './join.ts';
 import { limiterState } from './limiter-state.ts';
-import { catchUp, probe, publishCheckpoint, recordEntry, recordExport } from './log.ts';
+import {
+  catchUp,
+  probe,
+  publishCheckpoint,
+  recordEntry,
+  recordExport,
+  shrinkOldIndexes,
+} from './log.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
@@ -111,6 +118,7 @@ export const OPERATIONS = {
   replayDeliveries,
   recordEntry,
   catchUp,
+  shrinkOldIndexes,
   limiterState,
   probe,
   publishCheckpoint,
