@@ -1,11 +1,15 @@
 /** The composition root: makes every part of the broker, hands each what it needs, and takes it down again. */
 import type { IncomingMessage, RequestListener } from 'node:http';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TokenChecker } from './broker/authenticate-token.ts';
 import type { Broker } from './broker/broker.ts';
 import { NoticeDeliverer, warnOfIdleChannels } from './broker/deliver-notices.ts';
 import { FailureBrake } from './broker/failure-brake.ts';
+import { Followers } from './broker/followers.ts';
+import { LogForwarder } from './broker/forward-log.ts';
+import { LogFeed } from './broker/log-feed.ts';
 import { Gauges } from './broker/gauges.ts';
 import { LiveRequests } from './broker/live-requests.ts';
 import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-keys.ts';
@@ -21,7 +25,10 @@ import { TokenUse } from './broker/token-use.ts';
 import { UnauthenticatedTally } from './broker/unauthenticated-tally.ts';
 import type { Config } from './config/schema.ts';
 import { upstreamKey, upstreamsOf, type UpstreamOfEndpoint } from './core/endpoints.ts';
+import { receiversOf } from './core/forwarding.ts';
 import { channelsOf } from './core/notice-channels.ts';
+import type { Forwarder } from './forward/forwarder.ts';
+import { openForwarders } from './forward/open-forwarders.ts';
 import { clientAddress } from './gateway/client-address.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { createGatewayHandler } from './gateway/handler.ts';
@@ -46,6 +53,9 @@ import { Readers } from './store/readers.ts';
 
 /** The compiled file of the writer thread. */
 export const WRITER_THREAD = new URL('./writer.js', import.meta.url);
+
+/** The compiled file of the thread that writes a file to which the log is forwarded. */
+const FILE_THREAD = new URL('./file-forwarder.js', import.meta.url);
 
 const LOOK_IDLE_EVERY_MS = 1_000;
 
@@ -75,6 +85,7 @@ export interface ServerOptions {
   log: Logger;
   clock?: Clock;
   writerThread?: URL;
+  fileThread?: URL;
 }
 
 export interface RunningServer {
@@ -92,9 +103,19 @@ export interface RunningServer {
 
 /** @throws with a sentence that says what to do, and nothing left running */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
+  const { config, clock = systemClock } = options;
+  const { writerThread = WRITER_THREAD, fileThread = FILE_THREAD } = options;
   const upstreams = openUpstreams(config, options.log);
   const senders = openSenders(config.notices);
+  const forwarders = openForwarders(config.forward, {
+    fileThread,
+    hostname: hostnameOf(config),
+    onFileFailed: (receiver, err) =>
+      options.log.warn(
+        { receiver, err },
+        'a file that the log is forwarded to could not be written',
+      ),
+  });
   const directory = prepareDataDirectory(config.dataDir);
   const settings = {
     dataDir: directory.path,
@@ -111,7 +132,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     listener = await listen(config.server, (code) => broken(code));
     listener.serve(whileStarting);
     const url = config.server.publicUrl ?? listener.url;
-    const broker = assemble({ ...options, clock }, directory, store, url);
+    const broker = assemble({ ...options, clock, forwarders }, directory, store, url);
     const failed = follow(broker);
     if (config.metrics) {
       const { readiness, log } = broker;
@@ -138,13 +159,24 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
+/** What syslog messages say they come from. */
+const hostnameOf = ({ server }: Config): string =>
+  server.publicUrl === undefined ? hostname() : new URL(server.publicUrl).hostname;
+
 function grantSettingsOf({ endpoints, neverGrant }: Config): GrantSettings {
   const approvalsOf = Object.fromEntries(endpoints.map(({ id, approvals }) => [id, approvals]));
   return { excluded: neverGrant, approvalsOf };
 }
 
 function assemble(
-  { config, log, clock }: Required<Pick<ServerOptions, 'config' | 'log' | 'clock'>>,
+  {
+    config,
+    log,
+    clock,
+    forwarders,
+  }: Required<Pick<ServerOptions, 'config' | 'log' | 'clock'>> & {
+    forwarders: ReadonlyMap<string, Forwarder>;
+  },
   directory: DataDirectory,
   store: Store,
   url: string,
@@ -154,7 +186,8 @@ function assemble(
   const policy = new Policy(readers.readPolicy(clock()), 0, endpoints);
   const live = new LiveRequests(clock);
   const metrics = new Metrics();
-  const parts = { store, clock, log, metrics };
+  const feed = new LogFeed();
+  const parts = { store, clock, log, metrics, readers, feed };
   return {
     clock,
     log,
@@ -196,6 +229,9 @@ function assemble(
       mostOfAddress: config.tokens.failures.perAddressPerMinute,
     }),
     tokenUse: new TokenUse(parts),
+    feed,
+    followers: new Followers(),
+    forwarding: new LogForwarder(parts, receiversOf(config.forward), forwarders),
   };
 }
 
@@ -211,6 +247,7 @@ function follow({
   live,
   metrics,
   readiness,
+  feed,
   log,
 }: Broker): Promise<string> {
   let isSaid = false;
@@ -218,6 +255,8 @@ function follow({
     store.subscribe({
       onPolicyChanged(changes, epoch) {
         policy.apply(changes, epoch);
+        // Those who follow the log look again whether they may.
+        feed.notify();
         for (const change of changes) if (change.kind === 'key') signingKeys.apply(change.value);
         if (changes.some(canNarrow)) live.decideAgain();
       },
@@ -225,6 +264,7 @@ function follow({
         metrics.committed(commit);
         if (commit.wrote) readiness.wrote();
         if (commit.wrote) isSaid = false;
+        if (commit.wrote && !commit.isBehind) feed.notify();
         if (commit.why === undefined || isSaid) return;
         // The first time only: while it cannot be written, each request tries.
         isSaid = true;
@@ -277,6 +317,7 @@ function serve(
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   readiness.serving();
+  broker.forwarding.start();
   const idle = new IdleCollection();
   const timers = [
     setInterval(() => idle.look(store.begun, live.count > 0), LOOK_IDLE_EVERY_MS),
@@ -305,6 +346,7 @@ function serve(
 
   const close = async (): Promise<void> => {
     readiness.stopping();
+    broker.feed.close();
     const deadline = setTimeout(() => {
       live.cutAll();
       setTimeout(() => listener.hangUp(), HANG_UP_AFTER_MS).unref();
@@ -316,6 +358,7 @@ function serve(
     clearTimeout(deadline);
     for (const timer of timers) clearInterval(timer);
     await notices.close();
+    await broker.forwarding.close();
     await broker.settler.flush();
     await broker.unauthenticated.close();
     await broker.repeatedDenials.close();

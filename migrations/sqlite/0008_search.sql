@@ -20,3 +20,11 @@ CREATE TABLE entry_chunks (
 
 -- entries_by_kind, entries_by_lab, entries_by_person and entries_by_grant are of no use any more. They are emptied and
 -- dropped in steps while the broker runs (src/store/old-indexes.ts): at once, a long log would hold up the start.
+
+-- How far the log has been forwarded, by the receiver's id in the configuration: every entry below `next` has arrived, or is
+-- not for it. One that is taken out of the configuration goes on there when it is put back.
+CREATE TABLE forward_cursors (
+  receiver   TEXT PRIMARY KEY,
+  next       INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -11,6 +11,9 @@ import type { Store } from '../store/client.ts';
 import type { Configured } from '../core/configured.ts';
 import type { GrantSettings } from '../store/context.ts';
 import type { Readers } from '../store/readers.ts';
+import type { Followers } from './followers.ts';
+import type { LogForwarder } from './forward-log.ts';
+import type { LogFeed } from './log-feed.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { Metrics } from './metrics.ts';
 import type { Policy } from './policy.ts';
@@ -79,4 +82,10 @@ export interface Broker {
   tokenQuota: TokenQuota;
   /** When each token was last presented. */
   tokenUse: TokenUse;
+  /** Says when the log may have grown. */
+  feed: LogFeed;
+  /** Who follows the log. */
+  followers: Followers;
+  /** What forwards the log. */
+  forwarding: LogForwarder;
 }

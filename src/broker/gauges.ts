@@ -10,6 +10,7 @@ export class Gauges {
   readonly #live;
   readonly #log;
   readonly #notices;
+  readonly #forwarding;
   #underWay: Promise<string> | undefined;
 
   constructor(broker: Broker) {
@@ -18,6 +19,7 @@ export class Gauges {
     this.#live = liveGauges(metrics);
     this.#log = logGauges(metrics);
     this.#notices = noticeGauges(metrics);
+    this.#forwarding = forwardingGauges(metrics);
     this.#limits = new LimitGauges(broker);
     collectDefaultMetrics({ register: metrics.registry });
   }
@@ -43,6 +45,16 @@ export class Gauges {
     return metrics.registry.metrics();
   }
 
+  #readForwarding(): void {
+    const gauges = this.#forwarding;
+    for (const { id: receiver, lag, lagMs, state, lost } of this.#broker.forwarding.shown()) {
+      gauges.lag.set({ receiver }, lag);
+      gauges.lagSeconds.set({ receiver }, lagMs / 1000);
+      gauges.failing.set({ receiver }, state === 'failing' ? 1 : 0);
+      gauges.lost.set({ receiver }, lost);
+    }
+  }
+
   #readLog(): void {
     const { store, settler, readers, log } = this.#broker;
     const gauges = this.#log;
@@ -53,6 +65,7 @@ export class Gauges {
       this.#notices.waiting.set(readers.countDeliveries('pending'));
       this.#notices.dead.set(readers.countDeliveries('dead'));
       gauges.putOff.set(readers.countPutOff());
+      this.#readForwarding();
       gauges.entries.set(readers.logSize());
       const checkpoint = readers.latestCheckpoint();
       if (!checkpoint) return;
@@ -64,6 +77,24 @@ export class Gauges {
       for (const gauge of [gauges.entries, gauges.checkpoint, gauges.checkpointAt]) gauge.remove();
     }
   }
+}
+
+function forwardingGauges(metrics: Metrics) {
+  const of = ['receiver'];
+  return {
+    lag: metrics.gauge(
+      'forward_lag_entries',
+      'Entries of the log that a receiver may not have',
+      of,
+    ),
+    lagSeconds: metrics.gauge('forward_lag_seconds', 'Age of the first of them', of),
+    failing: metrics.gauge('forward_failing', '1 while the last attempt failed, else 0', of),
+    lost: metrics.gauge(
+      'forward_lost_entries',
+      'Entries that retention took away before they had arrived, since the start',
+      of,
+    ),
+  };
 }
 
 function liveGauges(metrics: Metrics) {

@@ -69,6 +69,16 @@ export class Metrics {
     'Attempts to deliver a notice; failed is tried again, dead is given up',
     ['channel', 'result'],
   );
+  readonly #forwardAttempts = this.#counter(
+    'forward_attempts_total',
+    'Attempts to forward entries of the log; failed is tried again',
+    ['receiver', 'result'],
+  );
+  readonly #forwarded = this.#counter(
+    'forwarded_entries_total',
+    'Entries of the log that arrived at a receiver',
+    ['receiver'],
+  );
   readonly #gatewaySeconds = this.#histogram(
     'gateway_seconds',
     'Time that the broker itself added to a request, commits of intent and outcome included',
@@ -131,6 +141,16 @@ export class Metrics {
   /** An attempt to deliver a notice has ended. */
   noticeAttempt(channel: string, result: 'delivered' | 'failed' | 'dead'): void {
     this.#noticeDeliveries.inc({ channel, result });
+  }
+
+  /** An attempt to forward entries of the log has ended. */
+  forwardAttempt(receiver: string, result: 'delivered' | 'failed'): void {
+    this.#forwardAttempts.inc({ receiver, result });
+  }
+
+  /** Entries have arrived at a receiver. */
+  forwarded(receiver: string, entries: number): void {
+    this.#forwarded.inc({ receiver }, entries);
   }
 
   /** A number that is looked up when somebody asks. */

@@ -23,7 +23,7 @@ export async function readLog(
   await broker.store.caughtUp();
   const { bounds } = mayRead(broker, actorId, 'log.read');
   const within = searchWithin(bounds, search);
-  const page = within ? await searchOn(broker, within, range) : NOTHING;
+  const page = within ? await searchOn(broker, within, range) : nothing(broker);
   const { direction, from, limit, below } = range;
   await recordReading(broker, actorId, {
     from,
@@ -36,7 +36,11 @@ export async function readLog(
   return page;
 }
 
-const NOTHING: FoundEntries = { found: [], next: undefined };
+const nothing = ({ readers }: Broker): FoundEntries => ({
+  found: [],
+  next: undefined,
+  size: readers.logSize(),
+});
 
 async function searchOn(
   { readers }: Broker,

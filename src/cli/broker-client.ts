@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { DpopProofs } from './connect/dpop.ts';
 import { ownKey, type Credential } from './credential.ts';
 import { errorOf, jsonOf, send } from './http.ts';
-import { RefusedByBroker } from './problems.ts';
+import { RefusedByBroker, failed } from './problems.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export type Connection = {
@@ -110,6 +110,17 @@ export class BrokerClient {
       count += page.items.length;
       next = page.next;
     } while (next !== null && count < limit);
+  }
+
+  /** An answer that goes on as long as the broker has something to say. */
+  async stream(
+    path: string,
+    query: Query,
+    headers: Record<string, string> = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const { body } = await this.request('GET', withQuery(path, query), undefined, headers);
+    if (!body) throw failed('The broker answered with nothing.');
+    return body;
   }
 
   /**

@@ -188,6 +188,13 @@ export const AUTHORITY = {
   'key.retire': { 'host.admin': 'all', 'host.safety': 'all' },
   'usage.read': RECORDS,
   'log.read': RECORDS,
+  // Where the log goes is the host's to run, and the auditors' to watch.
+  'forwarding.read': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+  },
   'export.create': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
 } as const satisfies Record<string, Rule>;
 

@@ -34,6 +34,8 @@ interface Asked<P, Q, B> {
   params: P;
   query: Q;
   body: B;
+  /** What a client that follows events heard last (Last-Event-ID), as it was sent. */
+  lastEventId: string | undefined;
   /** Of a route of what has revisions: those that may be changed; undefined: whichever there is. */
   ifMatch: readonly string[] | undefined;
 }
@@ -41,6 +43,8 @@ interface Asked<P, Q, B> {
 /** A request whose caller has shown who they are. */
 interface AskedBy<P, Q, B> extends Asked<P, Q, B> {
   actorId: string;
+  /** Id of the token that they showed. */
+  tokenId: string;
 }
 
 /** An answer that is not JSON. */

@@ -46,15 +46,18 @@ async function serve(
   req: Request,
   res: Response,
 ): Promise<void> {
-  const actorId = route.action === 'public' ? '' : await authenticate(control, req);
+  const token = route.action === 'public' ? undefined : await authenticate(control, req);
+  const actorId = token?.personId ?? '';
   const asked = await orRecord(control, route, actorId, res, async () => ({
     control,
     broker: control.broker,
     address: control.addressOf(req),
     actorId,
+    tokenId: token?.id ?? '',
     params: parse('path', route.params, joined(req.params)),
     query: parse('query', route.query, req.query),
     body: await readInput(route, read, req, res),
+    lastEventId: req.get('last-event-id'),
     ifMatch: route.revised === true && route.method !== 'get' ? ifMatchOf(req) : undefined,
   }));
   // What a write refuses is recorded by the operation that refused it; a read has none.
@@ -130,7 +133,9 @@ async function send(route: Route, reply: unknown, res: Response): Promise<void> 
   const { status = route.status, headers = {}, body } = reply as MediaReply;
   res.status(status).setHeader('content-type', route.answer.media);
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  if (body instanceof Readable) await stream(body, res);
+  if (body instanceof Readable && res.req.method === 'HEAD') body.destroy();
+  if (body instanceof Readable && !body.destroyed) await stream(body, res);
+  else if (body instanceof Readable) res.end();
   else res.end(body);
 }
 

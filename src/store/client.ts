@@ -68,6 +68,8 @@ export interface StoreEvents {
     tookMs: number;
     wrote: boolean;
     why: string | undefined;
+    /** Whether the journal holds what readers of the database do not see yet. */
+    isBehind: boolean;
   }): void;
   /** The log can never be written again by this process: it has to stop. */
   onFatal(reason: string): void;
@@ -270,7 +272,7 @@ export class Store {
 
   #apply({ answers, changes, epoch, wrote, isBehind, tookMs, why, fatal }: Committed): void {
     this.#isBehind = isBehind;
-    this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote, why });
+    this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote, why, isBehind });
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);
     // Last: a call that came too late to be begun does not show that the log cannot be written.

@@ -17,6 +17,7 @@ import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
 import type { EntrySearch } from '../core/audit/entry-search.ts';
 import type { StoredEntry } from './entry-index.ts';
+import { readForwardBatch, readForwardCursors, type ForwardBatch } from './forward-rows.ts';
 import {
   channelsDue,
   countDeliveries,
@@ -85,6 +86,8 @@ export interface PolicyRecords {
   ordersInForce: Order[];
   liveTokens: LiveToken[];
 }
+
+type Tail<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : never;
 
 export class Readers {
   readonly #db: Db;
@@ -423,6 +426,21 @@ export class Readers {
         .all()
         .map(({ bytes }) => bytes);
     }
+  }
+
+  /** Where each receiver stands that the log was ever forwarded to: the first entry that it may not have. */
+  forwardCursors(): Map<string, number> {
+    return readForwardCursors(this.#db);
+  }
+
+  /** What comes next for a receiver. */
+  forwardBatch(...args: Tail<Parameters<typeof readForwardBatch>>): ForwardBatch {
+    return readForwardBatch(this.#db, ...args);
+  }
+
+  /** The first entry that the log holds from an index on. */
+  firstEntryFrom(index: number): StoredEntry | undefined {
+    return this.listEntries({ from: index, limit: 1 })[0];
   }
 
   latestCheckpoint(): { size: number; note: string; at: number } | undefined {

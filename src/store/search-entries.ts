@@ -47,6 +47,8 @@ export interface FoundEntries {
    * There can be a next page where this one has found nothing.
    */
   next: number | undefined;
+  /** Entries of the log at that moment: where there is no next page, all below it was looked at. */
+  size: number;
 }
 
 /** An entry that is found, or the place at which a page that has done enough stops. */
@@ -63,14 +65,14 @@ export function searchEntries(
   const isForward = range.direction === 'oldest first';
   const part = { ...range, below: Math.min(range.below, size) };
   for (const step of new Search(db, search, part, size).steps()) {
-    if ('stopAt' in step) return { found, next: step.stopAt };
+    if ('stopAt' in step) return { found, next: step.stopAt, size };
     found.push(step);
     if (found.length < range.limit) continue;
     const next = isForward ? step.index + 1 : step.index;
     const isDone = isForward ? next >= part.below : next <= part.from;
-    return { found, next: isDone ? undefined : next };
+    return { found, next: isDone ? undefined : next, size };
   }
-  return { found, next: undefined };
+  return { found, next: undefined, size };
 }
 
 const entryAt = prepared((db) =>

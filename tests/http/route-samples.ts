@@ -51,7 +51,9 @@ export function sampleOf(route: Route, people: People): Sample {
     if (value === undefined) throw new Error(`${name}: what is a sample of "${part}"?`);
     return value;
   });
-  return { route, name, path, body: bodyOf(route, people) };
+  // What is followed has no end of its own.
+  const query = path.endsWith('/log/tail') ? '?seconds=0' : '';
+  return { route, name, path: `${path}${query}`, body: bodyOf(route, people) };
 }
 
 let made = 0;

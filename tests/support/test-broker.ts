@@ -35,6 +35,7 @@ export interface TestBrokerOptions {
   federation?: ConfigInput['federation'];
   metrics?: ConfigInput['metrics'];
   notices?: ConfigInput['notices'];
+  forward?: ConfigInput['forward'];
   logging?: ConfigInput['logging'];
   clock?: Clock;
   log?: Logger;
@@ -75,12 +76,14 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     federation: options.federation,
     metrics: options.metrics,
     notices: options.notices,
+    forward: options.forward,
     logging: options.logging,
   } satisfies ConfigInput);
   const server = await startServer({
     config,
     log: options.log ?? createLogger({ level: 'silent' }),
     writerThread: new URL('../../dist/writer.js', import.meta.url),
+    fileThread: new URL('../../dist/file-forwarder.js', import.meta.url),
     ...(options.clock ? { clock: options.clock } : {}),
   });
   return {

@@ -49,11 +49,8 @@ const HEADING = 'Which entries (all that is given has to hold):';
 
 /** Adds the options of a search to a command. */
 export function withSearchOptions(command: Command): Command {
-  const add = (
-    flags: string,
-    text: string,
-    parse: (value: string, before: never) => unknown,
-  ): void => void command.addOption(new Option(flags, text).argParser(parse).helpGroup(HEADING));
+  const add = <T>(flags: string, text: string, parse: (value: string, before: T) => T): void =>
+    void command.addOption(new Option(flags, text).argParser(parse).helpGroup(HEADING));
   add('--since <when>', 'that the log took since then: 90s, 30m, 2h, 7d ago, or a moment', since);
   add('--until <when>', 'that the log took before then', since);
   add(

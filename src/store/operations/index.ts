@@ -16,6 +16,7 @@ import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
 import { changeIncident, openIncident, reportIncident } from './incidents.ts';
 import { recordIncidentExport } from './export-incident.ts';
+import { recordForwarded } from './forwarding.ts';
 import { handBackAccess } from './hand-back.ts';
 import { invitePerson, withdrawInvitation } from './invitations.ts';
 import { confirmDuty, reportDuty, returnDuty } from './duties.ts';
@@ -119,6 +120,7 @@ export const OPERATIONS = {
   recordEntry,
   catchUp,
   shrinkOldIndexes,
+  recordForwarded,
   limiterState,
   probe,
   publishCheckpoint,
