@@ -5,6 +5,8 @@ import type { FollowEvent } from '../broker/follow-log.ts';
 /** A follower that takes nothing for so long is hung up on: their place may be wanted by others. */
 const STALLED_MS = 30_000;
 
+const MOST_WAITING_BYTES = 65_536;
+
 /** One event, with the index after which a follower goes on as its id. */
 function eventText(event: FollowEvent): string {
   switch (event.kind) {
@@ -21,22 +23,35 @@ function eventText(event: FollowEvent): string {
   }
 }
 
-/** The events as a stream that goes at the pace of its reader. @param gone aborted when the reader is */
-export function eventStream(events: AsyncGenerator<FollowEvent>, gone: AbortController): Readable {
-  let takenAt = performance.now();
-  async function* texts(): AsyncGenerator<string> {
-    for await (const event of events) {
-      yield eventText(event);
-      takenAt = performance.now();
-    }
+/** Events as a stream that goes at the pace of its reader. */
+export class EventStream extends Readable {
+  readonly #events: AsyncGenerator<FollowEvent>;
+  readonly #gone: AbortController;
+  readonly #watch: NodeJS.Timeout;
+  #takenAt = performance.now();
+
+  /** @param gone aborted as soon as nobody reads any more, however long the next event may take */
+  constructor(events: AsyncGenerator<FollowEvent>, gone: AbortController) {
+    super({ highWaterMark: MOST_WAITING_BYTES });
+    this.#events = events;
+    this.#gone = gone;
+    this.#watch = setInterval(() => {
+      const isStalled = this.readableLength >= MOST_WAITING_BYTES;
+      if (isStalled && performance.now() - this.#takenAt > STALLED_MS) this.destroy();
+    }, STALLED_MS / 4);
   }
-  const stream = Readable.from(texts(), { highWaterMark: 16 });
-  const watch = setInterval(() => {
-    if (stream.readableLength > 0 && performance.now() - takenAt > STALLED_MS) stream.destroy();
-  }, STALLED_MS / 4);
-  stream.on('close', () => {
-    clearInterval(watch);
-    gone.abort();
-  });
-  return stream;
+
+  override _read(): void {
+    this.#takenAt = performance.now();
+    this.#events.next().then(
+      ({ value, done }) => this.push(done ? null : eventText(value)),
+      (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearInterval(this.#watch);
+    this.#gone.abort();
+    done(error);
+  }
 }

@@ -4,7 +4,7 @@ import { followLog } from '../../broker/follow-log.ts';
 import { mayRead } from '../../broker/reach.ts';
 import { searchShape } from '../../core/audit/entry-search.ts';
 import { refuse } from '../../core/denials.ts';
-import { eventStream } from '../event-stream.ts';
+import { EventStream } from '../event-stream.ts';
 import { mediaRoute, route } from '../route.ts';
 import { instant, named, toInstant, toInstantOrNull } from '../schemas.ts';
 
@@ -80,7 +80,7 @@ export const FORWARDING_ROUTES = [
       return {
         // A proxy that gathers answers would hold events back.
         headers: { 'x-accel-buffering': 'no' },
-        body: eventStream(events, gone),
+        body: new EventStream(events, gone),
       };
     },
   }),
