@@ -74,6 +74,11 @@ export class LogForwarder {
     });
   }
 
+  /** Whom the log is forwarded to, without addresses. */
+  get receivers(): Receiver[] {
+    return this.#states.map(({ receiver }) => receiver);
+  }
+
   /** Where each receiver stands, in the order of the configuration. */
   shown(): ShownForwarding[] {
     const { readers, clock } = this.#parts;

@@ -30,7 +30,7 @@ export interface ShownForwarding {
 }
 
 export class ForwardState {
-  readonly #receiver: Receiver;
+  readonly receiver: Receiver;
   readonly isForIt: (kind: string) => boolean;
   #next: number;
   #noted: number | undefined;
@@ -43,18 +43,18 @@ export class ForwardState {
    * @param begins where it begins when it is new
    */
   constructor(receiver: Receiver, known: number | undefined, begins: number) {
-    this.#receiver = receiver;
+    this.receiver = receiver;
     this.#noted = known;
     this.#next = known ?? begins;
     this.isForIt = kindFilter(receiver.kinds);
   }
 
   get id(): string {
-    return this.#receiver.id;
+    return this.receiver.id;
   }
 
   get mostPerSecond(): number {
-    return this.#receiver.mostPerSecond;
+    return this.receiver.mostPerSecond;
   }
 
   get next(): number {
@@ -95,7 +95,7 @@ export class ForwardState {
   }
 
   shown(size: number, readers: Readers, now: number): ShownForwarding {
-    const { id, type, kinds } = this.#receiver;
+    const { id, type, kinds } = this.receiver;
     const next = this.#next;
     const lag = Math.max(0, size - next);
     const waits = lag === 0 ? undefined : readers.firstEntryFrom(next);

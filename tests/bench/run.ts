@@ -16,6 +16,7 @@ import { issuing } from './issuing.ts';
 import { orders } from './orders.ts';
 import { remembering } from './remembering.ts';
 import { revoking } from './revoking.ts';
+import { searching } from './searching.ts';
 
 const AREAS: Record<string, Area> = {
   issuing,
@@ -30,10 +31,11 @@ const AREAS: Record<string, Area> = {
   cutting,
   memory,
   growth,
+  search: searching,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */
-const LONG_AREAS: Record<string, number> = { growth: 1_800_000 };
+const LONG_AREAS: Record<string, number> = { growth: 1_800_000, search: 900_000 };
 
 /** Backstop of each area: its rounds end by themselves long before. */
 const MOST_MS = 180_000;
