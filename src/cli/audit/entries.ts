@@ -1,7 +1,8 @@
 /** `sallyport audit entries` */
 import type { Command } from 'commander';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
+import { namesFor } from '../names.ts';
 import { note, printTable } from '../output.ts';
 import type { BrokerClient, Query } from '../broker-client.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -36,7 +37,7 @@ export function addAuditEntries(group: Command, around: Surroundings): void {
     if (options.all) await printAll(around, broker, query, options.json === true);
     else {
       const entries = await broker.list(PATH, entrySchema, options.limit, query);
-      printList(around, options, entries, ENTRY_HEAD, entryRow);
+      await printNamedList(around, broker, options, entries, ENTRY_HEAD, entryRow);
     }
   });
 }
@@ -57,7 +58,9 @@ async function printAll(
         count += 1;
       }
     else if (items.length > 0) {
-      printTable(around, count === 0 ? ENTRY_HEAD : [], items.map(entryRow));
+      const named = await namesFor(broker, items);
+      const rows = items.map((item) => entryRow(item, named));
+      printTable(around, count === 0 ? ENTRY_HEAD : [], rows);
       count += items.length;
     }
   }
