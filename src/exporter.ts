@@ -8,10 +8,7 @@ import { ChunkSink, ReaderGone, type Chunk } from './audit/exports/chunk-sink.ts
 import type { ExportPlan, ExportSource } from './audit/exports/export-plan.ts';
 import type { ExportOrder, FromExporter } from './audit/exports/thread-messages.ts';
 import { writeExport } from './audit/exports/write-export.ts';
-import { isWithinMoments } from './core/audit/exports.ts';
-import { readRawEntry } from './core/audit/raw-entry.ts';
-import type { StoredEntry } from './store/entry-index.ts';
-import { Readers, type EntryConditions } from './store/readers.ts';
+import { Readers } from './store/readers.ts';
 
 /** Entries that are read at a time: at most 16 MiB, and 64 KiB each is rare. */
 const BATCH = 256;
@@ -44,22 +41,13 @@ async function run(): Promise<void> {
   }
 }
 
-function sourceOf(readers: Readers, plan: ExportPlan<EntryConditions>): ExportSource {
+function sourceOf(readers: Readers, plan: ExportPlan): ExportSource {
   const record = readers.readEntry(plan.record)?.bytes;
   if (!record) throw new Error(`The entry ${plan.record}, which records the export, is missing.`);
-  return { plan, record, batches: () => entriesOf(readers, plan), tile: readers.readTile };
-}
-
-function* entriesOf(
-  readers: Readers,
-  { range, filter }: ExportPlan<EntryConditions>,
-): Generator<StoredEntry[]> {
-  for (const batch of readers.entriesBetween(range.from, range.to, filter, BATCH)) {
-    const isAnyMoment = range.since === undefined && range.until === undefined;
-    yield isAnyMoment
-      ? batch
-      : batch.filter(({ bytes }) => isWithinMoments(readRawEntry(bytes).at, range));
-  }
+  const { from, to } = plan.range;
+  const batches = (): ReturnType<ExportSource['batches']> =>
+    readers.entriesBetween(from, to, plan.filter, BATCH);
+  return { plan, record, batches, tile: readers.readTile };
 }
 
 await run();

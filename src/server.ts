@@ -1,5 +1,6 @@
 /** The composition root: makes every part of the broker, hands each what it needs, and takes it down again. */
 import type { IncomingMessage, RequestListener } from 'node:http';
+import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TokenChecker } from './broker/authenticate-token.ts';
@@ -11,6 +12,9 @@ import { policyOf } from './core/audit/witness-settings.ts';
 import { NoticeDeliverer, warnOfIdleChannels } from './broker/deliver-notices.ts';
 import { ExportThreads } from './broker/export-threads.ts';
 import { FailureBrake } from './broker/failure-brake.ts';
+import { Followers } from './broker/followers.ts';
+import { LogForwarder } from './broker/forward-log.ts';
+import { LogFeed } from './broker/log-feed.ts';
 import { Gauges } from './broker/gauges.ts';
 import { LiveRequests } from './broker/live-requests.ts';
 import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-keys.ts';
@@ -28,7 +32,10 @@ import { TokenUse } from './broker/token-use.ts';
 import { UnauthenticatedTally } from './broker/unauthenticated-tally.ts';
 import type { Config } from './config/schema.ts';
 import { upstreamKey, upstreamsOf, type UpstreamOfEndpoint } from './core/endpoints.ts';
+import { receiversOf } from './core/forwarding.ts';
 import { channelsOf } from './core/notice-channels.ts';
+import type { Forwarder } from './forward/forwarder.ts';
+import { openForwarders } from './forward/open-forwarders.ts';
 import { clientAddress } from './gateway/client-address.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { createGatewayHandler } from './gateway/handler.ts';
@@ -62,6 +69,9 @@ const EXPORT_THREAD = new URL('./exporter.js', import.meta.url);
 /** The compiled file of the thread that keeps transcripts. */
 const KEEPER_THREAD = new URL('./transcript-keeper.js', import.meta.url);
 
+/** The compiled file of the thread that writes a file to which the log is forwarded. */
+const FILE_THREAD = new URL('./file-forwarder.js', import.meta.url);
+
 const LOOK_IDLE_EVERY_MS = 1_000;
 
 /** While the log cannot be written, it is tried again this often. */
@@ -94,6 +104,7 @@ export interface ServerOptions {
   clock?: Clock;
   writerThread?: URL;
   keeperThread?: URL;
+  fileThread?: URL;
 }
 
 export interface RunningServer {
@@ -112,9 +123,18 @@ export interface RunningServer {
 /** @throws with a sentence that says what to do, and nothing left running */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, clock = systemClock, writerThread = WRITER_THREAD } = options;
-  const { keeperThread = KEEPER_THREAD } = options;
+  const { keeperThread = KEEPER_THREAD, fileThread = FILE_THREAD } = options;
   const upstreams = openUpstreams(config, options.log);
   const senders = openSenders(config.notices);
+  const forwarders = openForwarders(config.forward, {
+    fileThread,
+    hostname: hostnameOf(config),
+    onFileFailed: (receiver, err) =>
+      options.log.warn(
+        { receiver, err },
+        'a file that the log is forwarded to could not be written',
+      ),
+  });
   const directory = prepareDataDirectory(config.dataDir);
   const settings = {
     dataDir: directory.path,
@@ -134,9 +154,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     listener = await listen(config.server, (code) => broken(code));
     listener.serve(whileStarting);
     const url = config.server.publicUrl ?? listener.url;
-    const threads = { writerThread, keeperThread };
     const broker = assemble(
-      { ...options, clock, ...threads },
+      { ...options, clock, writerThread, forwarders },
       directory,
       { store, transcripts },
       url,
@@ -173,13 +192,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
+/** What syslog messages say they come from. */
+const hostnameOf = ({ server }: Config): string =>
+  server.publicUrl === undefined ? hostname() : new URL(server.publicUrl).hostname;
+
 function grantSettingsOf({ endpoints, neverGrant }: Config): GrantSettings {
   const approvalsOf = Object.fromEntries(endpoints.map(({ id, approvals }) => [id, approvals]));
   return { excluded: neverGrant, approvalsOf };
 }
 
 function assemble(
-  { config, log, clock, writerThread }: Required<ServerOptions>,
+  {
+    config,
+    log,
+    clock,
+    writerThread,
+    forwarders,
+  }: Required<Pick<ServerOptions, 'config' | 'log' | 'clock' | 'writerThread'>> & {
+    forwarders: ReadonlyMap<string, Forwarder>;
+  },
   directory: DataDirectory,
   { store, transcripts }: { store: Store; transcripts: TranscriptStore },
   url: string,
@@ -193,7 +224,8 @@ function assemble(
   const policy = new Policy(readers.readPolicy(clock()), 0, endpoints);
   const live = new LiveRequests(clock);
   const metrics = new Metrics();
-  const parts = { store, clock, log, metrics };
+  const feed = new LogFeed();
+  const parts = { store, clock, log, metrics, readers, feed };
   return {
     clock,
     log,
@@ -256,6 +288,9 @@ function assemble(
       mostOfAddress: config.tokens.failures.perAddressPerMinute,
     }),
     tokenUse: new TokenUse(parts),
+    feed,
+    followers: new Followers(),
+    forwarding: new LogForwarder(parts, receiversOf(config.forward), forwarders),
   };
 }
 
@@ -271,6 +306,7 @@ function follow({
   live,
   metrics,
   readiness,
+  feed,
   log,
 }: Broker): Promise<string> {
   let isSaid = false;
@@ -278,6 +314,8 @@ function follow({
     store.subscribe({
       onPolicyChanged(changes, epoch) {
         policy.apply(changes, epoch);
+        // Those who follow the log look again whether they may.
+        feed.notify();
         for (const change of changes) if (change.kind === 'key') signingKeys.apply(change.value);
         if (changes.some(canNarrow)) live.decideAgain();
       },
@@ -285,6 +323,7 @@ function follow({
         metrics.committed(commit);
         if (commit.wrote) readiness.wrote();
         if (commit.wrote) isSaid = false;
+        if (commit.wrote && !commit.isBehind) feed.notify();
         if (commit.why === undefined || isSaid) return;
         // The first time only: while it cannot be written, each request tries.
         isSaid = true;
@@ -337,6 +376,7 @@ function serve(
   const proxied = createGatewayHandler(gateway);
   listener.serve(dispatcher(proxied.handle, control));
   readiness.serving();
+  broker.forwarding.start();
   const retention = new TranscriptRetention(broker);
   void retention.look();
   const idle = new IdleCollection();
@@ -379,6 +419,7 @@ function serve(
 
   const close = async (): Promise<void> => {
     readiness.stopping();
+    broker.feed.close();
     const deadline = setTimeout(() => {
       live.cutAll();
       setTimeout(() => listener.hangUp(), HANG_UP_AFTER_MS).unref();
@@ -390,6 +431,7 @@ function serve(
     clearTimeout(deadline);
     for (const timer of timers) clearInterval(timer);
     await notices.close();
+    await broker.forwarding.close();
     await broker.witnesses.asker.close();
     await retention.look();
     await broker.settler.flush();

@@ -19,6 +19,9 @@ import type { CallRate } from './call-rate.ts';
 import type { ExportThreads } from './export-threads.ts';
 import type { TranscriptStore } from '../store/transcripts/client.ts';
 import type { TranscriptReader } from '../store/transcripts/reader.ts';
+import type { Followers } from './followers.ts';
+import type { LogForwarder } from './forward-log.ts';
+import type { LogFeed } from './log-feed.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { BundleReadings } from './bundle-readings.ts';
 import type { Metrics } from './metrics.ts';
@@ -105,4 +108,10 @@ export interface Broker {
   tokenQuota: TokenQuota;
   /** When each token was last presented. */
   tokenUse: TokenUse;
+  /** Says when the log may have grown. */
+  feed: LogFeed;
+  /** Who follows the log. */
+  followers: Followers;
+  /** What forwards the log. */
+  forwarding: LogForwarder;
 }

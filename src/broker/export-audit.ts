@@ -14,7 +14,6 @@ import { refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { actorOf } from '../store/operations/operation.ts';
 import type { ExportArgs } from '../store/operations/exports.ts';
-import type { EntryConditions } from '../store/readers.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { keyHistoryOf, logKeyOf } from './rotate-log-key.ts';
@@ -110,7 +109,7 @@ export async function resumeExport(
   await broker.store.caughtUp();
   const recorded = mustFind(broker, actorId, exportId);
   const { data } = recorded;
-  if (reach !== 'all' && data.filter['labId'] !== member.lab.id) refuse('not_found');
+  if (reach !== 'all' && data.filter.lab !== member.lab.id) refuse('not_found');
   if (broker.clock() >= recorded.at + RESUMABLE_MS || data.layout !== EXPORT_LAYOUT)
     refuse('export_over');
   await broker.exports.end(exportId);
@@ -147,12 +146,12 @@ function open(broker: Broker, actorId: string, recorded: Recorded, skip: number)
   return { id, format: data.format, size: data.size, checkpoint: data.checkpoint, content };
 }
 
-function planOf(broker: Broker, { id, data, index }: Recorded): ExportPlan<EntryConditions> {
-  const { format, from, to, since, until, filter, size, checkpoint } = data;
+function planOf(broker: Broker, { id, data, index }: Recorded): ExportPlan {
+  const { format, from, to, filter, size, checkpoint } = data;
   return {
     id,
     format,
-    range: { from, to, since, until },
+    range: { from, to },
     filter,
     record: index,
     checkpoint,

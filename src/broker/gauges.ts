@@ -11,6 +11,7 @@ export class Gauges {
   readonly #log;
   readonly #notices;
   readonly #witnesses;
+  readonly #forwarding;
   #underWay: Promise<string> | undefined;
 
   constructor(broker: Broker) {
@@ -20,6 +21,7 @@ export class Gauges {
     this.#log = logGauges(metrics);
     this.#notices = noticeGauges(metrics);
     this.#witnesses = witnessGauges(metrics);
+    this.#forwarding = forwardingGauges(metrics);
     this.#limits = new LimitGauges(broker);
     collectDefaultMetrics({ register: metrics.registry });
   }
@@ -58,6 +60,16 @@ export class Gauges {
     gauges.witnessed.set(readers.newestWitnessed(witnesses.policy)?.size ?? 0);
   }
 
+  #readForwarding(): void {
+    const gauges = this.#forwarding;
+    for (const { id: receiver, lag, lagMs, state, lost } of this.#broker.forwarding.shown()) {
+      gauges.lag.set({ receiver }, lag);
+      gauges.lagSeconds.set({ receiver }, lagMs / 1000);
+      gauges.failing.set({ receiver }, state === 'failing' ? 1 : 0);
+      gauges.lost.set({ receiver }, lost);
+    }
+  }
+
   #readLog(): void {
     const { store, settler, readers, log } = this.#broker;
     const gauges = this.#log;
@@ -68,6 +80,7 @@ export class Gauges {
       this.#notices.waiting.set(readers.countDeliveries('pending'));
       this.#notices.dead.set(readers.countDeliveries('dead'));
       gauges.putOff.set(readers.countPutOff());
+      this.#readForwarding();
       gauges.entries.set(readers.logSize());
       this.#readWitnesses();
       const checkpoint = readers.latestCheckpoint();
@@ -98,6 +111,24 @@ function witnessGauges(metrics: Metrics) {
     witnessed: metrics.gauge(
       'log_witnessed_entries',
       'Entries of the newest checkpoint that enough witnesses cosigned',
+    ),
+  };
+}
+
+function forwardingGauges(metrics: Metrics) {
+  const of = ['receiver'];
+  return {
+    lag: metrics.gauge(
+      'forward_lag_entries',
+      'Entries of the log that a receiver may not have',
+      of,
+    ),
+    lagSeconds: metrics.gauge('forward_lag_seconds', 'Age of the first of them', of),
+    failing: metrics.gauge('forward_failing', '1 while the last attempt failed, else 0', of),
+    lost: metrics.gauge(
+      'forward_lost_entries',
+      'Entries that retention took away before they had arrived, since the start',
+      of,
     ),
   };
 }

@@ -80,6 +80,16 @@ export class Metrics {
     'Checkpoints of a watched log by what came of them: cosign, conflict or inconsistent',
     ['origin', 'result'],
   );
+  readonly #forwardAttempts = this.#counter(
+    'forward_attempts_total',
+    'Attempts to forward entries of the log; failed is tried again',
+    ['receiver', 'result'],
+  );
+  readonly #forwarded = this.#counter(
+    'forwarded_entries_total',
+    'Entries of the log that arrived at a receiver',
+    ['receiver'],
+  );
   readonly #gatewaySeconds = this.#histogram(
     'gateway_seconds',
     'Time that the broker itself added to a request, commits of intent and outcome included',
@@ -152,6 +162,16 @@ export class Metrics {
   /** We were asked to cosign, by a log that the configuration names. */
   logWatched(origin: string, result: 'cosign' | 'conflict' | 'inconsistent'): void {
     this.#watched.inc({ origin, result });
+  }
+
+  /** An attempt to forward entries of the log has ended. */
+  forwardAttempt(receiver: string, result: 'delivered' | 'failed'): void {
+    this.#forwardAttempts.inc({ receiver, result });
+  }
+
+  /** Entries have arrived at a receiver. */
+  forwarded(receiver: string, entries: number): void {
+    this.#forwarded.inc({ receiver }, entries);
   }
 
   /** A number that is looked up when somebody asks. */

@@ -8,7 +8,6 @@ import { partsOf, selectorInWords } from '../core/orders/selector.ts';
 import type { Figures } from '../core/reports/figures.ts';
 import type { ReportedOrder, UsageReport } from '../core/reports/usage-report.ts';
 import { mintId } from '../lib/ids.ts';
-import type { EntryConditions } from '../store/readers.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { touchesGrant, touchesLab } from './concerned.ts';
@@ -54,12 +53,12 @@ async function report(broker: Broker, actorId: string, subject: Subject): Promis
   const who = by(broker, actorId);
   const operation = of === 'run' ? 'recordRunReport' : 'recordGrantReport';
   const recorded = await store.write(operation, { by: who, id, grantId, labId, onlyOf });
-  const plan: ExportPlan<EntryConditions> = {
+  const plan: ExportPlan = {
     id: mintId('exp', who.at),
     format: 'figures',
     run: of === 'run' ? id : undefined,
     range: { from: 0, to: recorded.size },
-    filter: { grantId, ...bounds },
+    filter: { grant: grantId, lab: bounds.labId, person: bounds.personId },
     record: recorded.index,
     checkpoint: recorded.note,
     verifierKey: logKeyOf(broker, recorded.size),

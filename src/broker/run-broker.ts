@@ -58,6 +58,11 @@ export function recordSystem(
       putsBack: alternatives.map((one) => ({ restores: one.restores, models: one.models })),
     }),
   );
+  const forward = broker.forwarding.receivers.map(({ id, type, kinds }) => ({
+    id,
+    type,
+    ...(kinds ? { kinds: [...kinds] } : {}),
+  }));
   return recordSystemEntry(
     broker,
     kind,
@@ -66,6 +71,8 @@ export function recordSystem(
           issuer: broker.issuer,
           tokenKey: broker.signingKeys.active.kid,
           endpoints,
+          // Where else the log is read from now on.
+          ...(forward.length > 0 ? { forward } : {}),
           neverGrant: { ...broker.configured.excluded },
           ...(broker.store.journalWasMissing ? { journal: 'missing' } : {}),
         }

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { DpopProofs } from './connect/dpop.ts';
 import { ownKey, type Credential } from './credential.ts';
 import { errorOf, jsonOf, send } from './http.ts';
-import { RefusedByBroker } from './problems.ts';
+import { RefusedByBroker, failed } from './problems.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export type Connection = {
@@ -35,8 +35,8 @@ export interface Page<T> {
   next: string | null;
 }
 
-/** Parameters of a query; undefined ones are left out. */
-export type Query = Record<string, string | number | boolean | undefined>;
+/** Parameters of a query; undefined ones are left out, those with several values are given several times. */
+export type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
 
 export class BrokerClient {
   readonly url: string;
@@ -83,17 +83,44 @@ export class BrokerClient {
     limit: number,
     query: Query = {},
   ): Promise<Page<T>> {
-    const schema = z.looseObject({ items: z.array(itemSchema), next: z.string().nullable() });
     const items: T[] = [];
     let next: string | null = null;
-    do {
-      const part: Query = { ...query, limit: Math.min(PAGE, limit - items.length) };
-      if (next !== null) part['cursor'] = next;
-      const page: Page<T> = await this.get(path, schema, part);
+    for await (const page of this.pages(path, itemSchema, limit, query)) {
       items.push(...page.items);
       next = page.next;
-    } while (next !== null && items.length < limit);
+    }
     return { items, next };
+  }
+
+  /** The parts of a list as they come, until there is no more or `limit` is reached. */
+  async *pages<T>(
+    path: string,
+    itemSchema: z.ZodType<T>,
+    limit: number,
+    query: Query = {},
+  ): AsyncGenerator<Page<T>> {
+    const schema = z.looseObject({ items: z.array(itemSchema), next: z.string().nullable() });
+    let count = 0;
+    let next: string | null = null;
+    do {
+      const part: Query = { ...query, limit: Math.min(PAGE, limit - count) };
+      if (next !== null) part['cursor'] = next;
+      const page: Page<T> = await this.get(path, schema, part);
+      yield page;
+      count += page.items.length;
+      next = page.next;
+    } while (next !== null && count < limit);
+  }
+
+  /** An answer that goes on as long as the broker has something to say. */
+  async stream(
+    path: string,
+    query: Query,
+    headers: Record<string, string> = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const { body } = await this.request('GET', withQuery(path, query), undefined, headers);
+    if (!body) throw failed('The broker answered with nothing.');
+    return body;
   }
 
   /**
@@ -194,7 +221,8 @@ export class BrokerClient {
 function withQuery(path: string, query: Query): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) search.set(name, String(value));
+    if (Array.isArray(value)) for (const one of value) search.append(name, String(one));
+    else if (value !== undefined) search.set(name, String(value));
   }
   return search.size === 0 ? path : `${path}?${search.toString()}`;
 }

@@ -5,6 +5,7 @@ import { parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { authorityRulesSchema } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
+import type { Forwarding } from '../core/forwarding.ts';
 import type { NoticeChannels } from '../core/notice-channels.ts';
 import { configSchema, type Config } from './schema.ts';
 
@@ -104,6 +105,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
       : config.server,
     endpoints: config.endpoints.map((endpoint) => withAbsoluteFiles(endpoint, folder)),
     notices: withAbsoluteSecrets(config.notices, folder),
+    forward: withAbsoluteReceivers(config.forward, folder),
   };
 }
 
@@ -118,10 +120,7 @@ function withAbsolute<T extends Pick<Endpoint, 'credential' | 'tls'>>(one: T, fo
   const { credential, tls } = one;
   const found = { ...one };
   if (credential !== undefined) found.credential = absoluteReference(credential, folder);
-  if (tls)
-    found.tls = Object.fromEntries(
-      Object.entries(tls).map(([name, path]) => [name, resolve(folder, path)]),
-    );
+  if (tls) found.tls = absoluteFiles(tls, folder);
   return found;
 }
 
@@ -142,6 +141,25 @@ function withAbsoluteSecrets(notices: NoticeChannels, folder: string): NoticeCha
     };
   return found;
 }
+
+function withAbsoluteReceivers(forward: Forwarding, folder: string): Forwarding {
+  const { syslog, webhooks, files } = forward;
+  return {
+    ...forward,
+    syslog: syslog.map((one) => ({ ...one, tls: absoluteFiles(one.tls, folder) })),
+    webhooks: webhooks.map((one) => ({
+      ...one,
+      secret: absoluteReference(one.secret, folder),
+      ...(one.tls && { tls: absoluteFiles(one.tls, folder) }),
+    })),
+    files: files.map((one) => ({ ...one, path: resolve(folder, one.path) })),
+  };
+}
+
+const absoluteFiles = (files: Record<string, string | undefined>, folder: string): object =>
+  Object.fromEntries(
+    Object.entries(files).map(([name, path]) => [name, path && resolve(folder, path)]),
+  );
 
 /** A reference to a secret; that of a file is taken from the folder of the configuration. */
 function absoluteReference(reference: string, folder: string): string {

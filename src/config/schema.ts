@@ -5,6 +5,7 @@ import { isSameUrl, isTrustworthyUrl, issuerSchema } from '../core/lab-identity.
 import { authorityRulesSchema } from '../core/authority-rules.ts';
 import { exclusionsSchema } from '../core/exclusions.ts';
 import { isLoopback } from '../core/loopback.ts';
+import { forwardSchema } from '../core/forwarding.ts';
 import { noticeChannelsSchema } from '../core/notice-channels.ts';
 import { checkWitnessConfig, witnessShape } from '../core/audit/witness-settings.ts';
 import { networkSchema } from '../core/networks.ts';
@@ -106,6 +107,7 @@ export const configSchema = z
     metrics: metricsSchema.optional(),
     notices: noticeChannelsSchema.prefault({}),
     ...witnessShape,
+    forward: forwardSchema.prefault({}),
   })
   .superRefine((config, context) => {
     const fail = (path: (string | number)[], message: string): void =>

@@ -207,6 +207,13 @@ export const AUTHORITY = {
   'key.retire': { 'host.admin': 'all', 'host.safety': 'all' },
   'usage.read': RECORDS,
   'log.read': RECORDS,
+  // Where the log goes is the host's to run, and the auditors' to watch.
+  'forwarding.read': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+  },
   // The log's key is the host's; whoever trusts the log follows it.
   'log.rotate_key': { 'host.admin': 'all' },
   'split_view.read': EVERYONE,

@@ -1,17 +1,18 @@
 /** Who calls the control API: a token in the Authorization header, and nowhere else (RFC 6750, RFC 9449). */
 import type { Request } from 'express';
 import { RefusedError, refuse } from '../core/denials.ts';
+import type { AccessToken } from '../oauth/access-token.ts';
 import { parseAuthorization, type Credential } from '../oauth/authorization-header.ts';
 import type { Control } from './route.ts';
 
 /**
- * The person that a request's token was issued to. What is refused here is counted, not logged one by one.
+ * The token that a request shows; the person that it was issued to is who asks. What is refused here is counted, not logged one by one.
  *
  * @throws RefusedError with a code of status 401
  */
-export async function authenticate(control: Control, req: Request): Promise<string> {
+export async function authenticate(control: Control, req: Request): Promise<AccessToken> {
   try {
-    const token = await control.tokens.check(
+    return await control.tokens.check(
       {
         ...credentialOf(req),
         proofs: req.headersDistinct['dpop'] ?? [],
@@ -20,7 +21,6 @@ export async function authenticate(control: Control, req: Request): Promise<stri
       },
       'control',
     );
-    return token.personId;
   } catch (error) {
     if (error instanceof RefusedError)
       control.broker.unauthenticated.count('control', error.refusal.code);

@@ -9,6 +9,7 @@ import { INCIDENT_ROUTES } from './routes/incidents.ts';
 import { INVITATION_ROUTES } from './routes/invitations.ts';
 import { KEY_ROUTES } from './routes/keys.ts';
 import { LAB_ROUTES } from './routes/labs.ts';
+import { FORWARDING_ROUTES } from './routes/forwarding.ts';
 import { LOG_ROUTES } from './routes/log.ts';
 import { DUTY_ROUTES } from './routes/duties.ts';
 import { NOTICE_ROUTES } from './routes/notices.ts';
@@ -45,5 +46,6 @@ export const ROUTES: readonly Route[] = [
   ...EXPORT_ROUTES,
   ...REPORT_ROUTES,
   ...TRANSCRIPT_ROUTES,
+  ...FORWARDING_ROUTES,
   ...SYSTEM_ROUTES,
 ];

@@ -39,6 +39,8 @@ interface Asked<P, Q, B> {
   text: string;
   /** The part of the answer that is asked for, where one is. */
   range: AskedRange | undefined;
+  /** What a client that follows events heard last (Last-Event-ID), as it was sent. */
+  lastEventId: string | undefined;
   /** Of a route of what has revisions: those that may be changed; undefined: whichever there is. */
   ifMatch: readonly string[] | undefined;
 }
@@ -46,6 +48,8 @@ interface Asked<P, Q, B> {
 /** A request whose caller has shown who they are. */
 interface AskedBy<P, Q, B> extends Asked<P, Q, B> {
   actorId: string;
+  /** Id of the token that they showed. */
+  tokenId: string;
 }
 
 /** An answer that is not JSON. */

@@ -21,7 +21,13 @@ export async function sendMedia(
 ): Promise<void> {
   res.status(status ?? usual).setHeader('content-type', media);
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  if (body instanceof Readable) return stream(body, res);
+  if (body instanceof Readable) {
+    // Nobody reads it: it ends before it begins.
+    if (res.req.method === 'HEAD') body.destroy();
+    if (!body.destroyed) return stream(body, res);
+    res.end();
+    return;
+  }
   const bytes = Buffer.from(body);
   // RFC 9110, section 8.8.3.3: what is compressed is another representation, and has another tag.
   const isCompressed =

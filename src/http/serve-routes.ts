@@ -47,17 +47,20 @@ async function serve(
   req: Request,
   res: Response,
 ): Promise<void> {
-  const actorId = route.action === 'public' ? '' : await authenticate(control, req);
+  const token = route.action === 'public' ? undefined : await authenticate(control, req);
+  const actorId = token?.personId ?? '';
   const asked = await orRecord(control, route, actorId, res, async () => ({
     control,
     broker: control.broker,
     address: control.addressOf(req),
     actorId,
+    tokenId: token?.id ?? '',
     params: parse('path', route.params, joined(req.params)),
     query: parse('query', route.query, req.query),
     body: await readInput(route, read, req, res),
     text: route.text === undefined ? '' : await read(req, res),
     range: rangeOf(req),
+    lastEventId: req.get('last-event-id'),
     ifMatch: route.revised === true && route.method !== 'get' ? ifMatchOf(req) : undefined,
   }));
   // What a write refuses is recorded by the operation that refused it; a read has none.

@@ -68,6 +68,8 @@ export interface StoreEvents {
     tookMs: number;
     wrote: boolean;
     why: string | undefined;
+    /** Whether the journal holds what readers of the database do not see yet. */
+    isBehind: boolean;
   }): void;
   /** The log can never be written again by this process: it has to stop. */
   onFatal(reason: string): void;
@@ -278,7 +280,7 @@ export class Store {
 
   #apply({ answers, changes, epoch, wrote, isBehind, tookMs, why, fatal }: Committed): void {
     this.#isBehind = isBehind;
-    this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote, why });
+    this.#events?.onCommitted?.({ calls: answers.length, tookMs, wrote, why, isBehind });
     for (const change of changes) if (change.kind === 'log_key') this.#verifierKey = change.value;
     if (changes.length > 0) this.#events?.onPolicyChanged(changes, epoch);
     for (const answer of answers) this.#answer(answer);

@@ -1,32 +1,16 @@
 /**
- * Finding entries by what they are about. The indexes follow the log in steps of so many entries: written entry by
- * entry, they would cost each request more than the entries themselves. What is not indexed yet is looked through.
+ * Finding entries by the id that pairs them. The index follows the log in steps of so many entries: written entry by
+ * entry, it would cost each request more than the entries themselves. What is not indexed yet is looked through. What
+ * else entries are found by: search-index.ts.
  */
 import type { Db } from './database.ts';
 import { prepared } from './prepared.ts';
 
 /** Entries that are indexed together, in the commit that completes their number. */
-const STEP = 256;
+export const STEP = 256;
 
 /** How many of so many entries are indexed: those of whole steps. A step is a full tile of the tree as well. */
 export const indexedUpTo = (size: number): number => size - (size % STEP);
-
-/** Most entries are of these kinds: to look through the log finds them as fast as an index. */
-const FREQUENT = ['request.intent', 'request.outcome'];
-
-/**
- * What entries are found by: the column, and the table that leads from its values to places in the log. Those that
- * lead to the fewest come first.
- */
-const INDEXES = [
-  { column: 'ref', table: 'entries_by_ref' },
-  { column: 'kind', table: 'entries_by_kind' },
-  { column: 'person_id', table: 'entries_by_person' },
-  { column: 'grant_id', table: 'entries_by_grant' },
-  { column: 'lab_id', table: 'entries_by_lab' },
-] as const;
-
-type Column = (typeof INDEXES)[number]['column'];
 
 /** An entry of the log. */
 export interface StoredEntry {
@@ -36,67 +20,50 @@ export interface StoredEntry {
 }
 
 const fill = prepared((db) =>
-  // In the order of each index, so that its pages are written once for all of them.
-  INDEXES.map(({ column, table }) => {
-    const which =
-      column === 'kind'
-        ? `NOT IN (${FREQUENT.map((kind) => `'${kind}'`).join(', ')})`
-        : 'IS NOT NULL';
-    return db.$client.prepare<[number, number]>(
-      `INSERT INTO ${table} (${column}, idx) SELECT ${column}, idx FROM entries
-       WHERE idx >= ? AND idx < ? AND ${column} ${which} ORDER BY 1, 2`,
-    );
-  }),
+  // In the order of the index, so that its pages are written once for all of them.
+  db.$client.prepare<[number, number]>(
+    `INSERT INTO entries_by_ref (ref, idx) SELECT ref, idx FROM entries
+     WHERE idx >= ? AND idx < ? AND ref IS NOT NULL ORDER BY 1, 2`,
+  ),
 );
 
-/** Brings the indexes up to the log, in the transaction that made it longer. @param before its size before that */
-export function indexEntries(db: Db, before: number, size: number): void {
+/** Brings the index up to the log, in the transaction that made it longer. @param before its size before that */
+export function indexRefs(db: Db, before: number, size: number): void {
   const from = indexedUpTo(before);
   const to = indexedUpTo(size);
-  if (to > from) for (const statement of fill(db)) statement.run(from, to);
+  if (to > from) fill(db).run(from, to);
 }
 
-export type EntryColumns = Partial<Record<Column, string | undefined>>;
+const indexed = prepared((db) =>
+  // CROSS JOIN keeps SQLite from going the other way round.
+  db.$client.prepare<[string, number, number, string], StoredEntry>(
+    `SELECT e.idx AS "index", e.bytes FROM entries_by_ref i CROSS JOIN entries e ON e.idx = i.idx
+     WHERE i.ref = ? AND i.idx >= ? AND i.idx < ? AND e.kind = ? ORDER BY i.idx LIMIT 1`,
+  ),
+);
+
+const notIndexed = prepared((db) =>
+  db.$client.prepare<[number, number, string, string], StoredEntry>(
+    `SELECT idx AS "index", bytes FROM entries WHERE idx >= ? AND idx < ? AND ref = ? AND kind = ? ORDER BY idx LIMIT 1`,
+  ),
+);
 
 /**
- * Entries that are about all that is asked for, in the order of the log.
+ * The first entry of a kind about something.
  *
- * @param range.size of the log, as far as it is to be looked at
- * @param range.committed of that, what is not of a transaction that is still open: all, where nothing is said
+ * @param log.size as far as the log is to be looked at
+ * @param log.committed of that, what is not of a transaction that is still open
  */
-export function findEntries(
+export function findByRef(
   db: Db,
-  about: EntryColumns,
-  {
-    from,
-    limit,
-    size,
-    committed = size,
-  }: { from: number; limit: number; size: number; committed?: number },
-): StoredEntry[] {
-  const asked = INDEXES.filter(({ column }) => about[column] !== undefined);
-  const values = asked.map(({ column }) => about[column] as string);
-  const same = asked.map(({ column }) => ` AND e.${column} = ?`).join('');
-  const index = asked.find(({ column }) => !FREQUENT.includes(about[column] as string));
-  const indexed = indexedUpTo(committed);
-  const found: StoredEntry[] = [];
-  if (index && from < indexed) {
-    // CROSS JOIN keeps SQLite from going the other way round.
-    const statement = db.$client.prepare<(string | number)[], StoredEntry>(
-      `SELECT e.idx AS "index", e.bytes FROM ${index.table} i CROSS JOIN entries e ON e.idx = i.idx
-       WHERE i.${index.column} = ? AND i.idx >= ? AND i.idx < ?${same} ORDER BY i.idx LIMIT ?`,
-    );
-    const value = about[index.column] as string;
-    found.push(...statement.all(value, from, indexed, ...values, limit));
-  }
-  if (found.length === limit) return found;
-  const statement = db.$client.prepare<(string | number)[], StoredEntry>(
-    `SELECT e.idx AS "index", e.bytes FROM entries e WHERE e.idx >= ? AND e.idx < ?${same}
-     ORDER BY e.idx LIMIT ?`,
+  about: { ref: string; kind: string },
+  { size, committed }: { size: number; committed: number },
+): StoredEntry | undefined {
+  const to = indexedUpTo(committed);
+  return (
+    indexed(db).get(about.ref, 0, to, about.kind) ??
+    notIndexed(db).get(to, size, about.ref, about.kind)
   );
-  const unindexed = index ? Math.max(from, indexed) : from;
-  found.push(...statement.all(unindexed, size, ...values, limit - found.length));
-  return found;
 }
 
 const range = prepared((db) =>

@@ -2,7 +2,7 @@
 import { RefusedError, refusal, refuse } from '../core/denials.ts';
 import { factsOfIntent, requestSubject, type IntentEntry } from '../core/requests.ts';
 import type { WriterContext } from './context.ts';
-import { findEntries } from './entry-index.ts';
+import { findByRef } from './entry-index.ts';
 import { prepared } from './prepared.ts';
 import type { OpenRequest } from './request-rows.ts';
 
@@ -46,7 +46,7 @@ export function listOpen(context: WriterContext, most: number): OpenRequest[] {
 
 function toOpen({ db, ledger, size, indexed }: WriterContext, row: Row): OpenRequest {
   const about = { ref: row.id, kind: 'request.intent' };
-  const [intent] = findEntries(db, about, { from: 0, limit: 1, size, committed: indexed });
+  const intent = findByRef(db, about, { size, committed: indexed });
   if (!intent)
     throw new Error(`Request ${row.id} has no intent in the log: the database is damaged.`);
   const facts = factsOfIntent(JSON.parse(intent.bytes.toString('utf8')) as IntentEntry);

@@ -10,13 +10,14 @@ import Database from 'better-sqlite3';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import { NeedsDatabase, type PolicyChange, type WriterContext } from './context.ts';
 import { indexCalls } from './call-index.ts';
-import { indexEntries, indexedUpTo } from './entry-index.ts';
+import { indexRefs, indexedUpTo } from './entry-index.ts';
 import { JournalFailure, TAKEN_OVER, type Journal } from './journal.ts';
 import { OPERATIONS, type OperationName } from './operations/index.ts';
 import type { Operation } from './operations/operation.ts';
 import { readMeta, replaceMeta } from './records.ts';
 import { redo } from './redo.ts';
 import { SameFiles } from './same-files.ts';
+import { SearchIndex } from './search-index.ts';
 import { growTiles } from './tree.ts';
 
 /** A call as it crosses the thread boundary. */
@@ -79,6 +80,8 @@ export class GroupCommit {
   readonly #release: Database.Statement<[]>;
   readonly #totalChanges: Database.Statement<[]>;
   readonly #journal: Journal | undefined;
+  readonly #searchIndex: SearchIndex;
+  #isIndexBehind = false;
   /**
    * A commit failed, of the journal or of the database, and may be on the disk all the same. The next one that succeeds
    * in the database voids it; until then nothing goes into the journal, which would follow the wrong one.
@@ -92,6 +95,7 @@ export class GroupCommit {
     this.#context = context;
     this.#journal = journal;
     this.#connection = context.db.$client;
+    this.#searchIndex = new SearchIndex(context.db);
     const { name } = this.#connection;
     this.#files = new SameFiles([name, `${name}-wal`, ...(journal ? [journal.path] : [])]);
     this.#begin = this.#connection.prepare('BEGIN IMMEDIATE');
@@ -121,6 +125,11 @@ export class GroupCommit {
     this.#commit.run();
     this.#context.keep();
     journal.begin(taken + 2n);
+  }
+
+  /** Whether the index of searches is behind by more than the next commits make up for. */
+  get isIndexBehind(): boolean {
+    return this.#isIndexBehind;
   }
 
   /** Runs calls in order and makes them durable, all or none. */
@@ -219,8 +228,9 @@ export class GroupCommit {
   #complete(before: number, takenOver: bigint | undefined): void {
     const { db, ledger, size } = this.#context;
     ledger.write();
-    indexEntries(db, before, size);
+    indexRefs(db, before, size);
     indexCalls(db, before, size);
+    this.#isIndexBehind = this.#searchIndex.follow(size);
     if (indexedUpTo(size) > indexedUpTo(before)) growTiles(this.#context, indexedUpTo(size));
     if (takenOver !== undefined) replaceMeta(db, TAKEN_OVER, String(takenOver));
   }
@@ -271,6 +281,7 @@ export class GroupCommit {
   #undo(epoch: number): void {
     if (this.#connection.inTransaction) this.#connection.exec('ROLLBACK');
     this.#context.reload();
+    this.#searchIndex.forget();
     this.#context.changes = [];
     this.#context.epoch = epoch;
   }

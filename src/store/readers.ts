@@ -19,7 +19,9 @@ import type { LiveToken } from './context.ts';
 import { CallReader } from './call-index.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
-import { entriesFrom, findEntries, type StoredEntry } from './entry-index.ts';
+import { findsAll, type EntrySearch } from '../core/audit/entry-search.ts';
+import { entriesFrom, type StoredEntry } from './entry-index.ts';
+import { readForwardBatch, readForwardCursors, type ForwardBatch } from './forward-rows.ts';
 import {
   channelsDue,
   countDeliveries,
@@ -68,6 +70,8 @@ import {
   tiles,
   tokens,
 } from './schema.ts';
+import { searchEntries, type FoundEntries, type SearchRange } from './search-entries.ts';
+import { coveredUpTo } from './search-index.ts';
 import {
   checkpointUpTo,
   lastCosignature,
@@ -102,9 +106,6 @@ export interface EntryFilter {
   personId?: string | undefined;
 }
 
-/** What entries are to be about, and whose. */
-export type EntryConditions = Omit<EntryFilter, 'from' | 'limit'>;
-
 /** Everything that decisions on the proxied path rest on. */
 export interface PolicyRecords {
   labs: Lab[];
@@ -113,6 +114,8 @@ export interface PolicyRecords {
   ordersInForce: Order[];
   liveTokens: LiveToken[];
 }
+
+type Tail<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : never;
 
 export class Readers {
   readonly #db: Db;
@@ -430,10 +433,28 @@ export class Readers {
     );
   }
 
-  /** In the order of the log. */
+  /** In the order of the log, however long it takes to find them: for what is asked of recent entries, or by `ref`. */
   listEntries({ from, limit, ref, kind, grantId, labId, personId }: EntryFilter): StoredEntry[] {
-    const about = { ref, kind, grant_id: grantId, lab_id: labId, person_id: personId };
-    return findEntries(this.#db, about, { from, limit, size: this.logSize() });
+    const kinds = kind === undefined ? undefined : [kind];
+    const about = { ref, kind: kinds, grant: grantId, lab: labId, person: personId };
+    const found: StoredEntry[] = [];
+    for (let start: number | undefined = from; start !== undefined && found.length < limit;) {
+      const range = { from: start, below: Infinity, limit: limit - found.length };
+      const page = this.searchEntries(about, { ...range, direction: 'oldest first' });
+      found.push(...page.found);
+      start = page.next;
+    }
+    return found;
+  }
+
+  /** One page of a search. However large the log is, it takes no longer than any other. */
+  searchEntries(search: EntrySearch, range: SearchRange): FoundEntries {
+    return searchEntries(this.#db, search, range, this.logSize());
+  }
+
+  /** Number of entries, from the first on, that searches find by the index; later ones are looked through. */
+  searchIndexCovers(): number {
+    return coveredUpTo(this.#db);
   }
 
   /** Outcomes of requests that an order ended, among the entries `from` to `to - 1`. Reads all of them. */
@@ -459,26 +480,43 @@ export class Readers {
     }
   }
 
+  /** Where each receiver stands that the log was ever forwarded to: the first entry that it may not have. */
+  forwardCursors(): Map<string, number> {
+    return readForwardCursors(this.#db);
+  }
+
+  /** What comes next for a receiver. */
+  forwardBatch(...args: Tail<Parameters<typeof readForwardBatch>>): ForwardBatch {
+    return readForwardBatch(this.#db, ...args);
+  }
+
+  /** The first entry that the log holds from an index on. */
+  firstEntryFrom(index: number): StoredEntry | undefined {
+    return this.listEntries({ from: index, limit: 1 })[0];
+  }
+
   /**
-   * Entries of the range `from` to `to - 1` that are about all that is asked for, a batch at a time. Nothing stays open
-   * between one batch and the next: whoever reads slowly holds up nobody.
+   * Entries of the range `from` to `to - 1` that a search finds, a batch at a time. Nothing stays open between one batch
+   * and the next: whoever reads slowly holds up nobody.
    */
   *entriesBetween(
     from: number,
     to: number,
-    about: EntryConditions,
+    search: EntrySearch,
     batch: number,
   ): Generator<StoredEntry[]> {
-    const isAny = Object.values(about).every((value) => value === undefined);
-    for (let start = from; start < to;) {
-      const found = isAny
-        ? entriesFrom(this.#db, start, Math.min(to, start + batch))
-        : this.listEntries({ ...about, from: start, limit: batch });
-      const within = found.filter(({ index }) => index < to);
-      if (within.length > 0) yield within;
-      const last = within.at(-1);
-      if (last === undefined || found.length < Math.min(batch, to - start)) return;
-      start = last.index + 1;
+    const isAny = findsAll(search);
+    for (let start: number | undefined = from; start !== undefined && start < to;) {
+      if (isAny) {
+        const found = entriesFrom(this.#db, start, Math.min(to, start + batch));
+        if (found.length > 0) yield found;
+        start += batch;
+      } else {
+        const range = { from: start, below: to, limit: batch, direction: 'oldest first' } as const;
+        const { found, next } = this.searchEntries(search, range);
+        if (found.length > 0) yield found;
+        start = next;
+      }
     }
   }
 

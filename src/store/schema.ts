@@ -480,3 +480,9 @@ export const checkpoints = sqliteTable('checkpoints', {
   note: text().notNull(),
   at: integer().notNull(),
 });
+
+export const forwardCursors = sqliteTable('forward_cursors', {
+  receiver: text().primaryKey(),
+  next: integer().notNull(),
+  updatedAt: integer('updated_at').notNull(),
+});

@@ -3,6 +3,7 @@ import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { IdleCollection } from '../lib/idle-collection.ts';
 import { MAX_BATCH, type Call, type Committed, type GroupCommit } from './group-commit.ts';
 import type { WriterContext } from './context.ts';
+import { oldIndex } from './old-indexes.ts';
 import type { OperationName } from './operations/index.ts';
 import type { FromWriter, ToWriter } from './thread-messages.ts';
 
@@ -15,6 +16,9 @@ const CHECKPOINT_EVERY_MS = 1_000;
  */
 const CARRY_OVER_AFTER_MS = 100;
 const CARRY_OVER_ENTRIES = 256;
+
+/** What an upgrade left to be indexed or taken away is done in steps of some milliseconds, with such pauses between them. */
+const PAUSE_BETWEEN_STEPS_MS = 20;
 
 /** The write-ahead log is copied back into the database each time the log has grown by so many entries. */
 const COPY_BACK_ENTRIES = 2_048;
@@ -67,9 +71,21 @@ export function runWriterLoop(port: MessagePort, loop: WriterLoop): void {
     checkpointedAt = now;
     if (answer && 'value' in answer) checkpointed = size;
   };
+  let stepTimer: NodeJS.Timeout | undefined;
+  let oldIndexesLeft = oldIndex(context.db) !== undefined;
+  const step = (): void => {
+    stepTimer = undefined;
+    if (committer.isIndexBehind) commitOwn('catchUp', {});
+    else if (oldIndexesLeft) {
+      commitOwn('shrinkOldIndexes', {});
+      oldIndexesLeft = oldIndex(context.db) !== undefined;
+    } else return;
+    stepTimer = setTimeout(step, PAUSE_BETWEEN_STEPS_MS);
+  };
   const idle = new IdleCollection();
   const timer = setInterval(() => {
     checkpoint();
+    if (!stepTimer) step();
     idle.look(context.size);
   }, CHECKPOINT_EVERY_MS);
 
@@ -92,6 +108,7 @@ export function runWriterLoop(port: MessagePort, loop: WriterLoop): void {
       carryOverSoon();
       if (next?.kind === 'stop') {
         clearInterval(timer);
+        clearTimeout(stepTimer);
         checkpoint();
         carryOver();
         onStop();

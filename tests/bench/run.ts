@@ -19,6 +19,7 @@ import { orders } from './orders.ts';
 import { proofs } from './proofs.ts';
 import { remembering } from './remembering.ts';
 import { revoking } from './revoking.ts';
+import { searching } from './searching.ts';
 
 const AREAS: Record<string, Area> = {
   issuing,
@@ -36,6 +37,7 @@ const AREAS: Record<string, Area> = {
   growth,
   proofs,
   exports: exportsArea,
+  search: searching,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */
@@ -43,6 +45,7 @@ const LONG_AREAS: Record<string, number> = {
   growth: 1_800_000,
   proofs: 1_800_000,
   exports: 900_000,
+  search: 900_000,
 };
 
 /** Backstop of each area: its rounds end by themselves long before. */

@@ -107,7 +107,7 @@ describe('JSON lines', () => {
     ).toEqual([5, 6, 7, 8]);
     const about = await exported(test, api, people.auditor, { format: 'jsonl', grant: grant.id });
     const [record, ...lines] = linesOf(about.bytes);
-    expect(record?.data['filter']).toEqual({ grantId: grant.id });
+    expect(record?.data['filter']).toEqual({ grant: grant.id });
     expect(lines.length).toBeGreaterThan(5);
     expect(lines.every((line) => line.grant === grant.id)).toBe(true);
     const since = new Date(test.broker.clock() + 3_600_000).toISOString();

@@ -39,6 +39,8 @@ const PARAMS: Record<string, string> = {
 /** Of routes that cannot do without. */
 const QUERIES: Record<string, string> = {
   '/api/v1/log/receipts': `?requests=req_${nothing}`,
+  // What is followed has no end of its own.
+  '/api/v1/log/tail': '?seconds=0',
 };
 
 export interface Sample {

@@ -35,6 +35,7 @@ export interface TestBrokerOptions {
   federation?: ConfigInput['federation'];
   metrics?: ConfigInput['metrics'];
   notices?: ConfigInput['notices'];
+  forward?: ConfigInput['forward'];
   logging?: ConfigInput['logging'];
   witnesses?: ConfigInput['witnesses'];
   witnessPolicy?: ConfigInput['witnessPolicy'];
@@ -85,6 +86,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     federation: options.federation,
     metrics: options.metrics,
     notices: options.notices,
+    forward: options.forward,
     logging: options.logging,
     witnesses: options.witnesses,
     witnessPolicy: options.witnessPolicy,
@@ -96,6 +98,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     log: options.log ?? createLogger({ level: 'silent' }),
     writerThread: new URL('../../dist/writer.js', import.meta.url),
     keeperThread: options.keeperThread ?? KEEPER_THREAD,
+    fileThread: new URL('../../dist/file-forwarder.js', import.meta.url),
     ...(options.clock ? { clock: options.clock } : {}),
   });
   return {

@@ -1,9 +1,10 @@
 /** What an export is made from, and what its bytes go into. */
+import type { EntrySearch } from '../../core/audit/entry-search.ts';
 import type { ReadTile } from '../../core/audit/tiles.ts';
 import type { ExportFormat, ExportRange } from '../../core/audit/exports.ts';
 
 /** All that the bytes of an export follow from, beside the log itself: the same plan gives the same bytes. */
-export interface ExportPlan<Filter = object> {
+export interface ExportPlan {
   id: string;
   /** `figures`: what a report is made from. */
   format: ExportFormat | 'figures';
@@ -11,7 +12,7 @@ export interface ExportPlan<Filter = object> {
   run?: string | undefined;
   range: ExportRange;
   /** What the entries are about, within the reach of whoever exports. */
-  filter: Filter;
+  filter: EntrySearch;
   /** Index of the entry that records the export. */
   record: number;
   /** The signed checkpoint that fixes the log's size. */

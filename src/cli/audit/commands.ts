@@ -5,6 +5,7 @@ import type { Surroundings } from '../surroundings.ts';
 import { addAuditCompare } from './compare.ts';
 import { addAuditEntries } from './entries.ts';
 import { addAuditExport } from './export.ts';
+import { addAuditForwarding } from './forwarding.ts';
 import { addAuditKey } from './key.ts';
 import { addAuditNewIdentity } from './new-identity.ts';
 import { addAuditOpen } from './open.ts';
@@ -18,15 +19,18 @@ import { addAuditShow } from './show.ts';
 import { addAuditSplitViews } from './split-views.ts';
 import { addAuditTranscript } from './transcript.ts';
 import { addAuditTranscripts } from './transcripts.ts';
+import { addAuditTail } from './tail.ts';
 import { addAuditVerify } from './verify.ts';
 import { addAuditWitnesses } from './witnesses.ts';
 
 export function addAuditCommands(program: Command, around: Surroundings): void {
   const group = defineGroup(program, 'audit', 'The audit log: searching, exporting, proving');
   addAuditEntries(group, around);
+  addAuditTail(group, around);
   addAuditShow(group, around);
   addAuditExport(group, around);
   addAuditReport(group, around);
+  addAuditForwarding(group, around);
   addAuditKey(group, around);
   addAuditVerify(group, around);
   addAuditReceipt(group, around);

@@ -1,54 +1,69 @@
 /** `sallyport audit entries` */
 import type { Command } from 'commander';
-import { wholeNumber } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
-import type { Named } from '../names.ts';
-import { moment, type Cell } from '../output.ts';
+import { namesFor } from '../names.ts';
+import { note, printTable } from '../output.ts';
+import type { BrokerClient, Query } from '../broker-client.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { conditionsOf, withEntryConditions, type EntryConditions } from './entry-conditions.ts';
-import { entrySchema, type Entry } from '../wire.ts';
+import { entrySchema } from '../wire.ts';
+import { ENTRY_HEAD, entryRow } from './print.ts';
+import { searchQuery, withSearchOptions, type SearchOptions } from './search-options.ts';
 
-interface EntriesOptions extends ListOptions, EntryConditions {
-  from: number;
+interface EntriesOptions extends ListOptions, SearchOptions {
+  newest?: boolean;
+  all?: boolean;
 }
+
+const PATH = '/log/entries';
 
 export function addAuditEntries(group: Command, around: Surroundings): void {
   const command = defineListCommand(group, 'entries', {
-    summary: 'List entries of the log that you may see, in its order',
-    details: 'The reading itself goes on record.',
+    summary: 'Search the entries of the log that you may see',
+    details:
+      'In the order of the log, unless --newest says otherwise. The reading itself goes on record.',
     examples: [
-      'sallyport audit entries --kind order.issued',
-      'sallyport audit entries --ref grt_01… --json',
+      'sallyport audit entries --since 2h --decision denied',
+      'sallyport audit entries --kind order.issued --kind order.lifted --newest',
+      'sallyport audit entries --run run_01… --json --all',
       'sallyport audit entries --grant grt_01… --from 1200 --limit 50',
     ],
+  })
+    .option('--newest', 'the newest entries first')
+    .option('--all', 'all of them, page by page, whatever --limit says');
+  withSearchOptions(command).action(async (options: EntriesOptions) => {
+    const broker = await connect(around, options);
+    const query: Query = { ...searchQuery(around, options), newest: options.newest };
+    if (options.all) await printAll(around, broker, query, options.json === true);
+    else {
+      const entries = await broker.list(PATH, entrySchema, options.limit, query);
+      await printNamedList(around, broker, options, entries, ENTRY_HEAD, entryRow);
+    }
   });
-  withEntryConditions(command)
-    .option('--from <index>', 'from this index on', wholeNumber(0), 0)
-    .action(async (options: EntriesOptions) => {
-      const { from, limit } = options;
-      const broker = await connect(around, options);
-      const query = { ...conditionsOf(options), from };
-      const entries = await broker.list('/log/entries', entrySchema, limit, query);
-      await printNamedList(
-        around,
-        broker,
-        options,
-        entries,
-        ['index', 'at', 'kind', 'actor', 'ref', 'result'],
-        row,
-      );
-    });
 }
 
-function row({ index, entry }: Entry, named: Named): Cell[] {
-  const { actor, decision, reason } = entry;
-  return [
-    index,
-    moment(entry.at),
-    entry.kind,
-    'person' in actor ? named(String(actor.person)) : `(${actor.system})`,
-    named(entry.ref),
-    reason === undefined ? decision : `${decision ?? ''} ${reason}`.trim(),
-  ];
+/** Prints pages as they come: a log of any length in bounded memory, and with `json` still one document. */
+async function printAll(
+  around: Surroundings,
+  broker: BrokerClient,
+  query: Query,
+  json: boolean,
+): Promise<void> {
+  let count = 0;
+  if (json) around.out('{"items": [');
+  for await (const { items } of broker.pages(PATH, entrySchema, Infinity, query)) {
+    if (json)
+      for (const item of items) {
+        around.out(`${count === 0 ? '' : ','}\n${JSON.stringify(item)}`);
+        count += 1;
+      }
+    else if (items.length > 0) {
+      const named = await namesFor(broker, items);
+      const rows = items.map((item) => entryRow(item, named));
+      printTable(around, count === 0 ? ENTRY_HEAD : [], rows);
+      count += items.length;
+    }
+  }
+  if (json) around.out('\n], "next": null}\n');
+  else if (count === 0) note(around, 'None.');
 }

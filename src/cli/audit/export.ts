@@ -1,7 +1,7 @@
 /** `sallyport audit export`: the log, or a part of it, in a file. */
 import { Option, type Command } from 'commander';
 import { EXPORT_FILES, exportFormatSchema, type ExportFormat } from '../../core/audit/exports.ts';
-import { instant, wholeNumber } from '../arguments.ts';
+import { wholeNumber } from '../arguments.ts';
 import type { BrokerClient } from '../broker-client.ts';
 import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
@@ -10,21 +10,18 @@ import { refuseOverwriting } from '../evidence-file.ts';
 import { counted, note, printJson, say } from '../output.ts';
 import { CliError, failed, unreachable, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { conditionsOf, withEntryConditions, type EntryConditions } from './entry-conditions.ts';
 import { ExportProgress } from './export-progress.ts';
 import { exportSchema, type ShownExport } from './export-wire.ts';
 import { PartialFile } from './partial-file.ts';
+import { searchQuery, withSearchOptions, type SearchOptions } from './search-options.ts';
 
 /** The broker makes an export anew before it goes on with it. */
 const RESUME_PATIENCE_MS = 290_000;
 
-interface ExportOptions extends BrokerOptions, EntryConditions {
+interface ExportOptions extends BrokerOptions, SearchOptions {
   format: ExportFormat;
   out?: string;
-  from?: number;
   to?: number;
-  since?: string;
-  until?: string;
   witnessed?: boolean;
   resume?: boolean;
 }
@@ -47,12 +44,9 @@ export function addAuditExport(group: Command, around: Surroundings): void {
         .default('bundle'),
     )
     .option('--out <file>', 'where it goes; must not exist yet (default: audit.EXTENSION)')
-    .option('--from <index>', 'from this index on', wholeNumber(0))
     .option('--to <index>', 'up to the entry before this index', wholeNumber(0))
-    .option('--since <time>', 'no events before this time', instant)
-    .option('--until <time>', 'events before this time alone', instant)
     .option('--witnessed', 'up to the newest checkpoint that enough witnesses have cosigned');
-  withEntryConditions(command)
+  withSearchOptions(command)
     .option('--resume', 'go on with an export to the same file that was cut')
     .action(async (options: ExportOptions) => {
       const file = new PartialFile(
@@ -65,23 +59,11 @@ export function addAuditExport(group: Command, around: Surroundings): void {
 }
 
 /** What is asked for, as the API takes it. */
-const askedOf = ({
-  format,
-  from,
-  to,
-  since,
-  until,
-  witnessed,
-  ...rest
-}: ExportOptions): object => ({
-  format,
-  ...(from === undefined ? {} : { from }),
-  ...(to === undefined ? {} : { to }),
-  ...(since === undefined ? {} : { since }),
-  ...(until === undefined ? {} : { until }),
-  ...(witnessed === true ? { witnessed } : {}),
-  ...conditionsOf(rest),
-});
+function askedOf(around: Surroundings, options: ExportOptions): object {
+  const { format, to, witnessed } = options;
+  const asked = { format, to, witnessed, ...searchQuery(around, options) };
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+}
 
 async function begin(
   around: Surroundings,
@@ -92,13 +74,13 @@ async function begin(
   await file.create();
   const opened = await orRemove(file, async () => {
     const broker = await connect(around, options);
-    const response = await broker.request('POST', '/exports', askedOf(options));
+    const response = await broker.request('POST', '/exports', askedOf(around, options));
     const exportId = response.headers.get('x-sallyport-export') ?? '';
     await file.note({ url: broker.url, export: exportId, format: options.format });
     return { broker, response, exportId };
   });
   const { broker, response, exportId } = opened;
-  const isFiltered = Object.keys(askedOf(options)).some(
+  const isFiltered = Object.keys(askedOf(around, options)).some(
     (name) => !['format', 'from', 'to', 'witnessed'].includes(name),
   );
   await receive(around, options, file, { broker, exportId, isFiltered }, response, 0);
@@ -109,7 +91,7 @@ async function resume(
   options: ExportOptions,
   file: PartialFile,
 ): Promise<void> {
-  if (Object.keys(askedOf(options)).length > 1)
+  if (Object.keys(askedOf(around, options)).length > 1)
     throw wrongUsage('What is resumed is what was asked for before: leave out ranges and filters.');
   const part = await file.partOf();
   const broker = await connect(around, options);

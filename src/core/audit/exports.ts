@@ -1,5 +1,6 @@
 /** Exports of the log: formats, and what fixes the bytes of one. */
 import { z } from 'zod';
+import { searchSchema } from './entry-search.ts';
 
 /** `bundle` proves; the others are for analysis. */
 export const exportFormatSchema = z.enum(['bundle', 'jsonl', 'csv', 'parquet', 'ocsf']);
@@ -24,15 +25,7 @@ export const RESUMABLE_MS = 7 * 86_400_000;
 export interface ExportRange {
   from: number;
   to: number;
-  /** Of the events, epoch milliseconds: not before `since`, and before `until`. */
-  since?: number | undefined;
-  until?: number | undefined;
 }
-
-/** A filter as an entry says it. */
-export type FilterInEntry = Record<string, string | number | boolean | undefined>;
-
-const moment = z.iso.datetime().transform((text) => Date.parse(text));
 
 /** What the entry `audit.exported` says: all that an export follows from, so that it can be made once more. */
 export const exportedDataSchema = z.object({
@@ -40,19 +33,10 @@ export const exportedDataSchema = z.object({
   layout: z.int(),
   from: z.int().min(0),
   to: z.int().min(0),
-  since: moment.optional(),
-  until: moment.optional(),
-  filter: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+  filter: searchSchema.prefault({}),
   /** Of the log, by the checkpoint. */
   size: z.int().min(0),
   checkpoint: z.string(),
 });
 
 export type ExportedData = z.infer<typeof exportedDataSchema>;
-
-/** Whether an entry lies within the moments that are asked for. */
-export function isWithinMoments(at: string, { since, until }: ExportRange): boolean {
-  if (since === undefined && until === undefined) return true;
-  const then = Date.parse(at);
-  return (since === undefined || then >= since) && (until === undefined || then < until);
-}

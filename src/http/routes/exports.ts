@@ -6,19 +6,16 @@ import {
   showExport,
   type OpenExport,
 } from '../../broker/export-audit.ts';
+import { searchShape } from '../../core/audit/entry-search.ts';
 import { EXPORT_FILES, exportFormatSchema } from '../../core/audit/exports.ts';
 import { idSchema } from '../../core/ids.ts';
 import { toEtag } from '../if-match.ts';
-import { conditionsOf, conditionsShape } from '../log-conditions.ts';
 import { mediaRoute, route } from '../route.ts';
 import { instant, named, toInstant } from '../schemas.ts';
 
 const tag = 'Audit log';
 
 const index = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
-const moment = z.iso
-  .datetime({ offset: true, error: 'must be a time such as 2026-03-01T00:00:00Z' })
-  .transform((text) => Date.parse(text));
 
 const askedSchema = named(
   'ExportRequest',
@@ -28,13 +25,11 @@ const askedSchema = named(
       .describe('bundle: the whole log with its proofs, a tar; the others are for analysis'),
     from: index.default(0).describe('First index'),
     to: index.optional().describe('Index after the last one; without it, all there is'),
-    since: moment.optional().describe('No events before this time'),
-    until: moment.optional().describe('Events before this time alone'),
     witnessed: z
       .boolean()
       .default(false)
       .describe('true: up to the newest checkpoint that enough witnesses have cosigned'),
-    ...conditionsShape,
+    ...searchShape,
   }),
 );
 
@@ -92,10 +87,8 @@ export const EXPORT_ROUTES = [
     body: askedSchema,
     media: 'application/octet-stream',
     handle: async ({ broker, actorId, body }) => {
-      const { format, from, to, since, until, witnessed, ...about } = body;
-      const filter = conditionsOf(about);
-      const asked = { format, from, to, since, until, witnessed, filter };
-      const opened = await beginExport(broker, actorId, asked);
+      const { format, from, to, witnessed, ...filter } = body;
+      const opened = await beginExport(broker, actorId, { format, from, to, witnessed, filter });
       return { headers: headersOf(opened), body: opened.content };
     },
   }),

@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { readEntryBundle } from '../../broker/read-bundle.ts';
 import { readLog, readLogEntry } from '../../broker/read-log.ts';
+import { searchShape } from '../../core/audit/entry-search.ts';
 import { HASH_BYTES } from '../../core/audit/merkle.ts';
 import { TILE_WIDTH, parseTilePath, readTileAt, tileWidth } from '../../core/audit/tiles.ts';
 import { refuse } from '../../core/denials.ts';
 import type { StoredEntry } from '../../store/entry-index.ts';
 import type { Readers } from '../../store/readers.ts';
-import { conditionsOf, conditionsShape } from '../log-conditions.ts';
 import { mediaRoute, route, type MediaReply } from '../route.ts';
 import { named } from '../schemas.ts';
 
@@ -122,28 +122,28 @@ export const LOG_ROUTES = [
     path: '/api/v1/log/entries',
     action: 'log.read',
     tag,
-    summary: 'Read entries of the audit log',
+    summary: 'Search the audit log',
     description:
-      'In the order of the log, within the reach of the caller. The reading is recorded.',
+      'Entries for which all that is asked for holds, in the order of the log or the newest first, within the reach of the caller. A page can hold fewer entries than limit, or none, and still have a next one. The reading is recorded.',
     query: z.strictObject({
-      from: index.default(0).describe('First index'),
-      cursor: index.optional().describe('"next" of the page before; takes the place of from'),
+      ...searchShape,
+      from: index.default(0).describe('The lowest index that is looked at'),
+      newest: z.enum(['true', 'false']).optional().describe('true: the newest entries come first'),
+      cursor: index.optional().describe('"next" of the page before'),
       limit: z.coerce.number().int().min(1).max(200).default(50),
-      ...conditionsShape,
     }),
     answer: z.object({
       items: z.array(entryAnswer),
       next: z.string().nullable().describe('Hand it back as cursor; null: this was the last page'),
     }),
     handle: async ({ broker, actorId, query }) => {
-      const { from, cursor = from, limit, ...about } = query;
-      const found = await readLog(broker, actorId, {
-        from: cursor,
-        limit,
-        ...conditionsOf(about),
-      });
-      const last = found.length === limit ? found.at(-1) : undefined;
-      return { items: found.map(show), next: last ? String(last.index + 1) : null };
+      const { from, cursor, limit, newest, ...search } = query;
+      const range =
+        newest === 'true'
+          ? { direction: 'newest first' as const, from, below: cursor ?? Infinity, limit }
+          : { direction: 'oldest first' as const, from: cursor ?? from, below: Infinity, limit };
+      const { found, next } = await readLog(broker, actorId, search, range);
+      return { items: found.map(show), next: next === undefined ? null : String(next) };
     },
   }),
   route({

@@ -1,8 +1,9 @@
 /** Records exports of the log. */
-import { EXPORT_LAYOUT, type ExportFormat, type FilterInEntry } from '../../core/audit/exports.ts';
+import type { Json } from '../../core/audit/entry.ts';
+import { findsAll, searchData, type EntrySearch } from '../../core/audit/entry-search.ts';
+import { EXPORT_LAYOUT, type ExportFormat } from '../../core/audit/exports.ts';
 import { refuse } from '../../core/denials.ts';
 import type { WriterContext } from '../context.ts';
-import type { EntryConditions } from '../readers.ts';
 import { checkpointUpTo, withCosignatures } from '../witness-rows.ts';
 import { checkpointNow, type Checkpointed } from './log.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
@@ -15,11 +16,8 @@ export interface ExportArgs {
   /** Of the entries; without an end, all that the checkpoint covers. */
   from: number;
   to?: number | undefined;
-  /** Of the events, epoch milliseconds. */
-  since?: number | undefined;
-  until?: number | undefined;
-  /** What the entries are to be about. */
-  filter: EntryConditions;
+  /** What the entries are searched by. */
+  filter: EntrySearch;
   /** A checkpoint that there is already, by its size, with the cosignatures of it; undefined: a new one. */
   size?: number | undefined;
 }
@@ -36,11 +34,9 @@ export interface ExportRecorded extends Checkpointed {
 export const recordExport = controlOperation(
   'export.create',
   (context, args: ExportArgs, who): ExportRecorded => {
-    const { by, id, format, from, since, until } = args;
+    const { by, id, format, from } = args;
     const filter = withinReach(who, args.filter);
-    const isWhole =
-      from === 0 &&
-      [args.to, since, until, ...Object.values(filter)].every((one) => one === undefined);
+    const isWhole = from === 0 && args.to === undefined && findsAll(filter);
     if (format === 'bundle') mustBeWhole(who, isWhole);
     const checkpoint =
       args.size === undefined ? checkpointNow(context, by.at) : checkpointOf(context, args.size);
@@ -66,9 +62,7 @@ export const recordExport = controlOperation(
         layout: EXPORT_LAYOUT,
         from,
         to,
-        since: moment(since),
-        until: moment(until),
-        filter: Object.keys(filter).length === 0 ? undefined : (filter as Record<string, string>),
+        filter: findsAll(filter) ? undefined : said(searchData(filter)),
         size,
         checkpoint: note,
       },
@@ -85,16 +79,30 @@ function checkpointOf({ db }: WriterContext, asked: number): Checkpointed {
   return { size, note };
 }
 
-const moment = (at: number | undefined): string | undefined =>
-  at === undefined ? undefined : new Date(at).toISOString();
+const said = (data: ReturnType<typeof searchData>): Record<string, Json> =>
+  Object.fromEntries(
+    Object.entries(data).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 
-/** What is asked for, cut down to what the exporter may see. */
-function withinReach({ reach, member }: Authorised, asked: EntryConditions): FilterInEntry {
-  const said = Object.entries(asked).filter(([, value]) => value !== undefined);
-  const filter = Object.fromEntries(said) as FilterInEntry;
-  if (reach === 'lab') filter['labId'] = member.lab.id;
-  if (reach === 'self') filter['personId'] = member.person.id;
-  return filter;
+/**
+ * What is asked for, cut down to what the exporter may see.
+ *
+ * @throws RefusedError where that is nothing, because of others is asked
+ */
+function withinReach({ reach, member }: Authorised, asked: EntrySearch): EntrySearch {
+  const { lab, person } = member;
+  if (reach === 'lab') return { ...asked, lab: mustBeOwn('lab', asked.lab, lab.id) };
+  if (reach === 'self') return { ...asked, person: mustBeOwn('person', asked.person, person.id) };
+  return asked;
+}
+
+function mustBeOwn(param: 'lab' | 'person', asked: string | undefined, own: string): string {
+  if (asked === undefined || asked === own) return own;
+  return refuse(
+    'invalid_request',
+    `You export what concerns your own ${param}: leave out "${param}", or name your own.`,
+    { param },
+  );
 }
 
 function mustBeWhole({ reach }: Authorised, isWhole: boolean): void {

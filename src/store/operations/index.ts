@@ -16,6 +16,7 @@ import { recordAssertion } from './assertions.ts';
 import { createLab, initialise, removeLabIdentity, setLabIdentity } from './labs.ts';
 import { changeIncident, openIncident, reportIncident } from './incidents.ts';
 import { recordIncidentExport } from './export-incident.ts';
+import { recordForwarded } from './forwarding.ts';
 import { handBackAccess } from './hand-back.ts';
 import { invitePerson, withdrawInvitation } from './invitations.ts';
 import { confirmDuty, reportDuty, returnDuty } from './duties.ts';
@@ -27,7 +28,7 @@ import { coverEntry } from './cover-entry.ts';
 import { rotateLogKey } from './log-key.ts';
 import { recordExport } from './exports.ts';
 import { recordGrantReport, recordRunReport } from './reports.ts';
-import { catchUp, probe, publishCheckpoint, recordEntry } from './log.ts';
+import { catchUp, probe, publishCheckpoint, recordEntry, shrinkOldIndexes } from './log.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
@@ -124,6 +125,8 @@ export const OPERATIONS = {
   replayDeliveries,
   recordEntry,
   catchUp,
+  shrinkOldIndexes,
+  recordForwarded,
   limiterState,
   probe,
   publishCheckpoint,

@@ -3,6 +3,7 @@ import type { EntryDraft } from '../../core/audit/entry.ts';
 import { edgeRoot } from '../../core/audit/tree-edge.ts';
 import type { WriterContext } from '../context.ts';
 import { missingJournalIsRecorded } from '../missing-journal.ts';
+import { shrinkOldIndex } from '../old-indexes.ts';
 import { replaceMeta } from '../records.ts';
 import { checkpoints } from '../schema.ts';
 import { growTiles, lastCheckpoint } from '../tree.ts';
@@ -26,6 +27,11 @@ export const probe: Operation<{ at: number }, void> = {
 
 /** Nothing by itself: the database holds with it all that the journal held before. */
 export const catchUp: Operation<Record<string, never>, void> = { run: () => undefined };
+
+/** Takes away some of what an earlier version found entries by. */
+export const shrinkOldIndexes: Operation<Record<string, never>, void> = {
+  run: ({ db }) => shrinkOldIndex(db),
+};
 
 export interface Checkpointed {
   size: number;

@@ -8,8 +8,9 @@ import { mintId } from '../../../src/lib/ids.ts';
 import { indexCalls } from '../../../src/store/call-index.ts';
 import { WriterContext } from '../../../src/store/context.ts';
 import { DATABASE_FILE, openForWriting, withDrizzle } from '../../../src/store/database.ts';
-import { indexEntries } from '../../../src/store/entry-index.ts';
+import { indexRefs } from '../../../src/store/entry-index.ts';
 import { checkpointNow } from '../../../src/store/operations/log.ts';
+import { SearchIndex } from '../../../src/store/search-index.ts';
 import { growTiles } from '../../../src/store/tree.ts';
 import { join } from 'node:path';
 import { answerParent } from './child.ts';
@@ -47,6 +48,7 @@ answerParent((order: CallsOrder): Promise<SeededCalls> => {
   const key = loadLogKey(join(order.dataDir, 'keys', 'log.pem'), order.origin);
   let now = Date.now() - DAYS * DAY_MS;
   const context = new WriterContext(withDrizzle(connection), key, () => now, DEFAULT_RULES);
+  const index = new SearchIndex(context.db);
   const first = context.size;
   const step = (DAYS * DAY_MS) / order.entries;
   const requests: string[] = [];
@@ -59,7 +61,8 @@ answerParent((order: CallsOrder): Promise<SeededCalls> => {
         const request = appendCall(context, order, n, now);
         if (n % every === 0) requests.push(request);
       }
-      indexEntries(context.db, before, context.size);
+      indexRefs(context.db, before, context.size);
+      for (let isBehind = true; isBehind;) isBehind = index.follow(context.size);
       indexCalls(context.db, before, context.size);
       growTiles(context, context.size);
     })();

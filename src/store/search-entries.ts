@@ -1,0 +1,225 @@
+/**
+ * Searching the log. Chunks that are indexed are found by what all conditions have in common; what is not indexed yet is
+ * looked through. A page does no more than so much of either, whatever it finds: it then says where the next one goes on.
+ */
+import {
+  EntryMatcher,
+  conditionsOf,
+  findsAll,
+  type EntrySearch,
+} from '../core/audit/entry-search.ts';
+import type { Db } from './database.ts';
+import { indexedUpTo, type StoredEntry } from './entry-index.ts';
+import { CHUNK, placesOf } from './postings.ts';
+import { prepared } from './prepared.ts';
+import { coveredUpTo } from './search-index.ts';
+import {
+  ConditionSource,
+  TimeSource,
+  nextCommon,
+  type Direction,
+  type Effort,
+  type Source,
+} from './search-sources.ts';
+
+/** Rows of the index that a page looks up, and entries that it reads in vain: each about 20 ms. */
+const MOST_LOOK_UPS = 6_000;
+const MOST_READ = 6_000;
+
+/** Entries that are looked through at a time. */
+const BATCH = 256;
+
+/** Part of the log, and how many of its entries. */
+export interface SearchRange {
+  direction: Direction;
+  /** The lowest index that is looked at. */
+  from: number;
+  /** The first index that is not. */
+  below: number;
+  limit: number;
+}
+
+export interface FoundEntries {
+  /** In the direction of the search. */
+  found: StoredEntry[];
+  /**
+   * Where the next page goes on: its `from`, or its `below` where the newest come first; undefined: all was looked at.
+   * There can be a next page where this one has found nothing.
+   */
+  next: number | undefined;
+  /** Entries of the log at that moment: where there is no next page, all below it was looked at. */
+  size: number;
+}
+
+/** An entry that is found, or the place at which a page that has done enough stops. */
+type Step = StoredEntry | { stopAt: number };
+
+/** One page of a search. @param size of the log */
+export function searchEntries(
+  db: Db,
+  search: EntrySearch,
+  range: SearchRange,
+  size: number,
+): FoundEntries {
+  const found: StoredEntry[] = [];
+  const isForward = range.direction === 'oldest first';
+  const part = { ...range, below: Math.min(range.below, size) };
+  for (const step of new Search(db, search, part, size).steps()) {
+    if ('stopAt' in step) return { found, next: step.stopAt, size };
+    found.push(step);
+    if (found.length < range.limit) continue;
+    const next = isForward ? step.index + 1 : step.index;
+    const isDone = isForward ? next >= part.below : next <= part.from;
+    return { found, next: isDone ? undefined : next, size };
+  }
+  return { found, next: undefined, size };
+}
+
+const entryAt = prepared((db) =>
+  db.$client.prepare<[number], Buffer>('SELECT bytes FROM entries WHERE idx = ?').pluck(),
+);
+
+/** Where a condition can be held against a column, entries that it does not hold for are not read. */
+const COLUMNS = { lab: 'lab_id', person: 'person_id', grant: 'grant_id' } as const;
+
+class Search {
+  readonly #db: Db;
+  readonly #search: EntrySearch;
+  readonly #range: SearchRange;
+  readonly #size: number;
+  readonly #matcher: EntryMatcher;
+  readonly #isForward: boolean;
+  readonly #effort: Effort = { lookUps: 0 };
+  #readInVain = 0;
+
+  constructor(db: Db, search: EntrySearch, range: SearchRange, size: number) {
+    this.#db = db;
+    this.#search = search;
+    this.#range = range;
+    this.#size = size;
+    this.#matcher = new EntryMatcher(search);
+    this.#isForward = range.direction === 'oldest first';
+  }
+
+  *steps(): Generator<Step> {
+    const { from, below } = this.#range;
+    const { ref } = this.#search;
+    const all = findsAll(this.#search);
+    const covered = between(from, all ? from : coveredUpTo(this.#db), below);
+    const refs = ref === undefined ? covered : between(covered, indexedUpTo(this.#size), below);
+    const parts = [
+      () => this.#lookUp(from, covered),
+      // What pairs entries is indexed nearly to the end.
+      () => this.#lookUpRefs(ref ?? '', covered, refs),
+      () => this.#lookThrough(refs, below),
+    ];
+    for (const part of this.#isForward ? parts : parts.toReversed()) yield* part();
+  }
+
+  /** What lies in a part of the log that is indexed. */
+  *#lookUp(from: number, below: number): Generator<Step> {
+    if (from >= below) return;
+    const first = Math.floor(from / CHUNK);
+    const last = Math.floor((below - 1) / CHUNK);
+    const { direction } = this.#range;
+    const isTooMuch = (): boolean => this.#effort.lookUps >= MOST_LOOK_UPS;
+    const chunks = { direction, first, last, isTooMuch };
+    for (const { chunk, bits } of nextCommon(this.#sources(), chunks)) {
+      if (bits) yield* this.#placed(placesOf(bits), chunk * CHUNK, from, below);
+      else {
+        yield { stopAt: this.#isForward ? chunk * CHUNK : (chunk + 1) * CHUNK };
+        return;
+      }
+    }
+  }
+
+  *#placed(places: number[], first: number, from: number, below: number): Generator<Step> {
+    const isTimed = this.#search.since !== undefined || this.#search.until !== undefined;
+    for (const place of this.#isForward ? places : places.toReversed()) {
+      const index = first + place;
+      if (index < from || index >= below) continue;
+      const bytes = entryAt(this.#db).get(index);
+      if (!bytes) continue;
+      // The index knows times of several entries together.
+      if (!isTimed || this.#matcher.isInTime(bytes.toString('utf8'))) yield { index, bytes };
+      else {
+        this.#readInVain += 1;
+        if (this.#readInVain >= MOST_READ) yield this.#stopBehind(index);
+      }
+    }
+  }
+
+  *#lookUpRefs(ref: string, from: number, below: number): Generator<Step> {
+    if (from >= below) return;
+    const statement = this.#db.$client.prepare<[string, number, number, number], StoredEntry>(
+      `SELECT e.idx AS "index", e.bytes FROM entries_by_ref i CROSS JOIN entries e ON e.idx = i.idx
+       WHERE i.ref = ? AND i.idx >= ? AND i.idx < ? ORDER BY i.idx ${this.#order} LIMIT ?`,
+    );
+    let [low, high] = [from, below];
+    for (;;) {
+      const rows = statement.all(ref, low, high, BATCH);
+      yield* this.#matching(rows);
+      const last = rows.at(-1);
+      if (!last || rows.length < BATCH) return;
+      if (this.#isForward) low = last.index + 1;
+      else high = last.index;
+      this.#readInVain += BATCH;
+      if (this.#readInVain >= MOST_READ) yield this.#stopBehind(last.index);
+    }
+  }
+
+  /** What lies in a part of the log that is not indexed. */
+  *#lookThrough(from: number, below: number): Generator<Step> {
+    const { columns, values } = this.#columns();
+    const statement = this.#db.$client.prepare<(number | string)[], StoredEntry>(
+      `SELECT idx AS "index", bytes FROM entries WHERE idx >= ? AND idx < ?${columns} ORDER BY idx ${this.#order}`,
+    );
+    for (let [low, high] = [from, below]; low < high;) {
+      const at = this.#isForward ? Math.min(low + BATCH, high) : Math.max(high - BATCH, low);
+      const [first, end] = this.#isForward ? [low, at] : [at, high];
+      yield* this.#matching(statement.all(first, end, ...values));
+      if (this.#isForward) low = at;
+      else high = at;
+      this.#readInVain += end - first;
+      if (this.#readInVain >= MOST_READ && low < high) yield { stopAt: at };
+    }
+  }
+
+  *#matching(entries: readonly StoredEntry[]): Generator<Step> {
+    for (const entry of entries) if (this.#matcher.finds(entry.bytes.toString('utf8'))) yield entry;
+  }
+
+  #stopBehind(index: number): Step {
+    return { stopAt: this.#isForward ? index + 1 : index };
+  }
+
+  get #order(): string {
+    return this.#isForward ? 'ASC' : 'DESC';
+  }
+
+  #columns(): { columns: string; values: string[] } {
+    let columns = '';
+    const values: string[] = [];
+    for (const [field, column] of Object.entries(COLUMNS)) {
+      const value = this.#search[field as keyof typeof COLUMNS];
+      if (value === undefined) continue;
+      columns += ` AND ${column} = ?`;
+      values.push(value);
+    }
+    return { columns, values };
+  }
+
+  #sources(): Source[] {
+    const { direction } = this.#range;
+    const sources: Source[] = conditionsOf(this.#search).map(
+      (condition) => new ConditionSource(this.#db, direction, this.#effort, condition),
+    );
+    if (this.#search.since !== undefined || this.#search.until !== undefined)
+      sources.push(new TimeSource(this.#db, direction, this.#effort, this.#search));
+    return sources;
+  }
+}
+
+/** A place as near to a wanted one as its bounds allow. */
+const between = (least: number, wanted: number, most: number): number =>
+  Math.max(least, Math.min(wanted, most));
