@@ -2,7 +2,7 @@
 
 -- A file: what is stored of one body, or of several sealed together. Its bytes are never changed.
 CREATE TABLE files (
-  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  id            INTEGER PRIMARY KEY,
   -- SHA-256 of its bytes; NULL as long as it is written to.
   digest        BLOB,
   length        INTEGER NOT NULL,

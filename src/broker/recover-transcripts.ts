@@ -1,5 +1,5 @@
 /** What a crash left of transcripts: linked to the outcome of their call, or collected where that never was. */
-import { fileFacts, transcriptMember, type TranscriptFacts } from '../core/transcripts/facts.ts';
+import { transcriptMember, type BodyFacts } from '../core/transcripts/facts.ts';
 import type { Broker } from './broker.ts';
 
 /**
@@ -16,12 +16,12 @@ export function whatIsKept({ transcriptReader }: Broker, requestId: string): str
   const parts = transcriptReader.partsOf(requestId);
   const [first] = parts;
   if (!first) return '';
-  const recipients = JSON.parse(first.recipients) as string[];
-  const facts: TranscriptFacts = { mode: first.mode, recipients };
-  for (const { part, sha256, bytes, destroyAt, state } of parts)
-    if (sha256 !== null)
-      facts[part] = fileFacts({ sha256, bytes, until: destroyAt }, state === 'cut');
-  return transcriptMember(facts);
+  const bodies = parts.flatMap(({ part, sha256, bytes, destroyAt, state }): BodyFacts[] =>
+    sha256 === null
+      ? []
+      : [{ part, file: { sha256, bytes, until: destroyAt, isCut: state === 'cut' } }],
+  );
+  return transcriptMember(first.mode, first.recipients, bodies);
 }
 
 /** Takes back what was stored of calls that never were: the broker died before they were on record. */

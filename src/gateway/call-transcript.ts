@@ -1,11 +1,11 @@
 /** The transcript of one call: the body that goes out, and the answer as it comes. */
 import type { Keeping } from '../core/transcripts/keeping.ts';
-import { recipientId } from '../core/transcripts/recipients.ts';
 import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { TranscriptStore } from '../store/transcripts/client.ts';
 import type { KeptBody } from '../store/transcripts/kept-body.ts';
 import type { StoredFile } from '../store/transcripts/messages.ts';
-import { fileFacts, transcriptMember, type TranscriptFacts } from '../core/transcripts/facts.ts';
+import { transcriptMember, type BodyFacts } from '../core/transcripts/facts.ts';
+import type { BodyPart } from '../core/transcripts/records.ts';
 
 /** A call waits so long for its request to be stored, and is refused within a second. */
 const REQUEST_DEADLINE_MS = 850;
@@ -80,11 +80,15 @@ export class CallTranscript {
       this.#requestStored,
       settled(this.#response.end()),
     ]);
-    const { mode, recipients } = this.#keeping;
-    const facts: TranscriptFacts = { mode, recipients: recipients.map(recipientId) };
-    if (request) put(facts, 'request', request);
-    put(facts, 'response', response);
-    return { member: transcriptMember(facts), lost: facts.lost && WITHHELD };
+    const bodies: BodyFacts[] = [];
+    if (request) put(bodies, 'request', request);
+    put(bodies, 'response', response);
+    const { mode, recipientIds } = this.#keeping;
+    const isLost = bodies.some(({ file }) => file === 'lost');
+    return {
+      member: transcriptMember(mode, recipientIds, bodies),
+      lost: isLost ? WITHHELD : undefined,
+    };
   }
 
   async #storeRequest(body: Uint8Array): Promise<StoredFile | undefined> {
@@ -102,7 +106,7 @@ async function settled(storing: Promise<StoredFile | undefined>): Promise<Stored
   }
 }
 
-function put(facts: TranscriptFacts, part: 'request' | 'response', stored: Stored): void {
-  if ('lost' in stored) facts.lost = [...(facts.lost ?? []), part];
-  else if (stored.file) facts[part] = fileFacts(stored.file);
+function put(bodies: BodyFacts[], part: BodyPart, stored: Stored): void {
+  if ('lost' in stored) bodies.push({ part, file: 'lost' });
+  else if (stored.file) bodies.push({ part, file: stored.file });
 }

@@ -44,7 +44,9 @@ beforeAll(async () => {
 afterEach(async () => {
   keeper.end('hangs');
   keeper.end('full');
-  await eventually(() => expect(running.test.broker.transcripts.isWritable).toBe(true));
+  await eventually(() => {
+    if (!running.test.broker.transcripts.isWritable) throw new Error('not writable yet');
+  });
   running.checkUpstream();
   running.upstream.respond(openaiJson());
 });

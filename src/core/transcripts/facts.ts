@@ -1,6 +1,7 @@
 /** What the outcome of a call says of its transcript. */
 import { z } from 'zod';
-import { jsonMembers } from '../audit/entry.ts';
+import type { KeptMode } from './keeping.ts';
+import type { BodyPart } from './records.ts';
 
 const fileSchema = z.object({
   sha256: z.string().describe('SHA-256 of the bytes that are stored, hex'),
@@ -22,17 +23,34 @@ export const transcriptFactsSchema = z.object({
 
 export type TranscriptFacts = z.infer<typeof transcriptFactsSchema>;
 
-/** A file of a transcript, in the words of entries. @param until epoch milliseconds */
-export const fileFacts = (
-  { sha256, bytes, until }: { sha256: string; bytes: number; until: number },
-  isCut = false,
-): NonNullable<TranscriptFacts['request']> => ({
-  sha256,
-  bytes,
-  until: new Date(until).toISOString(),
-  ...(isCut ? { cut: true } : {}),
-});
+/** What became of a body: the file that it is in, or that it could not be stored. */
+export interface BodyFacts {
+  part: BodyPart;
+  /** `until`: epoch milliseconds. */
+  file: { sha256: string; bytes: number; until: number; isCut?: boolean } | 'lost';
+}
 
-/** As a member of the data of an entry. */
-export const transcriptMember = (facts: TranscriptFacts): string =>
-  jsonMembers({ transcript: facts });
+/**
+ * As a member of the data of an entry, for {@link transcriptFactsSchema}. By hand, as what else requests say: none of it
+ * needs escapes.
+ *
+ * @param recipientIds a JSON array
+ */
+export function transcriptMember(
+  mode: KeptMode,
+  recipientIds: string,
+  bodies: readonly BodyFacts[],
+): string {
+  let members = `"mode":"${mode}","recipients":${recipientIds}`;
+  const lost: BodyPart[] = [];
+  for (const { part, file } of bodies) {
+    if (file === 'lost') lost.push(part);
+    else {
+      const until = new Date(file.until).toISOString();
+      const cut = file.isCut ? ',"cut":true' : '';
+      members += `,"${part}":{"sha256":"${file.sha256}","bytes":${file.bytes},"until":"${until}"${cut}}`;
+    }
+  }
+  if (lost.length > 0) members += `,"lost":${JSON.stringify(lost)}`;
+  return `"transcript":{${members}}`;
+}

@@ -1,5 +1,6 @@
 /** What a grant says of keeping the bodies of its calls. */
 import type { GrantSpec } from '../grants.ts';
+import { recipientId } from './recipients.ts';
 
 /** Modes in which bodies are kept at all. */
 export type KeptMode = 'sealed' | 'full';
@@ -13,6 +14,8 @@ export interface Keeping {
   mode: KeptMode;
   /** age1…; none for `full`. */
   recipients: readonly string[];
+  /** What entries call them, as a JSON array: written once. */
+  recipientIds: string;
   /** After so long they are destroyed, milliseconds. */
   keepMs: number;
 }
@@ -32,11 +35,13 @@ export function keepingOf(grant: Version): Keeping | undefined {
   if (mode === 'digest') return undefined;
   let keeping = known.get(grant);
   if (!keeping) {
+    const recipients = (transcriptRecipients ?? []).map(({ recipient }) => recipient);
     keeping = {
       grantId: grant.id,
       version: grant.version,
       mode,
-      recipients: (transcriptRecipients ?? []).map(({ recipient }) => recipient),
+      recipients,
+      recipientIds: JSON.stringify(recipients.map(recipientId)),
       keepMs: (transcriptRetentionDays ?? 0) * DAY_MS,
     };
     known.set(grant, keeping);

@@ -170,7 +170,8 @@ export class Keeper {
           sum.update(chunk);
           length += chunk.length;
         }
-        this.#rows.finishFile(id, sum.digest(), length, 'cut');
+        if (length === 0) this.#rows.forget(id);
+        else this.#rows.finishFile(id, sum.digest(), length, 'cut');
       }
     })();
   }

@@ -1,6 +1,5 @@
 /** The statements by which the keeper writes, each prepared once. */
 import type { Keeping } from '../../core/transcripts/keeping.ts';
-import { recipientId } from '../../core/transcripts/recipients.ts';
 import type { SqliteConnection } from '../database.ts';
 import { chunkId } from './database.ts';
 import { IS_HELD, TO_DESTROY } from './reader.ts';
@@ -14,9 +13,6 @@ export interface FileRow {
   /** Chunks so far. */
   chunks: number;
 }
-
-/** The ids of those that a file is sealed to, as they are stored. */
-const idsOf = ({ recipients }: Keeping): string => JSON.stringify(recipients.map(recipientId));
 
 export class Rows {
   readonly #statements;
@@ -64,10 +60,10 @@ export class Rows {
 
   /** Begins a file whose chunks follow. */
   beginFile(keeping: Keeping, at: number): FileRow {
-    const { mode, grantId, version, keepMs } = keeping;
+    const { mode, recipientIds, grantId, version, keepMs } = keeping;
     const { lastInsertRowid } = this.#statements.file.run(
       mode,
-      idsOf(keeping),
+      recipientIds,
       grantId,
       version,
       at,
@@ -78,13 +74,13 @@ export class Rows {
 
   /** A file of which everything is there. */
   wholeFile(keeping: Keeping, at: number, chunks: readonly Buffer[], digest: Buffer): number {
-    const { mode, grantId, version, keepMs } = keeping;
+    const { mode, recipientIds, grantId, version, keepMs } = keeping;
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     const { lastInsertRowid } = this.#statements.wholeFile.run(
       digest,
       length,
       mode,
-      idsOf(keeping),
+      recipientIds,
       grantId,
       version,
       at,
@@ -113,7 +109,7 @@ export class Rows {
     const file = this.#statements.fileOf.get(request, part);
     if (file === undefined) return;
     this.#statements.forgetBody.run(request, part);
-    if (this.#statements.hasBodies.get(file) === undefined) this.#forget(file);
+    if (this.#statements.hasBodies.get(file) === undefined) this.forget(file);
   }
 
   /** Writes to the disk and nothing that says anything. */
@@ -146,11 +142,12 @@ export class Rows {
       held: JSON.stringify(held),
       most: DESTROYED_AT_A_TIME,
     });
-    for (const id of ids) this.#forget(id);
+    for (const id of ids) this.forget(id);
     return { files: ids.length, more: ids.length === DESTROYED_AT_A_TIME };
   }
 
-  #forget(file: number): void {
+  /** Takes a file and its bodies away. */
+  forget(file: number): void {
     this.#statements.forgetBodies.run(file);
     this.#statements.forgetChunks.run(chunkId(file, 0), chunkId(file + 1, 0));
     this.#statements.forgetFile.run(file);
