@@ -8,6 +8,7 @@ import {
   findsAll,
   type EntrySearch,
 } from '../core/audit/entry-search.ts';
+import type { TermField } from '../core/audit/entry-terms.ts';
 import type { Db } from './database.ts';
 import { indexedUpTo, type StoredEntry } from './entry-index.ts';
 import { CHUNK, placesOf } from './postings.ts';
@@ -79,8 +80,14 @@ const entryAt = prepared((db) =>
   db.$client.prepare<[number], Buffer>('SELECT bytes FROM entries WHERE idx = ?').pluck(),
 );
 
-/** Where a condition can be held against a column, entries that it does not hold for are not read. */
-const COLUMNS = { lab: 'lab_id', person: 'person_id', grant: 'grant_id' } as const;
+/** Columns that a condition can be held against. */
+const COLUMNS: Partial<Record<TermField, string>> = {
+  kind: 'kind',
+  ref: 'ref',
+  lab: 'lab_id',
+  person: 'person_id',
+  grant: 'grant_id',
+};
 
 class Search {
   readonly #db: Db;
@@ -171,7 +178,7 @@ class Search {
   /** What lies in a part of the log that is not indexed. */
   *#lookThrough(from: number, below: number): Generator<Step> {
     const { columns, values } = this.#columns();
-    const statement = this.#db.$client.prepare<(number | string)[], StoredEntry>(
+    const statement = this.#db.$client.prepare<(number | string | Buffer)[], StoredEntry>(
       `SELECT idx AS "index", bytes FROM entries WHERE idx >= ? AND idx < ?${columns} ORDER BY idx ${this.#order}`,
     );
     for (let [low, high] = [from, below]; low < high;) {
@@ -197,14 +204,23 @@ class Search {
     return this.#isForward ? 'ASC' : 'DESC';
   }
 
-  #columns(): { columns: string; values: string[] } {
+  /** What entries must meet to be worth reading: most of those that are not found are passed over by SQLite. */
+  #columns(): { columns: string; values: (string | Buffer)[] } {
     let columns = '';
-    const values: string[] = [];
-    for (const [field, column] of Object.entries(COLUMNS)) {
-      const value = this.#search[field as keyof typeof COLUMNS];
-      if (value === undefined) continue;
-      columns += ` AND ${column} = ?`;
-      values.push(value);
+    const values: (string | Buffer)[] = [];
+    for (const condition of conditionsOf(this.#search)) {
+      const [first] = condition;
+      if (!first) continue;
+      const [field, value] = first;
+      const column = COLUMNS[field];
+      if (column !== undefined && condition.every((term) => term[0] === field)) {
+        columns += ` AND ${column} IN (${condition.map(() => '?').join(', ')})`;
+        values.push(...condition.map((term) => term[1]));
+      } else if (condition.every((term) => term[1] === value)) {
+        // Wherever a term stands in an entry, it is there as JSON has it.
+        columns += ' AND instr(bytes, ?) > 0';
+        values.push(Buffer.from(JSON.stringify(value)));
+      }
     }
     return { columns, values };
   }

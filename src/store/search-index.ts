@@ -11,8 +11,11 @@ import { prepared } from './prepared.ts';
 
 const STEPS_OF_CHUNK = CHUNK / STEP;
 
-/** Steps that one commit reads at most: requests wait for it. What is left is for the next ones. */
-const MOST_STEPS = 8;
+/**
+ * After so much of them, a commit reads no further entries: requests wait for it, some milliseconds. What is left is for the
+ * next ones.
+ */
+const MOST_CHARACTERS = 1_500_000;
 
 const chunksIndexed = prepared((db) =>
   db.$client.prepare<[], number>('SELECT ifnull(max(chunk) + 1, 0) FROM entry_chunks').pluck(),
@@ -63,13 +66,15 @@ export class SearchIndex {
    */
   follow(size: number): boolean {
     this.#read ??= coveredUpTo(this.#db);
-    const to = Math.min(indexedUpTo(size), this.#read + MOST_STEPS * STEP);
-    for (let from = this.#read; from < to; from += STEP) {
-      this.#chunk.addStep(from % CHUNK, textsBetween(this.#db).all(from, from + STEP));
-      this.#read = from + STEP;
+    const to = indexedUpTo(size);
+    for (let characters = 0; this.#read < to && characters < MOST_CHARACTERS;) {
+      const texts = textsBetween(this.#db).all(this.#read, this.#read + STEP);
+      this.#chunk.addStep(this.#read % CHUNK, texts);
+      for (const { length } of texts) characters += length;
+      this.#read += STEP;
       if (this.#read % CHUNK === 0) this.#write(this.#read / CHUNK - 1);
     }
-    return indexedUpTo(size) > this.#read;
+    return to > this.#read;
   }
 
   /** What was read may have been undone: it is read again. */

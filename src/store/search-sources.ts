@@ -30,13 +30,13 @@ interface TermRow {
 
 const termRow = {
   'oldest first': prepared((db) =>
-    db.$client.prepare<[string, string, number], TermRow>(
-      'SELECT chunk, places FROM entry_terms WHERE field = ? AND value = ? AND chunk >= ? ORDER BY chunk LIMIT 1',
+    db.$client.prepare<[string, string, number, number], TermRow>(
+      'SELECT chunk, places FROM entry_terms WHERE field = ? AND value = ? AND chunk >= ? ORDER BY chunk LIMIT ?',
     ),
   ),
   'newest first': prepared((db) =>
-    db.$client.prepare<[string, string, number], TermRow>(
-      'SELECT chunk, places FROM entry_terms WHERE field = ? AND value = ? AND chunk <= ? ORDER BY chunk DESC LIMIT 1',
+    db.$client.prepare<[string, string, number, number], TermRow>(
+      'SELECT chunk, places FROM entry_terms WHERE field = ? AND value = ? AND chunk <= ? ORDER BY chunk DESC LIMIT ?',
     ),
   ),
 };
@@ -73,15 +73,15 @@ interface TimesRow {
 
 const timesRow = {
   'oldest first': prepared((db) =>
-    db.$client.prepare<[number, number, number], TimesRow>(
+    db.$client.prepare<[number, number, number, number], TimesRow>(
       `SELECT chunk, times FROM entry_chunks WHERE chunk >= ? AND greatest >= ? AND least < ?
-       ORDER BY chunk LIMIT 1`,
+       ORDER BY chunk LIMIT ?`,
     ),
   ),
   'newest first': prepared((db) =>
-    db.$client.prepare<[number, number, number], TimesRow>(
+    db.$client.prepare<[number, number, number, number], TimesRow>(
       `SELECT chunk, times FROM entry_chunks WHERE chunk <= ? AND greatest >= ? AND least < ?
-       ORDER BY chunk DESC LIMIT 1`,
+       ORDER BY chunk DESC LIMIT ?`,
     ),
   ),
 };
@@ -94,9 +94,15 @@ export interface Source {
   places(chunk: number): Bits;
 }
 
+/** Rows that are read at once at most: to read the next one costs a fifth of looking one up. */
+const MOST_AT_ONCE = 64;
+
 abstract class Rows<R extends { chunk: number }> {
-  #row: R | undefined;
-  #asked: number | undefined;
+  #rows: R[] = [];
+  #at = 0;
+  /** How many are read the next time: the more the fewer were read in vain. */
+  #atOnce = 1;
+  #isExhausted = false;
   readonly #forward: boolean;
   readonly #effort: Effort;
 
@@ -105,29 +111,35 @@ abstract class Rows<R extends { chunk: number }> {
     this.#effort = effort;
   }
 
-  /** The row of the next chunk; what was found last is not looked for again. */
+  /** The row of a chunk, or of the next one that has any. A search goes one way, and so do its calls of this. */
   protected row(chunk: number): R | undefined {
-    const row = this.#row;
-    const isPast = row && (this.#forward ? row.chunk < chunk : row.chunk > chunk);
-    if (this.#asked === undefined || isPast) {
-      this.#effort.lookUps += 1;
-      this.#row = this.find(chunk);
-    }
-    this.#asked = chunk;
-    return this.#row;
+    while (this.#at < this.#rows.length && this.#isPast(this.#rows[this.#at] as R, chunk))
+      this.#at += 1;
+    if (this.#at < this.#rows.length || this.#isExhausted) return this.#rows[this.#at];
+    this.#rows = this.find(chunk, this.#atOnce);
+    this.#effort.lookUps += Math.max(1, this.#rows.length);
+    this.#isExhausted = this.#rows.length < this.#atOnce;
+    this.#atOnce = Math.min(this.#atOnce * 2, MOST_AT_ONCE);
+    this.#at = 0;
+    return this.#rows[0];
   }
 
-  protected abstract find(chunk: number): R | undefined;
+  #isPast(row: R, chunk: number): boolean {
+    return this.#forward ? row.chunk < chunk : row.chunk > chunk;
+  }
+
+  /** The rows of a chunk and of those behind it, so many at most. */
+  protected abstract find(chunk: number, atOnce: number): R[];
 }
 
 /** Entries with a term. */
 class TermSource extends Rows<TermRow> {
-  readonly #find: (chunk: number) => TermRow | undefined;
+  readonly #find: (chunk: number, atOnce: number) => TermRow[];
 
   constructor(db: Db, direction: Direction, effort: Effort, [field, value]: Term) {
     super(direction, effort);
     const statement = termRow[direction](db);
-    this.#find = (chunk) => statement.get(field, value, chunk);
+    this.#find = (chunk, atOnce) => statement.all(field, value, chunk, atOnce);
   }
 
   seek(chunk: number): number | undefined {
@@ -139,8 +151,8 @@ class TermSource extends Rows<TermRow> {
     if (row?.chunk === chunk) addPlaces(bits, row.places);
   }
 
-  protected find(chunk: number): TermRow | undefined {
-    return this.#find(chunk);
+  protected find(chunk: number, atOnce: number): TermRow[] {
+    return this.#find(chunk, atOnce);
   }
 }
 
@@ -148,6 +160,7 @@ class TermSource extends Rows<TermRow> {
 class RefSource extends Rows<{ chunk: number }> {
   readonly #db: Db;
   readonly #ref: string;
+  readonly #ahead: number;
   readonly #find: (chunk: number) => number | undefined;
 
   constructor(db: Db, direction: Direction, effort: Effort, ref: string) {
@@ -156,6 +169,7 @@ class RefSource extends Rows<{ chunk: number }> {
     this.#ref = ref;
     const statement = nextRef[direction](db);
     const end = direction === 'oldest first' ? 0 : CHUNK - 1;
+    this.#ahead = direction === 'oldest first' ? 1 : -1;
     this.#find = (chunk) => statement.get(ref, chunk * CHUNK + end);
   }
 
@@ -170,9 +184,16 @@ class RefSource extends Rows<{ chunk: number }> {
       mark(bits, index - first);
   }
 
-  protected find(chunk: number): { chunk: number } | undefined {
-    const index = this.#find(chunk);
-    return index === undefined ? undefined : { chunk: Math.floor(index / CHUNK) };
+  protected find(start: number, atOnce: number): { chunk: number }[] {
+    const rows: { chunk: number }[] = [];
+    for (let chunk = start; rows.length < atOnce;) {
+      const index = this.#find(chunk);
+      if (index === undefined) break;
+      const found = Math.floor(index / CHUNK);
+      rows.push({ chunk: found });
+      chunk = found + this.#ahead;
+    }
+    return rows;
   }
 }
 
@@ -204,7 +225,7 @@ export class ConditionSource implements Source {
 
 /** Entries that the log may have taken between two moments: which of them, is to be looked at. */
 export class TimeSource extends Rows<TimesRow> implements Source {
-  readonly #find: (chunk: number) => TimesRow | undefined;
+  readonly #find: (chunk: number, atOnce: number) => TimesRow[];
   readonly #since: number;
   readonly #until: number;
 
@@ -221,7 +242,7 @@ export class TimeSource extends Rows<TimesRow> implements Source {
     this.#since = since;
     this.#until = until;
     const statement = timesRow[direction](db);
-    this.#find = (chunk) => statement.get(chunk, since, until);
+    this.#find = (chunk, atOnce) => statement.all(chunk, since, until, atOnce);
   }
 
   seek(chunk: number): number | undefined {
@@ -241,8 +262,8 @@ export class TimeSource extends Rows<TimesRow> implements Source {
     return bits;
   }
 
-  protected find(chunk: number): TimesRow | undefined {
-    return this.#find(chunk);
+  protected find(chunk: number, atOnce: number): TimesRow[] {
+    return this.#find(chunk, atOnce);
   }
 }
 

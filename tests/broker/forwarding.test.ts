@@ -39,8 +39,8 @@ const to = (url: string, more: object = {}): NonNullable<TestBrokerOptions['forw
   webhooks: [{ id: 'siem', url, secret: 'env:FORWARD_SECRET', ...more }],
 });
 
-async function record(test: TestBroker, many: number, kind = 'token.denied'): Promise<void> {
-  const { store, clock } = test.broker;
+async function record(own: TestBroker, many: number, kind = 'token.denied'): Promise<void> {
+  const { store, clock } = own.broker;
   const at = clock();
   for (let left = many; left > 0; left -= 500)
     await Promise.all(
@@ -81,10 +81,11 @@ async function receiver(port?: number): Promise<Receiver> {
   return started;
 }
 
-const untilCurrent = ({ broker }: TestBroker): Promise<void> =>
-  expect
+async function untilCurrent({ broker }: TestBroker): Promise<void> {
+  await expect
     .poll(() => broker.forwarding.shown().map(({ state }) => state), { timeout: 20_000 })
     .toEqual(['current']);
+}
 
 describe('a webhook', () => {
   test('gets the exact entries as signed batches of JSON lines, from the first one on', async () => {

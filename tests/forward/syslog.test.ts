@@ -63,8 +63,8 @@ describe.runIf(hasOpenssl)('a syslog server', () => {
     const sent = [entry(0), entry(1, { kind: 'order.issued', decision: 'allowed' })];
     expect(await send(forwarder(target.port), sent)).toEqual({ delivered: true });
     expect(target.messages).toEqual([
-      `<109>1 2026-11-29T12:00:00.123Z broker.example sp - request.denied [meta sequenceId="1"] ${sent[0]?.bytes}`,
-      `<110>1 2026-11-29T12:00:00.123Z broker.example sp - order.issued [meta sequenceId="2"] ${sent[1]?.bytes}`,
+      `<109>1 2026-11-29T12:00:00.123Z broker.example sp - request.denied [meta sequenceId="1"] ${String(sent[0]?.bytes)}`,
+      `<110>1 2026-11-29T12:00:00.123Z broker.example sp - order.issued [meta sequenceId="2"] ${String(sent[1]?.bytes)}`,
     ]);
   });
 

@@ -88,11 +88,11 @@ function entryAt(n: number, at: number): EntryDraft {
     grant: idOf('grt', request % grants),
     grantVersion: 1,
     token: idOf('tok', Math.floor(request / (2_500_000 / tokens))),
-    purpose: purposes[request % purposes.length] as string,
+    purpose: purposes[request % purposes.length],
     run: idOf('run', request % runs),
     endpoint: request % 7 === 0 ? 'other' : 'demo',
     // Each purpose has models of its own: two frequent values that never meet.
-    model: models[request % models.length] as string,
+    model: models[request % models.length],
     operation: request % 5 === 0 ? 'messages' : 'chat.completions',
   };
   if (n % 100_000 === 77_777)
