@@ -21,19 +21,12 @@ beforeAll(async () => {
   const at = test.broker.clock();
   const actor = { system: 'broker' } as const;
   for (let done = 0; done < ENTRIES; done += 100) {
-    await Promise.all(
-      Array.from({ length: 100 }, (_, i) =>
-        test.broker.store.write('recordEntry', {
-          entry: {
-            id: mintId('ent', at),
-            kind: 'audit.read',
-            at,
-            actor,
-            data: { text: `${done + i} `.repeat(LENGTH).slice(0, LENGTH) },
-          },
-        }),
-      ),
-    );
+    const write = (i: number): Promise<unknown> => {
+      const data = { text: `${done + i} `.repeat(LENGTH).slice(0, LENGTH) };
+      const entry = { id: mintId('ent', at), kind: 'audit.read' as const, at, actor, data };
+      return test.broker.store.write('recordEntry', { entry }, { deadlineMs: 10_000 });
+    };
+    await Promise.all(Array.from({ length: 100 }, (_, i) => write(i)));
   }
 }, 60_000);
 afterAll(() => test.close());
