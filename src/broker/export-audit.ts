@@ -9,7 +9,8 @@ import {
   type ExportFormat,
   type ExportedData,
 } from '../core/audit/exports.ts';
-import { readRawEntry, type RawEntry } from '../core/audit/raw-entry.ts';
+import type { EntryDraft } from '../core/audit/entry.ts';
+import { readRawEntry } from '../core/audit/raw-entry.ts';
 import { refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { actorOf } from '../store/operations/operation.ts';
@@ -19,6 +20,9 @@ import { by } from './by.ts';
 import { keyHistoryOf, logKeyOf } from './rotate-log-key.ts';
 import type { Progress } from './export-threads.ts';
 import { mayRead } from './reach.ts';
+
+/** Patient: what was made for minutes is not to be lost to a disk that is busy for a second. */
+const RECORD_WITHIN_MS = 10_000;
 
 export type ExportAsked = Omit<ExportArgs, 'by' | 'id' | 'size'> & { witnessed?: boolean };
 
@@ -190,21 +194,20 @@ async function record(
   actorId: string,
   kind: 'audit.export_resumed' | 'audit.export_completed',
   exportId: string,
-  data: NonNullable<RawEntry['data']> & Record<string, string | number>,
+  data: Record<string, string | number>,
 ): Promise<void> {
   const member = broker.policy.member(actorId) ?? refuse('invalid_token');
   const { at, entryId } = by(broker, actorId);
   const isPartner = member.lab.kind === 'partner';
-  await broker.store.write('recordEntry', {
-    entry: {
-      id: entryId,
-      kind,
-      at,
-      actor: actorOf(member),
-      ref: exportId,
-      lab: isPartner ? member.lab.id : undefined,
-      person: isPartner ? actorId : undefined,
-      data,
-    },
-  });
+  const entry: EntryDraft = {
+    id: entryId,
+    kind,
+    at,
+    actor: actorOf(member),
+    ref: exportId,
+    lab: isPartner ? member.lab.id : undefined,
+    person: isPartner ? actorId : undefined,
+    data,
+  };
+  await broker.store.write('recordEntry', { entry }, { deadlineMs: RECORD_WITHIN_MS });
 }

@@ -36,21 +36,18 @@ afterAll(() => test.close());
 const FORMULA = '=HYPERLINK("https://evil.example";"x"),\r\n"quoted"';
 
 async function fill(count: number): Promise<void> {
+  for (let done = 0; done < count; done += 100) await fillHundred(done);
+}
+
+async function fillHundred(from: number): Promise<void> {
   const at = test.broker.clock();
   const actor = { system: 'broker' } as const;
-  await Promise.all(
-    Array.from({ length: count }, (_, i) =>
-      test.broker.store.write('recordEntry', {
-        entry: {
-          id: mintId('ent', at),
-          kind: 'audit.read',
-          at,
-          actor,
-          data: { message: i % 2 === 0 ? FORMULA : 'é ✓', n: i },
-        },
-      }),
-    ),
-  );
+  const write = (i: number): Promise<unknown> => {
+    const data = { message: i % 2 === 0 ? FORMULA : 'é ✓', n: i };
+    const entry = { id: mintId('ent', at), kind: 'audit.read' as const, at, actor, data };
+    return test.broker.store.write('recordEntry', { entry }, { deadlineMs: 10_000 });
+  };
+  await Promise.all(Array.from({ length: 100 }, (_, i) => write(from + i)));
 }
 
 interface Line {
