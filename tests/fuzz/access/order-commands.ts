@@ -216,7 +216,8 @@ const decisions = command(
     };
     const isAllowed = (actor: ModelPerson, dispute: ModelDispute): boolean => {
       const order = orderOf(dispute);
-      if (dispute.decided || !mayRule(model, order, actor)) return false;
+      if (dispute.decided || dispute.person === actor.id) return false;
+      if (!mayRule(model, order, actor)) return false;
       if (outcome !== 'modified') return true;
       const instead = insteadOf(dispute);
       return isOrderInForce(order, model.now) && instead !== undefined && isLess(order, instead);
