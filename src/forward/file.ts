@@ -36,9 +36,14 @@ export class FileForwarder implements Forwarder {
     this.#onFailed = onFailed;
   }
 
-  async forward(entries: readonly OutgoingEntry[]): Promise<ForwardAttempt> {
-    // The lines of an attempt that was given up must not come in between.
-    await this.#underWay;
+  async forward(
+    entries: readonly OutgoingEntry[],
+    _at: number,
+    signal: AbortSignal,
+  ): Promise<ForwardAttempt> {
+    // One at a time: the lines of an attempt that was given up must not come in between.
+    while (this.#underWay) await this.#underWay;
+    if (signal.aborted) return UNWRITABLE;
     this.#underWay = this.#append(jsonLines(entries)).finally(() => (this.#underWay = undefined));
     return this.#underWay;
   }
