@@ -75,7 +75,7 @@ describe('audit open', () => {
     expect(readFileSync(join(out, `${REQUEST}.request`))).toEqual(BODY);
     expect(statSync(join(out, `${REQUEST}.request`)).mode & 0o777).toBe(0o600);
     const again = await cli.run('audit', 'open', path, '--identity', key, ...more);
-    expect([again.code, again.err]).toEqual([2, expect.stringMatching(/exists already/)]);
+    expect([again.code, again.err]).toEqual([3, expect.stringMatching(/exists already/)]);
   });
 
   it.each<[string, () => string, () => string, string[], number]>([

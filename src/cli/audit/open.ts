@@ -49,14 +49,23 @@ export function addAuditOpen(group: Command, around: Surroundings): void {
   setUsageExitCode(command, EXIT_CODES.could_not_run);
   withJson(command)
     .option('--identity <file>', 'the key that opens it; what is kept in full needs none')
-    .option('--entry <file…>', 'entries of the log, as JSON, a list of them, or one a line')
+    .option(
+      '--entry <file>',
+      'entries of the log, as JSON, a list of them, or one a line; can be given again',
+      oneMore,
+    )
     .option('--request <id>', 'only the bodies of this request', id('req'))
     .option('--out <folder>', 'write each body into a file of its own, in place of printing it')
     .action(async (path: string, options: OpenOptions) => {
-      const result = await open(path, options);
+      const result = await openOrSayWhy(around, path, options);
       print(around, result, options);
       throw new QuietExit(EXIT_CODES[result.status]);
     });
+}
+
+/** Each time that the option is given. */
+function oneMore(path: string, before: string[] = []): string[] {
+  return [...before, path];
 }
 
 interface OpenedFile {
@@ -66,6 +75,20 @@ interface OpenedFile {
   /** What was printed of them is in here, unless it went into files. */
   texts: Map<string, Buffer[]>;
   problem: string | undefined;
+}
+
+/** What cannot be read or written says nothing about the file: it must not look like a finding. */
+async function openOrSayWhy(
+  around: Surroundings,
+  path: string,
+  options: OpenOptions,
+): Promise<OpenedFile> {
+  try {
+    return await open(path, options);
+  } catch (error) {
+    note(around, `sallyport: ${error instanceof Error ? error.message : String(error)}`);
+    throw new QuietExit(EXIT_CODES.could_not_run);
+  }
 }
 
 const keyOf = ({ request, part }: { request: string; part: string }): string =>
