@@ -39,6 +39,7 @@ import {
 import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
 import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
+import { prepared } from './prepared.ts';
 import {
   readMeta,
   readGrant,
@@ -62,7 +63,6 @@ import {
   personKeys,
   requests,
   runs,
-  tiles,
   tokens,
 } from './schema.ts';
 import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
@@ -77,6 +77,13 @@ export interface EntryFilter {
   labId?: string | undefined;
   personId?: string | undefined;
 }
+
+/** A proof reads some of them, a statement thousands. */
+const tileAt = prepared((db) =>
+  db.$client
+    .prepare<[number, number], Buffer>('SELECT hashes FROM tiles WHERE level = ? AND n = ?')
+    .pluck(),
+);
 
 /** Everything that decisions on the proxied path rest on. */
 export interface PolicyRecords {
@@ -456,12 +463,7 @@ export class Readers {
     return new Map(rows.flatMap(({ idx, ref }) => (ref === null ? [] : [[idx, ref] as const])));
   }
 
-  readonly readTile: ReadTile = (level, n) =>
-    this.#db
-      .select()
-      .from(tiles)
-      .where(and(eq(tiles.level, level), eq(tiles.n, n)))
-      .get()?.hashes;
+  readonly readTile: ReadTile = (level, n) => tileAt(this.#db).get(level, n);
 
   /** What requests were charged, by id: for reconciling the ledger with the log. */
   readRequests(ids: string[]): (typeof requests.$inferSelect)[] {
