@@ -44,6 +44,7 @@ import { listRuns, type RunFilter, type RunRow } from './list-runs.ts';
 import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
 import { readLogKeys, type LogKeyRow } from './log-key-rows.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
+import { prepared } from './prepared.ts';
 import {
   readMeta,
   readGrant,
@@ -67,7 +68,6 @@ import {
   personKeys,
   requests,
   runs,
-  tiles,
   tokens,
 } from './schema.ts';
 import { searchEntries, type FoundEntries, type SearchRange } from './search-entries.ts';
@@ -105,6 +105,13 @@ export interface EntryFilter {
   labId?: string | undefined;
   personId?: string | undefined;
 }
+
+/** A proof reads some of them, a statement thousands. */
+const tileAt = prepared((db) =>
+  db.$client
+    .prepare<[number, number], Buffer>('SELECT hashes FROM tiles WHERE level = ? AND n = ?')
+    .pluck(),
+);
 
 /** Everything that decisions on the proxied path rest on. */
 export interface PolicyRecords {
@@ -574,12 +581,7 @@ export class Readers {
     return new Map(rows.flatMap(({ idx, ref }) => (ref === null ? [] : [[idx, ref] as const])));
   }
 
-  readonly readTile: ReadTile = (level, n) =>
-    this.#db
-      .select()
-      .from(tiles)
-      .where(and(eq(tiles.level, level), eq(tiles.n, n)))
-      .get()?.hashes;
+  readonly readTile: ReadTile = (level, n) => tileAt(this.#db).get(level, n);
 
   /** What incidents hold of a grant's transcripts. */
   transcriptHold(grantId: string): TranscriptHold {
