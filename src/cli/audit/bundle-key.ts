@@ -1,9 +1,8 @@
 /** The key that an evidence bundle is checked with, as commands take it. */
 import type { Command } from 'commander';
-import { CHECKPOINT_PATH, MANIFEST_PATH, VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
+import { VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
 import { readSmall } from '../../audit/expected-file.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
-import { MOST_REPORT_MANIFEST_BYTES } from '../../audit/report-layout.ts';
 import { commandLine } from '../command-line.ts';
 import { readInputFile } from '../input-file.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -46,12 +45,9 @@ export async function trustedKey(
   );
 }
 
-/** Files of a bundle come in a fixed order, so those in front of the key are read over. */
 async function keyInBundle(path: string): Promise<string> {
   const reader = await openBundle(path);
   try {
-    await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
-    await readSmall(reader, CHECKPOINT_PATH, MOST_KEY_BYTES);
     return (await readSmall(reader, VERIFIER_KEY_PATH, MOST_KEY_BYTES)).toString('utf8');
   } finally {
     await reader.close();

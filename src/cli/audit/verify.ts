@@ -1,6 +1,6 @@
 /** `sallyport audit verify`: checks an evidence bundle offline. Neither network nor profile is touched. */
 import type { Command } from 'commander';
-import { Finding } from '../../audit/finding.ts';
+import { Finding } from '../../verify/finding.ts';
 import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
 import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';

@@ -136,3 +136,21 @@ export function hashesFromTiles(tree: Tree, size: number, readTile: ReadTile): H
     return hashes(within, index % perTile);
   };
 }
+
+/** A tile of a tree of some size, with its path. */
+export interface TileOfTree {
+  path: string;
+  level: number;
+  n: number;
+  width: number;
+}
+
+/** The tiles of a tree of `size` leaves: level by level from the leaves up, left to right. */
+export function* tilesOf(size: number): Generator<TileOfTree> {
+  for (const { level, full, partial } of tileLevels(size)) {
+    for (let n = 0; n < full + (partial > 0 ? 1 : 0); n += 1) {
+      const width = n < full ? TILE_WIDTH : partial;
+      yield { path: tilePath({ level, n, width }), level, n, width };
+    }
+  }
+}

@@ -4,7 +4,7 @@
  * - `sound`: every check passed.
  * - `tampered`: something is there that the log's key did not sign.
  * - `incomplete`: what is there is right as far as it goes, and something is missing.
- * - `could_not_run`: nothing can be said about the bundle.
+ * - `could_not_run`: nothing can be said.
  */
 export type VerificationStatus = 'sound' | 'tampered' | 'incomplete' | 'could_not_run';
 
@@ -33,4 +33,11 @@ export function tampered(message: string, firstBadIndex?: number): Finding {
 /** Something that is missing. */
 export function incomplete(message: string, firstBadIndex?: number): Finding {
   return new Finding('incomplete', message, firstBadIndex);
+}
+
+/** What ended a verification, as a Finding: an error that is none prevented it. */
+export function asFinding(error: unknown): Finding {
+  if (error instanceof Finding) return error;
+  const { code, message } = error as Error & { code?: string };
+  return new Finding('could_not_run', `The verification failed: ${code ?? message}.`);
 }

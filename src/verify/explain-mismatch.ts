@@ -1,17 +1,16 @@
 /** Says what was done to the entries where one of them does not have its leaf hash. */
-import { leafHash } from '../core/audit/merkle.ts';
+import { equalBytes } from '../core/tlog/bytes.ts';
+import type { Tree } from '../core/tlog/tree.ts';
 import { tampered, type Finding } from './finding.ts';
+import { ownPlace } from './own-place.ts';
+
+/** Gives the leaf hash of an entry as it stands in the tiles. */
+export type LeafHashAt = (index: number) => Promise<Uint8Array>;
 
 /** A line that is not the entry of its place. */
 export interface Misfit {
   index: number;
-  line: Buffer;
-}
-
-/** What an entry says of its own place; whatever stands there, unchecked. */
-export interface OwnPlace {
-  log: unknown;
-  index: unknown;
+  line: Uint8Array;
 }
 
 /**
@@ -21,14 +20,15 @@ export interface OwnPlace {
  * @param hashes the leaf hashes by index, which are known to be right
  */
 export async function explainMismatch(
+  tree: Tree,
   { index, line }: Misfit,
-  next: Buffer | undefined,
+  next: Uint8Array | undefined,
   size: number,
-  hashes: (index: number) => Promise<Buffer>,
+  hashes: LeafHashAt,
 ): Promise<Finding> {
-  const stands = await signedIndex(line, size, hashes);
+  const stands = await signedIndex(tree, line, size, hashes);
   if (stands === undefined) return tampered(`Entry ${index} was changed.`, index);
-  const follows = next === undefined ? undefined : await signedIndex(next, size, hashes);
+  const follows = next === undefined ? undefined : await signedIndex(tree, next, size, hashes);
   if (stands > index && (next === undefined || follows === stands + 1)) {
     const removed =
       stands === index + 1 ? `Entry ${index} was` : `Entries ${index} to ${stands - 1} were`;
@@ -43,35 +43,15 @@ export async function explainMismatch(
   );
 }
 
-/** What an entry's JSON says of its place in the log. Undefined when it is not a JSON object. */
-export function ownPlace(line: Buffer): OwnPlace | undefined {
-  const value = parse(line);
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { log, index } = value as Partial<OwnPlace>;
-  return { log, index };
-}
-
-/** Whether this is a whole JSON text. A part of an object never is. */
-export function isJson(line: Buffer): boolean {
-  return parse(line) !== undefined;
-}
-
 /** Index of the entry that this line is, byte for byte; undefined if it is none that was signed. */
 async function signedIndex(
-  line: Buffer,
+  tree: Tree,
+  line: Uint8Array,
   size: number,
-  hashes: (index: number) => Promise<Buffer>,
+  hashes: LeafHashAt,
 ): Promise<number | undefined> {
   const index = ownPlace(line)?.index;
   if (typeof index !== 'number' || !Number.isSafeInteger(index)) return undefined;
   if (index < 0 || index >= size) return undefined;
-  return leafHash(line).equals(await hashes(index)) ? index : undefined;
-}
-
-function parse(line: Buffer): unknown {
-  try {
-    return JSON.parse(line.toString('utf8'));
-  } catch {
-    return undefined;
-  }
+  return equalBytes(tree.leafHash(line), await hashes(index)) ? index : undefined;
 }
