@@ -39,5 +39,8 @@ export function incomplete(message: string, firstBadIndex?: number): Finding {
 export function asFinding(error: unknown): Finding {
   if (error instanceof Finding) return error;
   const { code, message } = error as Error & { code?: string };
-  return new Finding('could_not_run', `The verification failed: ${code ?? message}.`);
+  return new Finding(
+    'could_not_run',
+    `The verification failed: ${code ?? message.replace(/\.$/, '')}.`,
+  );
 }

@@ -1,14 +1,18 @@
-/** The key that an evidence bundle is checked with, as commands take it. */
+/** The keys that a log is checked with, as commands take them. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
 import { readSmall } from '../../audit/expected-file.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
 import { commandLine } from '../command-line.ts';
 import { readInputFile } from '../input-file.ts';
+import { fileTrouble, wrongUsage } from '../problems.ts';
+import { profilesPath } from '../profiles.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 export interface KeyOptions {
-  key?: string;
+  key?: string[];
   trustKeyInBundle?: boolean;
 }
 
@@ -18,37 +22,78 @@ export const WEAKNESS =
 
 const MOST_KEY_BYTES = 64 * 1024;
 
-/** Adds the options that say which key. */
+/** Adds the options that say which keys. */
 export function withKey(command: Command): Command {
   return command
-    .option('--key <key>', "the log's verifier key, or @FILE that holds it")
+    .option(
+      '--key <key>',
+      "the log's verifier key, or @FILE that holds it; again for a key that was replaced",
+      (value: string, before: string[] = []) => [...before, value],
+    )
     .option(
       '--trust-key-in-bundle',
       'take the key out of the bundle: shows damage, but not who made the bundle',
     );
 }
 
-/** The key that a bundle is checked with. @throws where there is none */
-export async function trustedKey(
+/**
+ * The keys that a log is checked with: those given, else those configured, never those that the log offers.
+ *
+ * @param bundle the bundle to take a key from where that was asked for; undefined for what is no bundle
+ * @throws where there is none
+ */
+export async function trustedKeys(
   around: Surroundings,
-  path: string,
+  bundle: string | undefined,
   options: KeyOptions,
-): Promise<string> {
+): Promise<string[]> {
   const { key, trustKeyInBundle } = options;
   if (key !== undefined && trustKeyInBundle)
     throw new Error('--key and --trust-key-in-bundle exclude each other: give one of them.');
-  if (key?.startsWith('@')) return readInputFile(key.slice(1), 'verifier key');
-  if (key !== undefined) return key;
-  if (trustKeyInBundle) return keyInBundle(path);
+  if (key !== undefined) return key.flatMap(keysOf);
+  if (trustKeyInBundle) {
+    if (bundle !== undefined) return [await keyInBundle(bundle)];
+    throw new Error('--trust-key-in-bundle is for bundles: this has no key in it. Give --key.');
+  }
+  const configured = configuredKeys(around);
+  if (configured.length > 0) return configured;
   throw new Error(
     `It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("${commandLine(around, 'audit key')}" prints what a broker says it is; compare it with what the lab publishes or told you).`,
   );
 }
 
+/** Where people keep the keys that they trust: one to a line. */
+function configuredKeysPath({ env }: Surroundings): string {
+  return join(dirname(profilesPath(env)), 'log-keys');
+}
+
+function configuredKeys(around: Surroundings): string[] {
+  const path = configuredKeysPath(around);
+  try {
+    return linesOf(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw wrongUsage(`Cannot read the keys in ${path}: ${fileTrouble(error)}.`, error);
+  }
+}
+
+function keysOf(given: string): string[] {
+  if (!given.startsWith('@')) return [given];
+  return linesOf(readInputFile(given.slice(1), 'verifier key'));
+}
+
+/** Without empty lines and comments. */
+function linesOf(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
 async function keyInBundle(path: string): Promise<string> {
   const reader = await openBundle(path);
   try {
-    return (await readSmall(reader, VERIFIER_KEY_PATH, MOST_KEY_BYTES)).toString('utf8');
+    return (await readSmall(reader, VERIFIER_KEY_PATH, MOST_KEY_BYTES)).toString('utf8').trim();
   } finally {
     await reader.close();
   }

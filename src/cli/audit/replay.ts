@@ -12,7 +12,7 @@ import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, moment, note, printJson, printTable, say, type JsonOption } from '../output.ts';
 import { QuietExit } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { WEAKNESS, trustedKey, withKey, type KeyOptions } from './bundle-key.ts';
+import { WEAKNESS, trustedKeys, withKey, type KeyOptions } from './bundle-key.ts';
 
 interface ReplayOptions extends JsonOption, KeyOptions {
   at?: string;
@@ -79,7 +79,7 @@ async function replayBundle(
   try {
     if (options.at !== undefined && options.upTo !== undefined)
       throw new Error('--at and --up-to exclude each other: give one of them.');
-    const report = await verifyBundle(path, await trustedKey(around, path, options), onEntry);
+    const report = await verifyBundle(path, await trustedKeys(around, path, options), onEntry);
     if (report.incident !== undefined)
       throw new Error(
         `This is the report on ${report.incident}: it has ${report.entriesChecked} of ${report.size ?? 0} entries, and what stood takes them all. Give it a bundle of "sallyport audit export".`,

@@ -1,0 +1,137 @@
+/** What `audit verify` checks: an evidence bundle, a directory of tiles, or a running broker. */
+import { CHECKPOINT_PATH } from '../../audit/bundle-layout.ts';
+import { hasEntries, isTileDirectory, tileDirectory } from '../../audit/tile-directory.ts';
+import { verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
+import { tree } from '../../core/audit/merkle.ts';
+import { parseVerifierKey } from '../../core/audit/note-keys.ts';
+import { checkLog, openTrusted, settle, type CheckedLog } from '../../verify/check-log.ts';
+import { Finding, incomplete } from '../../verify/finding.ts';
+import type { LogSource } from '../../verify/log-source.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { trustedKeys, type KeyOptions } from './bundle-key.ts';
+import { fetchCheckpoint, isUrl, openHttpLog } from './http-log.ts';
+import { keepConflict, lastSeen, remember } from './seen-checkpoints.ts';
+
+export interface TargetOptions extends KeyOptions {
+  profile?: string;
+  /** `--hashes-only`: entries are not asked for. */
+  hashesOnly?: boolean;
+  /** `--entries`: without entries nothing is said to be sound. */
+  entries?: boolean;
+}
+
+/** What was found, and what else there is to say. */
+export interface Verified {
+  report: BundleReport & CheckedLog;
+  target: 'bundle' | 'directory' | 'broker';
+  /** Why hashes alone were checked; undefined where the entries were, too. */
+  withoutEntries?: string;
+  /** Where the proof is kept that the log was shown in two versions. */
+  conflict?: string;
+  /** For whoever reads: what was not done, and why. */
+  notes: string[];
+}
+
+/** Verifies whatever it is. Never rejects. */
+export async function verifyTarget(
+  around: Surroundings,
+  target: string,
+  options: TargetOptions,
+): Promise<Verified> {
+  const kind = isUrl(target) ? 'broker' : isTileDirectory(target) ? 'directory' : 'bundle';
+  const report: Verified['report'] = { status: 'sound', entriesChecked: 0, checked: [] };
+  const verified: Verified = { report, target: kind, notes: [] };
+  try {
+    const keys = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
+    if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
+    else await verifyAsLog(around, target, keys, options, verified);
+  } catch (error) {
+    settle(verified.report, couldNotRun(error));
+  }
+  return verified;
+}
+
+/** A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is. */
+async function verifyAsBundle(
+  { env }: Surroundings,
+  path: string,
+  keys: string[],
+  verified: Verified,
+): Promise<void> {
+  verified.report = await verifyBundle(path, keys, undefined, (origin) => {
+    const { checkpoint, useless } = lastSeen(env, origin, keys);
+    if (useless !== undefined) verified.notes.push(useless);
+    return checkpoint;
+  });
+}
+
+async function verifyAsLog(
+  around: Surroundings,
+  target: string,
+  keys: string[],
+  options: TargetOptions,
+  verified: Verified,
+): Promise<void> {
+  const { env, clock } = around;
+  const verifiers = keys.map((key) => parseVerifierKey(key));
+  const checkpoint = await readCheckpoint(target);
+  // The signature first: what the log says of itself counts for nothing before, its name included.
+  const { origin, size } = openTrusted(checkpoint, verifiers, verified.report);
+  const before = lastSeen(env, origin, keys);
+  if (before.useless !== undefined) verified.notes.push(before.useless);
+  const { source, withoutEntries } = await openLog(around, target, size, options);
+  if (withoutEntries !== undefined) {
+    if (options.entries === true)
+      throw new Error(`The entries cannot be checked: ${withoutEntries}.`);
+    verified.withoutEntries = withoutEntries;
+  }
+  const report = await checkLog(tree, source, {
+    checkpoint,
+    keys: verifiers,
+    entries: withoutEntries === undefined,
+    seen: before.checkpoint,
+  });
+  verified.report = report;
+  const { standing } = report;
+  const note = Buffer.from(checkpoint).toString('utf8');
+  if (before.note !== undefined && (standing === 'fork' || standing === 'rollback')) {
+    const conflict = { origin, standing, target, foundAt: clock(), seen: before.note, now: note };
+    const { path, problem } = keepConflict(env, conflict);
+    if (problem === undefined) verified.conflict = path;
+    else verified.notes.push(problem);
+  } else if (report.status === 'sound' && before.useless === undefined) {
+    const problem = remember(env, origin, note);
+    if (problem !== undefined)
+      verified.notes.push(`${problem} The next check has nothing to compare with.`);
+  }
+}
+
+interface OpenedLog {
+  source: LogSource;
+  withoutEntries: string | undefined;
+}
+
+async function openLog(
+  around: Surroundings,
+  target: string,
+  size: number,
+  { profile, hashesOnly }: TargetOptions,
+): Promise<OpenedLog> {
+  const asked = hashesOnly === true ? 'you asked for hashes only' : undefined;
+  if (isUrl(target)) return openHttpLog(around, target, profile, size, asked);
+  const there = hasEntries(target) ? undefined : 'the directory has none';
+  return { source: tileDirectory(target), withoutEntries: asked ?? there };
+}
+
+async function readCheckpoint(target: string): Promise<Uint8Array> {
+  if (isUrl(target)) return fetchCheckpoint(target);
+  const found = await tileDirectory(target).read(CHECKPOINT_PATH);
+  if (found === undefined) throw incomplete(`${CHECKPOINT_PATH} is missing.`);
+  return found;
+}
+
+/** What people are told of a wrong option, a broker out of reach or a key that is none is a sentence already. */
+function couldNotRun(error: unknown): Finding {
+  if (error instanceof Finding) return error;
+  return new Finding('could_not_run', error instanceof Error ? error.message : String(error));
+}
