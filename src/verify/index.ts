@@ -7,7 +7,7 @@
  */
 import { describeKey, openNote, type NoteVerifier } from '../core/audit/note.ts';
 import { toBase64 } from '../core/tlog/bytes.ts';
-import { checkConsistency, openCheckpoint } from '../core/tlog/checkpoint.ts';
+import { checkConsistency, openCheckpoint, type Checkpoint } from '../core/tlog/checkpoint.ts';
 import { parseVerifierKey } from '../core/tlog/keys.ts';
 import type { Primitives } from '../core/tlog/primitives.ts';
 import { verifyInclusion } from '../core/tlog/proofs.ts';
@@ -82,8 +82,9 @@ export interface Verifier {
    * A whole log, out of its tiles: signature, hash tiles, and entries if they are there.
    *
    * @param source reads files below the log's prefix, `checkpoint` among them
-   * @param options `entries`: whether entry bundles are read, true unless said otherwise; `onEntry` is given each entry
-   *   that was found right, which counts for nothing unless the verdict is `sound`
+   * @param options `entries`: whether entry bundles are read, true unless said otherwise; `seen`: a signed checkpoint of
+   *   the same log from before, which it must continue; `onEntry` is given each entry that was found right, which counts
+   *   for nothing unless the verdict is `sound`
    */
   log: (source: LogSource, keys: TrustedKeys, options?: LogOptions) => Promise<LogReport>;
   /**
@@ -96,12 +97,13 @@ export interface Verifier {
     entries: EntryStream,
     source: LogSource,
     keys: TrustedKeys,
-    options?: Omit<LogOptions, 'entries'>,
+    options?: Pick<LogOptions, 'onEntry'>,
   ) => Promise<LogReport>;
 }
 
 export interface LogOptions {
   entries?: boolean;
+  seen?: string | Uint8Array;
   onEntry?: (bytes: Uint8Array) => void;
 }
 
@@ -143,12 +145,13 @@ export function createVerifier(primitives: Primitives): Verifier {
         return {};
       }),
 
-    log: (source, keys, { entries = true, onEntry } = {}) =>
+    log: (source, keys, { entries = true, seen, onEntry } = {}) =>
       overSource(source, keys, async (checkpoint, trusted) =>
         checkLog(tree, source, {
           checkpoint,
           keys: trusted,
           entries,
+          seen: seen === undefined ? undefined : openSeen(seen, trusted),
           ...(onEntry && { onEntry }),
         }),
       ),
@@ -189,6 +192,18 @@ function checkpointFacts(
   const { origin, size, root } = openTrusted(note, keys, report);
   const signedBy = openNote(note, keys).verified.map(describeKey);
   return { origin, size, root: toBase64(root), signedBy };
+}
+
+/** What was kept proves nothing unless a trusted key signed it; which is no fault of the log. */
+function openSeen(note: string | Uint8Array, keys: readonly NoteVerifier[]): Checkpoint {
+  try {
+    return openCheckpoint(note, keys);
+  } catch (error) {
+    throw new Finding(
+      'could_not_run',
+      `The checkpoint that was seen before is not to be trusted. ${(error as Error).message}`,
+    );
+  }
 }
 
 function parseKey(primitives: Primitives, key: string): NoteVerifier {
