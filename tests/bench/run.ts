@@ -16,6 +16,7 @@ import { issuing } from './issuing.ts';
 import { orders } from './orders.ts';
 import { remembering } from './remembering.ts';
 import { revoking } from './revoking.ts';
+import { verify } from './verify.ts';
 
 const AREAS: Record<string, Area> = {
   issuing,
@@ -30,6 +31,7 @@ const AREAS: Record<string, Area> = {
   cutting,
   memory,
   growth,
+  verify,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */

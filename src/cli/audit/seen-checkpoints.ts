@@ -39,7 +39,8 @@ export function lastSeen(env: Env, origin: string, keys: readonly string[]): See
     note = readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothing;
-    return { ...nothing, useless: `Cannot read ${path}: ${fileTrouble(error)}.` };
+    const why = `Nothing was compared with what was seen before: cannot read ${path}: ${fileTrouble(error)}.`;
+    return { ...nothing, useless: why };
   }
   try {
     return { ...nothing, checkpoint: openCheckpoint(note, keys), note };
