@@ -17,6 +17,7 @@ import { orders } from './orders.ts';
 import { proofs } from './proofs.ts';
 import { remembering } from './remembering.ts';
 import { revoking } from './revoking.ts';
+import { verify } from './verify.ts';
 
 const AREAS: Record<string, Area> = {
   issuing,
@@ -32,6 +33,7 @@ const AREAS: Record<string, Area> = {
   memory,
   growth,
   proofs,
+  verify,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */
