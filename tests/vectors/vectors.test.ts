@@ -75,10 +75,11 @@ describe.each([
     async (_name, vector) => {
       const { status, firstBadIndex = null, problem } = await run(verifier, vector);
       const { status: expected, firstBadIndex: index } = vector;
-      expect({ status, firstBadIndex, problem }).toEqual({
+      const isSaid = problem === undefined ? problem : problem.endsWith('.');
+      expect({ status, firstBadIndex, isSaid }).toEqual({
         status: expected,
         firstBadIndex: index,
-        problem: expected === 'sound' ? undefined : expect.stringMatching(/^[^]+\.$/),
+        isSaid: expected === 'sound' ? undefined : true,
       });
     },
   );
