@@ -28,7 +28,7 @@ export interface TilesVerdict {
 }
 
 /** Where tiles contradict each other or the root. Which of them was changed, the entries will tell. */
-export interface TilesProblem {
+interface TilesProblem {
   /** One sentence. */
   problem: string;
   /** The tile that was changed if all leaf hashes are right. */

@@ -70,7 +70,7 @@ export function wrongStanding(
  *
  * @throws Finding where a tile is missing
  */
-export async function proofFromTiles(
+async function proofFromTiles(
   tree: Tree,
   oldSize: number,
   newSize: number,

@@ -76,10 +76,7 @@ export async function* entriesFrom(source: LogSource, size: number): EntryBlocks
  * @param most entries that are wanted
  * @returns the entries that are there whole, and how many bytes come after them
  */
-export function splitBundle(
-  bundle: Uint8Array,
-  most: number,
-): { entries: Uint8Array[]; rest: number } {
+function splitBundle(bundle: Uint8Array, most: number): { entries: Uint8Array[]; rest: number } {
   const view = new DataView(bundle.buffer, bundle.byteOffset, bundle.length);
   const entries: Uint8Array[] = [];
   let at = 0;

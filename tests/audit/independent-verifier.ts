@@ -48,7 +48,7 @@ function splitOf(n: number): number {
 }
 
 /** MTH of RFC 6962, as it is written there. */
-export function treeHash(leaves: readonly Buffer[]): Buffer {
+function treeHash(leaves: readonly Buffer[]): Buffer {
   const [only] = leaves;
   if (only === undefined) return sha256();
   if (leaves.length === 1) return only;
@@ -141,9 +141,9 @@ export interface Checkpoint {
 export function openCheckpoint(note: Buffer, keys: readonly Key[]): Checkpoint {
   const whole = note.toString('utf8');
   if (!Buffer.from(whole).equals(note)) throw tampered();
-  const controls = [...whole].filter((character) => character < ' ' && character !== '\n');
+  const isControl = note.some((byte) => byte < 0x20 && byte !== 0x0a);
   const split = whole.lastIndexOf('\n\n');
-  if (controls.length > 0 || split === -1 || !whole.endsWith('\n')) throw tampered();
+  if (isControl || split === -1 || !whole.endsWith('\n')) throw tampered();
   const text = whole.slice(0, split + 1);
   const signers = new Set<string>();
   for (const line of whole.slice(split + 2, -1).split('\n')) {

@@ -23,7 +23,7 @@ const sourceOf = (
   const files = mirrorOf({
     entries: log.lines,
     root: Buffer.alloc(0),
-    checkpoint: String(log.checkpoint),
+    checkpoint: log.checkpoint,
     tile: (level, n) => log.tiles.get(`${level}/${n}`),
   });
   const read: LogSource['read'] = (path) => {

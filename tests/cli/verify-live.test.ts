@@ -69,7 +69,7 @@ beforeEach(() => {
 
 afterAll(() => {
   server.close();
-  for (const { remove } of clis) remove();
+  for (const one of clis) one.remove();
 });
 
 /** A profile of an auditor, as "login" leaves it. */

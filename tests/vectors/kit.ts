@@ -26,7 +26,7 @@ export interface VectorKey {
 }
 
 /** A key of that number. It is public: it signs nothing but vectors. */
-export function keyOf(number: number, name = ORIGIN): VectorKey {
+function keyOf(number: number, name = ORIGIN): VectorKey {
   const seed = hash('sha256', `sallyport test vector key ${number}`, 'buffer');
   const key: KeyObject = createPrivateKey({
     key: Buffer.concat([PKCS8_ED25519, seed]),
@@ -86,7 +86,7 @@ export function logOf(entries: Buffer[], signers = [LOG_KEY.signer], origin = OR
 }
 
 /** An entry bundle: each entry with its length in front of it. */
-export function entryBundle(entries: readonly Buffer[]): Buffer {
+function entryBundle(entries: readonly Buffer[]): Buffer {
   return Buffer.concat(
     entries.flatMap((entry) => {
       const length = Buffer.alloc(2);

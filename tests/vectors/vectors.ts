@@ -13,7 +13,7 @@ import { proofVectors } from './make-proofs.ts';
  * - `log`: a directory of tiles, which must continue the file `seen` where there is one
  * - `bundle`: the file `bundle.tar`
  */
-export type VectorKind = 'note' | 'receipt' | 'consistency' | 'log' | 'bundle';
+type VectorKind = 'note' | 'receipt' | 'consistency' | 'log' | 'bundle';
 
 /** `expected.json`. */
 export interface Expected {

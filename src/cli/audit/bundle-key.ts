@@ -28,7 +28,7 @@ export function withKey(command: Command): Command {
     .option(
       '--key <key>',
       "the log's verifier key, or @FILE that holds it; again for a key that was replaced",
-      (value: string, before: string[] = []) => [...before, value],
+      (value: string, before: string[] | undefined) => [...(before ?? []), value],
     )
     .option(
       '--trust-key-in-bundle',

@@ -23,7 +23,7 @@ export interface Seen {
 }
 
 /** Where they are kept: `$SALLYPORT_HOME/seen`, else in the user's folder for states. */
-export function seenFolder(env: Env): string {
+function seenFolder(env: Env): string {
   const home = env['SALLYPORT_HOME'];
   if (home) return join(resolve(home), 'seen');
   const state = env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state');

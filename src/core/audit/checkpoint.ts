@@ -4,7 +4,7 @@ import { tree } from './merkle.ts';
 import { parseVerifierKey } from './note-keys.ts';
 import type { NoteVerifier } from './note.ts';
 
-export { CheckpointError, formatCheckpoint, type ConsistencyVerdict } from '../tlog/checkpoint.ts';
+export { CheckpointError, formatCheckpoint } from '../tlog/checkpoint.ts';
 
 export type Checkpoint = neutral.Checkpoint<Buffer>;
 

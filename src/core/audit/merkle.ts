@@ -1,10 +1,8 @@
 /** The Merkle tree of RFC 6962 over Node's own SHA-256. What each function does is said in tlog/tree.ts. */
 import { hash } from 'node:crypto';
-import { treeOver, type RootAccumulator as AnyAccumulator } from '../tlog/tree.ts';
+import { treeOver } from '../tlog/tree.ts';
 
-export { HASH_BYTES, assertTreeSize, type HashAt } from '../tlog/tree.ts';
-
-export type RootAccumulator = AnyAccumulator<Buffer>;
+export { HASH_BYTES, type HashAt } from '../tlog/tree.ts';
 
 /** The tree, as functions of tlog/ take it. */
 export const tree = treeOver<Buffer>({
