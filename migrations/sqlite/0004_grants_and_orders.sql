@@ -78,24 +78,25 @@ CREATE TABLE order_acknowledgements (
 
 -- Objections to an order. Its effect goes on until they are decided.
 CREATE TABLE disputes (
-  id           TEXT PRIMARY KEY,
-  order_id     TEXT NOT NULL REFERENCES orders (id),
-  lab_id       TEXT NOT NULL REFERENCES labs (id),
-  person_id    TEXT NOT NULL REFERENCES people (id),
-  at           INTEGER NOT NULL,
-  grounds      TEXT NOT NULL,
+  id               TEXT PRIMARY KEY,
+  order_id         TEXT NOT NULL REFERENCES orders (id),
+  lab_id           TEXT NOT NULL REFERENCES labs (id),
+  person_id        TEXT NOT NULL REFERENCES people (id),
+  at               INTEGER NOT NULL,
+  grounds          TEXT NOT NULL,
   -- The measure that is proposed in place of the order; NULL: none.
-  alternative  TEXT,
-  due_at       INTEGER NOT NULL,
-  escalated_at INTEGER,
-  outcome      TEXT,
-  decided_by   TEXT REFERENCES people (id),
-  decided_at   INTEGER,
-  reasons      TEXT,
+  alternative      TEXT,
+  due_at           INTEGER NOT NULL,
+  escalated_at     INTEGER,
+  outcome          TEXT,
+  decided_by       TEXT REFERENCES people (id),
+  decided_at       INTEGER,
+  decision_grounds TEXT,
   -- The order that took the place of the one that was objected to.
-  new_order_id TEXT REFERENCES orders (id)
+  new_order_id     TEXT REFERENCES orders (id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX disputes_by_order ON disputes (order_id, id);
+CREATE INDEX disputes_by_due ON disputes (due_at, id);
 CREATE INDEX disputes_open ON disputes (due_at) WHERE decided_at IS NULL;
 
 -- What grants of older versions say of orders: nothing.
@@ -195,7 +196,7 @@ CREATE TABLE duties (
   document_digest  TEXT,
   confirmed_by     TEXT    REFERENCES people (id),
   confirmed_at     INTEGER,
-  returned_because TEXT
+  return_grounds   TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX duties_by_grant ON duties (grant_id, id);
 CREATE INDEX duties_by_lab ON duties (lab_id, id);
@@ -219,3 +220,21 @@ ALTER TABLE orders ADD COLUMN issued_as TEXT NOT NULL DEFAULT 'issuer' CHECK (is
 -- What fails is tried again, later each time, and holds up nothing else.
 ALTER TABLE agenda ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE agenda ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
+
+-- Who gave somebody the value of an attribute, and when, by its name. Until now nothing but joining or being registered
+-- gave any: by an invitation it was whoever invited them.
+ALTER TABLE people ADD COLUMN attributes_set TEXT NOT NULL DEFAULT '{}';
+UPDATE people SET attributes_set = (
+  SELECT json_group_object(key, json_object('at', created_at, 'by', coalesce(
+    (SELECT invited_by FROM invitations WHERE joined_as = people.id),
+    (SELECT json_extract(CAST(bytes AS TEXT), '$.actor.person') FROM entries
+      WHERE person_id = people.id AND kind = 'person.created'))))
+  FROM json_each(attributes)
+) WHERE attributes <> '{}';
+
+-- The labs that were told of an order: they hear of its end, and may go on looking at it.
+CREATE TABLE orders_told (
+  order_id TEXT NOT NULL REFERENCES orders (id),
+  lab_id   TEXT NOT NULL REFERENCES labs (id),
+  PRIMARY KEY (order_id, lab_id)
+) STRICT, WITHOUT ROWID;

@@ -7,7 +7,10 @@ import type { Concerned } from '../store/operations/order-parts.ts';
 import type { Recalled } from '../store/operations/orders.ts';
 import type { Broker } from './broker.ts';
 
-type About = Pick<Order, 'selector' | 'issuedByLab'>;
+type About = Pick<Order, 'selector' | 'issuedByLab'> & {
+  /** Epoch milliseconds; absent while it is being issued. */
+  issuedAt?: number | undefined;
+};
 
 /**
  * Whether an order is about anything that a lab has or was granted. What a partner orders is about its own people, or is a
@@ -16,15 +19,24 @@ type About = Pick<Order, 'selector' | 'issuedByLab'>;
 export function touchesLab(broker: Broker, order: About, labId: string): boolean {
   const { policy, readers } = broker;
   if (policy.lab(order.issuedByLab)?.kind === 'partner') return order.issuedByLab === labId;
-  if ('all' in order.selector) return true;
-  const { lab, person, token, run } = order.selector;
+  const { lab, person, token, run } = partsOf(order.selector);
   if (lab !== undefined && lab !== labId) return false;
   if (person !== undefined && policy.person(person)?.labId !== labId) return false;
   if (token !== undefined && readers.labOfToken(token) !== labId) return false;
   if (run !== undefined && readers.labOfRun(run) !== labId) return false;
   // What names a lab, a person, a token or a run of theirs concerns them, whatever they were granted.
   if ([lab, person, token, run].some((part) => part !== undefined)) return true;
-  return policy.grantsOf(labId).some((grant) => touchesGrant(broker, order, grant));
+  const since = order.issuedAt ?? broker.clock();
+  return policy
+    .grantsOf(labId)
+    .some((grant) => wasInForce(grant, since) && touchesGrant(broker, order, grant));
+}
+
+/** Whether a grant was in force at a moment, or after it: what was only asked for gives nobody a part in anything. */
+function wasInForce({ state, spec, updatedAt, endedAt }: Grant, since: number): boolean {
+  const until = Math.min(Date.parse(spec.window.until), endedAt ?? Infinity);
+  if (state === 'active') return until > since;
+  return (state === 'revoked' || state === 'closed') && Math.min(until, updatedAt) > since;
 }
 
 function touchesGrant(
@@ -32,8 +44,9 @@ function touchesGrant(
   { selector }: About,
   { id, spec, ...rest }: Grant,
 ): boolean {
-  const { grant, endpoint, model, purpose, attributes } = partsOf(selector);
+  const { grant, endpoint, model, purpose, feature, attributes } = partsOf(selector);
   if (grant !== undefined && grant !== id) return false;
+  if (feature !== undefined && !spec.features[feature]) return false;
   if (purpose !== undefined && !spec.purposes.allowed.includes(purpose)) return false;
   const safeguardAt = policy.safeguardAt(selector);
   const isCovered = spec.endpoints.some(

@@ -69,7 +69,7 @@ export async function evidenceOf(broker: Broker, incident: Incident): Promise<In
     const outcomes = from === undefined ? [] : broker.readers.listOutcomesOf(id, from, to);
     orders.push({
       order,
-      disputes: broker.readers.listDisputes(id),
+      disputes: broker.readers.disputesAbout(id),
       acknowledgements: broker.readers.listAcknowledgements(id),
       cut: outcomes.map((entry) => cutBy(entry.index, add(entry))),
       cutIsPartial: from === undefined || to < broker.readers.logSize(),

@@ -19,10 +19,10 @@ import { recordDenial } from './deny-action.ts';
 import type { Cut } from './live-requests.ts';
 import { mustHaveReach, orderToActOn } from './order-reach.ts';
 import { warningFor } from './order-warning.ts';
-import { mustSeeOrder } from './show-orders.ts';
-import { accessNow, stopsAllGrants, touchedBy } from './touched-by.ts';
+import { mustSeeOrder, whoMayActOn } from './show-orders.ts';
+import { accessNow, leavesNothing, touchedBy } from './touched-by.ts';
 
-export interface IssuedOrder {
+export interface IssuedOrder extends ReturnType<typeof whoMayActOn> {
   order: Order;
   /** Requests in flight that it cut, and when. */
   cut: Cut[];
@@ -45,14 +45,18 @@ export async function issueOrder(
   const { selector } = spec;
   const issuedByLab = broker.policy.person(actorId)?.labId ?? '';
   const concerned = concernedBy(broker, { selector, issuedByLab });
-  if (!confirmed && spec.level >= LEVEL.suspend_narrowly)
-    await mustNotStopAll(broker, actorId, spec);
+  if (!confirmed && spec.level >= LEVEL.constrain) await mustNotStopAll(broker, actorId, spec);
   const who = by(broker, actorId);
   const id = mintId('ord', who.at);
   const recalled = recalledBy(broker, { ...spec, issuedByLab });
   const args = { by: who, id, spec, concerned, recalled };
   const order = await broker.store.write('issueOrder', args);
-  return { order, cut: broker.live.cutsBy(order.id), warning: warningFor(broker, spec, true) };
+  return {
+    order,
+    cut: broker.live.cutsBy(order.id),
+    warning: warningFor(broker, spec, true),
+    ...whoMayActOn(broker, order),
+  };
 }
 
 /**
@@ -65,7 +69,8 @@ async function mustNotStopAll(broker: Broker, actorId: string, spec: OrderSpec):
   if (!member || typeof reachOf(member, 'order.preview') !== 'string') return;
   const only = member.lab.kind === 'partner' ? member.lab.id : undefined;
   // Looked at alone: what need not be confirmed must not wait for a preview.
-  if (!('all' in spec.selector) && !stopsAllGrants(broker, spec, only)) return;
+  const isAll = 'all' in spec.selector && spec.level > LEVEL.constrain;
+  if (!isAll && !(await leavesNothing(broker, spec, only))) return;
   const { stops } = await touchedBy(await accessNow(broker, only), spec);
   const why = refusal(
     'confirmation_needed',
@@ -169,7 +174,7 @@ export async function decideDispute(
   broker: Broker,
   actorId: string,
   disputeId: string,
-  input: { outcome: DisputeOutcome; reasons: string; alternative: Alternative | null },
+  input: { outcome: DisputeOutcome; grounds: string; alternative: Alternative | null },
   ifMatch?: readonly string[],
 ): Promise<Dispute> {
   await mustHaveReach(broker, actorId, 'dispute.decide', disputeId);
@@ -192,5 +197,8 @@ async function acting(
   [broker, actorId, orderId, ifMatch]: Actor,
 ): Promise<OrderArgs> {
   const order = await orderToActOn(broker, actorId, action, orderId);
-  return { by: by(broker, actorId), orderId, ifMatch, concerned: concernedBy(broker, order) };
+  const concerned = concernedBy(broker, order);
+  const known = new Set(concerned.map(({ labId }) => labId));
+  const told = broker.readers.labsTold(orderId).filter(({ labId }) => !known.has(labId));
+  return { by: by(broker, actorId), orderId, ifMatch, concerned: [...concerned, ...told] };
 }

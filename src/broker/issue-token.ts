@@ -11,7 +11,7 @@ import { grantedModels, type Grant } from '../core/grants.ts';
 import { effectOf } from '../core/orders/effect.ts';
 import { refusalOfNarrowing, scopeOf, type Narrowing } from '../core/narrowing.ts';
 import type { Member } from '../core/people.ts';
-import type { Features } from '../core/vocabulary.ts';
+import { switchesOn, type Features } from '../core/vocabulary.ts';
 import { mintId } from '../lib/ids.ts';
 import { signAccessToken } from '../oauth/access-token.ts';
 import type { ModelAccess, TokenRequest } from '../oauth/token-request.ts';
@@ -114,6 +114,8 @@ async function tryToIssue(
     grant,
     ...member,
     purpose: access.purpose,
+    // A new run is one that no order can name yet.
+    runId: broker.readers.runId(access.grant, access.purpose, access.run),
     bound: proof !== undefined,
     narrowing,
     orders: policy.orders,
@@ -213,9 +215,12 @@ function narrowingOf({ models, operations, features }: ModelAccess): Narrowing |
 /** How long a token may live, in seconds: as the grant says, or less where a watch is on. */
 function longestLife(
   { clock, rules }: Broker,
-  { grant, lab, person, purpose, orders }: IssueFacts & { grant: Grant },
+  { grant, lab, person, purpose, runId, narrowing, orders }: IssueFacts & { grant: Grant },
 ): number {
-  const subject = { grantId: grant.id, labId: lab.id, person, purpose };
+  const { features: allowed } = scopeOf(grant.spec, narrowing);
+  // What the token could be used with is watched with it.
+  const features = switchesOn(allowed);
+  const subject = { grantId: grant.id, labId: lab.id, person, purpose, runId, features };
   const { watchTokenSeconds } = rules.orders;
   // A watch on one model watches the token that could call it.
   const seconds = [{}, ...grantedModels(grant.spec)].map(

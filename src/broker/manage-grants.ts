@@ -54,6 +54,7 @@ export async function amendGrant(
 
 export interface StepInput {
   version?: number | undefined;
+  grounds?: string | undefined;
   comment?: string | undefined;
   termsDigest?: string | undefined;
   /** For `approve`: the narrower text that is approved in place of the one under review. */
@@ -91,11 +92,11 @@ export function reviewGrant(
   broker: Broker,
   actorId: string,
   grantId: string,
-  comment: string,
+  grounds: string,
   ifMatch?: readonly string[],
 ): Promise<Grant> {
   const target = { by: by(broker, actorId), grantId, ifMatch };
-  return broker.store.write('reviewGrant', { ...target, comment });
+  return broker.store.write('reviewGrant', { ...target, grounds });
 }
 
 /** Puts a person on the roster of a grant. @param until epoch milliseconds; null: as long as the grant lasts */

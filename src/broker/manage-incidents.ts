@@ -51,18 +51,18 @@ export function correctIncident(
 
 /** Adds an order or an entry of the log. */
 export function linkToIncident(
-  { note = null, ...link }: LinkTarget & { note?: string | null | undefined },
+  { comment = null, ...link }: LinkTarget & { comment?: string | null | undefined },
   ...target: Target
 ): Promise<Incident> {
-  return change({ step: 'link', target: link, note }, target);
+  return change({ step: 'link', target: link, comment }, target);
 }
 
 /** Says that something does not belong to it after all. It stays on record. */
 export function unlinkFromIncident(
-  { because, ...link }: LinkTarget & { because: string },
+  { grounds, ...link }: LinkTarget & { grounds: string },
   ...target: Target
 ): Promise<Incident> {
-  return change({ step: 'unlink', target: link, because }, target);
+  return change({ step: 'unlink', target: link, grounds }, target);
 }
 
 /** Adds what was found. */
@@ -97,8 +97,8 @@ export function resolveIncident(
 }
 
 /** Takes a resolution back: it goes on after all. */
-export function reopenIncident(because: string, ...target: Target): Promise<Incident> {
-  return change({ step: 'reopen', because }, target);
+export function reopenIncident(grounds: string, ...target: Target): Promise<Incident> {
+  return change({ step: 'reopen', grounds }, target);
 }
 
 function change(

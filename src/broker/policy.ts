@@ -91,6 +91,11 @@ export class Policy {
     return this.#labs.get(this.#issuers.get(issuer) ?? '');
   }
 
+  /** All of them, removed or not. */
+  people(): Iterable<Person> {
+    return this.#people.values();
+  }
+
   person(id: string): Person | undefined {
     return this.#people.get(id);
   }

@@ -52,10 +52,13 @@ export async function previewOf(
   return {
     stops,
     stays,
-    stopsEverything: stays.grants === 0 && stops.grants.length > 0,
+    stopsEverything: isNothingLeft(stops, stays),
     warning: warningFor(broker, spec, false),
     missing: missingOf(spec),
     suggested: severity ? { band: bandOf(severity), level: suggestedLevel(severity) } : null,
     narrower,
   };
 }
+
+const isNothingLeft = ({ people }: Touched, stays: Staying): boolean =>
+  people.length > 0 && stays.people === 0 && people.every(({ keepsPart }) => !keepsPart);

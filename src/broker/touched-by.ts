@@ -12,9 +12,9 @@ import {
 import type { Grant } from '../core/grants.ts';
 import { grantedModels, rosterOf } from '../core/grants.ts';
 import { JUST_ISSUED, LEVEL, type Order, type OrderSpec } from '../core/orders/order.ts';
-import { selects } from '../core/orders/selector.ts';
+import { partsOf, selects, type Selector } from '../core/orders/selector.ts';
 import type { Member } from '../core/people.ts';
-import { SWITCHES, type Switch } from '../core/vocabulary.ts';
+import { switchesOn } from '../core/vocabulary.ts';
 import { Turns } from '../lib/turns.ts';
 import type { LiveToken } from '../store/context.ts';
 import type { Broker } from './broker.ts';
@@ -146,28 +146,65 @@ export async function touchedBy(
 }
 
 /**
- * Whether an order would leave no grant that stands now: two or more of them.
+ * Whether an order would leave nobody any access. Whoever names one person, lab or grant, and stops that, has said what
+ * they mean: of them, it is asked about more than one grant.
  *
  * @param only a lab whose people are told of nobody else's
  */
-export function stopsAllGrants(facts: Facts, spec: OrderSpec, only?: string): boolean {
+export async function leavesNothing(
+  facts: Facts,
+  spec: OrderSpec,
+  only?: string,
+): Promise<boolean> {
   const now = facts.clock();
   const { orders } = facts.policy;
-  const more = [...orders, hypothetical(facts, spec, now)];
-  let stopped = 0;
-  for (const grant of facts.policy.grants()) {
+  const order = hypothetical(facts, spec, now);
+  const more = [...orders, order];
+  const access = { facts, now };
+  const turns = new Turns();
+  const stopped = { grants: 0, people: 0 };
+  // As of this moment: they change while others have their turn.
+  const grants = [...facts.policy.grants()];
+  for (const grant of grants) {
     if (only !== undefined && grant.spec.lab !== only) continue;
     if (grantStanding(grant, orders, now, facts.configured).refusal) continue;
-    if (!grantStanding(grant, more, now, facts.configured).refusal) return false;
-    stopped += 1;
+    const isWhole = grantStanding(grant, more, now, facts.configured).refusal !== null;
+    const mayTouch = isWhole ? () => true : touching(order, grant);
+    let people = 0;
+    for (const { personId } of rosterOf(grant)) {
+      const member = facts.policy.member(personId);
+      if (turns.isOver) await turns.next();
+      if (!member || !hasAccess(access, grant, member, orders)) continue;
+      if (!mayTouch(member) || (!isWhole && hasAccess(access, grant, member, more))) return false;
+      people += 1;
+    }
+    if (people > 0) stopped.grants += 1;
+    stopped.people += people;
   }
-  return stopped > 1;
+  const { person, lab, grant } = partsOf(spec.selector);
+  const isMeant = [person, lab, grant].some((part) => part !== undefined);
+  return stopped.grants > 1 || (!isMeant && stopped.people > 1);
+}
+
+/** Whether an order is about anything that somebody may do under a grant that is in force. */
+export function reaches({ policy }: Pick<Facts, 'policy'>, spec: OrderSpec, grant: Grant): boolean {
+  if (grant.state !== 'active' || grant.endedAt !== null) return false;
+  if ('all' in spec.selector) return true;
+  // Of runs and tokens, whether they are there is looked at by themselves.
+  const { run: _, token: __, ...parts } = spec.selector;
+  const safeguardAt = policy.safeguardAt(spec.selector);
+  const isTouched = touching({ level: LEVEL.suspend, selector: parts, safeguardAt }, grant);
+  return rosterOf(grant).some(({ personId }) => {
+    const member = policy.member(personId);
+    return member !== undefined && member.person.removedAt === null && isTouched(member);
+  });
 }
 
 /** The order as it would stand among the others. */
 function hypothetical({ policy }: Pick<Broker, 'policy'>, spec: OrderSpec, now: number): Order {
   return {
     ...spec,
+    selector: withoutWorld(spec.selector),
     id: 'ord_preview',
     safeguardAt: policy.safeguardAt(spec.selector),
     issuedBy: '',
@@ -179,6 +216,13 @@ function hypothetical({ policy }: Pick<Broker, 'policy'>, spec: OrderSpec, now: 
     lapsesUnreviewed: false,
     ...JUST_ISSUED,
   };
+}
+
+/** A network that holds every address of a kind narrows nothing. */
+function withoutWorld(selector: Selector): Selector {
+  if ('all' in selector || !selector.network?.endsWith('/0')) return selector;
+  const { network: _, ...parts } = selector;
+  return Object.values(parts).some((part) => part !== undefined) ? parts : { all: true };
 }
 
 const isStopped = (
@@ -210,14 +254,14 @@ const NOBODY = (): boolean => false;
  * order about a run or a token is about nobody as such.
  */
 function touching(
-  { selector, safeguardAt, level }: Order,
+  { selector, safeguardAt, level }: Pick<Order, 'selector' | 'safeguardAt' | 'level'>,
   { id: grantId, spec }: Grant,
 ): (member: Member) => boolean {
   if (level < LEVEL.constrain) return NOBODY;
   if ('all' in selector) return () => true;
   const { network: _, person, attributes, ...others } = selector;
   const { lab: labId, purposes } = spec;
-  const features = (Object.keys(SWITCHES) as Switch[]).filter((name) => spec.features[name]);
+  const features = switchesOn(spec.features);
   const isAbout = grantedModels(spec).some((model) =>
     purposes.allowed.some((purpose) =>
       selects({ selector: others, safeguardAt }, { grantId, labId, ...model, purpose, features }),

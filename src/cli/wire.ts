@@ -35,6 +35,7 @@ export const personSchema = z.looseObject({
   roles: names,
   attributes: z.record(z.string(), z.string()),
   attributesUntil: z.record(z.string(), time),
+  attributesSet: z.record(z.string(), z.looseObject({ by: z.string().nullable(), at: time })),
   subject: z.string().nullish(),
   keys: z.array(z.looseObject({ kid: z.string(), addedAt: time })),
   createdAt: time,
@@ -205,6 +206,8 @@ export type Order = z.infer<typeof orderSchema>;
 
 /** An order just issued, with the requests in flight that it cut. */
 export const issuedOrderSchema = orderSchema.extend({
+  ratifiers: z.array(z.string()),
+  lifters: z.array(z.string()),
   cut: z.array(z.looseObject({ requestId: z.string() })),
   /** Set when nothing matches the selector at present. */
   warning: z.string().nullable(),
@@ -223,13 +226,15 @@ export const disputeSchema = z.looseObject({
   dueAt: time,
   escalatedAt: maybeTime,
   outcome: z.string().nullable(),
-  reasons: z.string().nullable(),
+  decisionGrounds: z.string().nullable(),
   newOrderId: z.string().nullable(),
 });
 export type Dispute = z.infer<typeof disputeSchema>;
 
 /** An order with what came of it. */
 export const wholeOrderSchema = orderSchema.extend({
+  ratifiers: z.array(z.string()),
+  lifters: z.array(z.string()),
   disputes: z.array(disputeSchema),
   acknowledgements: z.array(
     z.looseObject({ personId: z.string(), at: time, underObjection: z.boolean() }),

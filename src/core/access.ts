@@ -183,18 +183,22 @@ function refusalOfModelByOrders(
   return isPutBack ? null : refusalOfLifted(effect, []);
 }
 
-/** Why all of some parts are stopped; null where one is not. */
+/** Why all of some parts are stopped, and by which orders between them; null where one is not. */
 function stoppedInEach<T>(
   parts: readonly T[],
   refusalOf: (part: T) => Refusal | null,
 ): Refusal | null {
   let first: Refusal | null = null;
+  const orders = new Set<string>();
   for (const part of parts) {
     const why = refusalOf(part);
     if (why === null) return null;
     first ??= why;
+    for (const id of why.orders ?? []) orders.add(id);
   }
-  return first;
+  return first && orders.size > 0
+    ? { ...first, orders: [...orders].sort((a, b) => (a < b ? -1 : 1)) }
+    : first;
 }
 
 /** Facts about who asks, under which grant, for what. */
@@ -381,7 +385,11 @@ export function featuresInForce(
  */
 export function decideAccess(facts: AccessFacts, now: number): Decision {
   const held = decideHeld(facts, now);
-  if (!held.allowed) return held;
+  // Where orders stop all of a grant between them, a request is told of those that stop it.
+  if (!held.allowed) {
+    const own = facts.grant && held.refusal.orders?.length ? refusalOfRequest(facts, now) : null;
+    return own ? denied(own) : held;
+  }
   const { spec } = facts.grant as Grant;
   if (spec.networks && !isInNetworks(facts.address, spec.networks))
     return denied(refusal('network_not_allowed'));

@@ -115,7 +115,8 @@ const LEVEL_DEFAULTS: Record<
     issue: ['host.executive'],
     ratify: ['host.auditor', 'auditor.auditor'],
     anyOrder: true,
-    lift: ['host.executive'],
+    // Of the two who made it stand, whoever did not issue it.
+    lift: ['host.executive', 'host.auditor', 'auditor.auditor'],
     lapse: '24h',
     review: '15wd',
     lapsesUnreviewed: true,

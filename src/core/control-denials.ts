@@ -32,6 +32,11 @@ export const CONTROL_DENIALS = {
     'invalid_request_error',
     'That would stop everything. Confirm that it is meant.',
   ),
+  too_many_notices: no(
+    409,
+    'invalid_request_error',
+    'This person has as many notices in force as one may have.',
+  ),
   order_not_in_force: no(409, 'invalid_request_error', 'The order is not in force.'),
   second_person_needed: no(
     403,

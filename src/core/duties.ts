@@ -60,7 +60,7 @@ export interface Duty {
   confirmedBy: string | null;
   confirmedAt: number | null;
   /** Why it was sent back last. */
-  returnedBecause: string | null;
+  returnGrounds: string | null;
 }
 
 export type DutyStep = 'report' | 'confirm' | 'return';

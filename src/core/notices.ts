@@ -17,6 +17,8 @@ export const NOTICE_KINDS = [
   'grant.review_due',
   'grant.review_missed',
   'grant.ended',
+  'person.roles_changed',
+  'person.attributes_changed',
   'person.attribute_ending',
   'person.attribute_ended',
   'duty.begun',

@@ -45,6 +45,21 @@ export const MAX_ATTRIBUTES = 32;
 /** New values of attributes, and when they end (epoch milliseconds; null: never); null: it is taken away. */
 export type AttributeChanges = Record<string, { value: string; until: number | null } | null>;
 
+/** Where the value of an attribute comes from. */
+export interface AttributeSet {
+  /** Who set it; null: nobody, it came with the first admin. */
+  by: string | null;
+  /** Epoch milliseconds. */
+  at: number;
+}
+
+/** The same for all attributes that somebody begins with. */
+export const allSet = (
+  attributes: Record<string, string>,
+  set: AttributeSet,
+): Record<string, AttributeSet> =>
+  Object.fromEntries(Object.keys(attributes).map((name) => [name, set]));
+
 /** Prose that goes into the record. */
 export const proseSchema = z.string().trim().min(1).max(4_000);
 
@@ -139,6 +154,8 @@ export interface Person {
   attributes: Record<string, string>;
   /** When some of them end, epoch milliseconds. */
   attributesUntil: Record<string, number>;
+  /** Who gave them the value that they have, and when. */
+  attributesSet: Record<string, AttributeSet>;
   /** What their own lab calls them in its assertions; null: their id here. */
   subject: string | null;
   /** Keys in use; removed ones are not listed. */

@@ -140,7 +140,7 @@ export const REQUEST_DENIALS = {
   run_ended: no(
     403,
     'permission_error',
-    'This run was handed back. Give further work a run name of its own.',
+    'This run was ended. Give further work a run name of its own.',
   ),
   roster_full: no(
     409,

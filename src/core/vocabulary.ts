@@ -38,6 +38,10 @@ export const SWITCHES = {
 
 export type Switch = keyof typeof SWITCHES;
 
+/** Those that are allowed. */
+export const switchesOn = (features: Readonly<Record<Switch, boolean>>): Switch[] =>
+  (Object.keys(SWITCHES) as Switch[]).filter((name) => features[name]);
+
 const switchShape = Object.fromEntries(
   Object.entries(SWITCHES).map(([name, text]) => [name, z.boolean().default(false).describe(text)]),
 ) as Record<Switch, z.ZodDefault<z.ZodBoolean>>;

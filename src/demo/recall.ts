@@ -156,7 +156,7 @@ async function objectAndPropose(
 
   const decision = {
     outcome: 'modified',
-    reasons: 'Tools and volume are what the ruling is about.',
+    grounds: 'Tools and volume are what the ruling is about.',
   };
   await refusedWith(
     'second_person_needed',

@@ -173,6 +173,9 @@ ${rows.join('\n')}
 The grants, limits, orders and the audit log are the real thing. Become one of the people with, for example:
   ${command} login --profile demo --url ${url} --person ${people.find(({ role }) => role === 'safety')?.id} --key ${join(dataDir, 'people', 'safety.pem')}
   ${command} order suspend --all --grounds "trying it out"
+or, once that is lifted, stop the partner's people of one attribute alone (${researcher?.name}; the others work on):
+  ${command} order preview --level 3 --attribute export_status=restricted --grounds "trying it out"
+  ${command} order issue --level 3 --attribute export_status=restricted --grounds "trying it out"
 The log's verifier key: ${log.verifierKey}
 
 To start for real: ${command} init --help

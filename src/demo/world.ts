@@ -73,7 +73,8 @@ export async function startDemoWorld(options: DemoOptions): Promise<DemoWorld> {
   const server = await startServer({ config: demoConfig(options, origin), log: options.log });
   try {
     const keys = openKeys(join(options.dataDir, 'people'));
-    const saved = known ?? { origin, ...(await populate(server, keys)) };
+    const saved = known ?? { origin, ...(await begin(server, keys)) };
+    await addMissing(server, keys, saved);
     const save = (): void => writeAtomically(saveFile, JSON.stringify(saved, null, 2));
     save();
     const people = Object.fromEntries(
@@ -157,47 +158,44 @@ function openKeys(folder: string): Map<string, { file: string; key: KeyObject }>
   );
 }
 
-async function populate(
-  server: RunningServer,
-  keys: ReturnType<typeof openKeys>,
-): Promise<Omit<Saved, 'origin'>> {
-  const [first, ...others] = CAST;
-  const input = ({
-    part,
-    name,
-    role,
-  }: CastMember): {
-    name: string;
-    roles: Role[];
-    attributes: Record<string, string>;
-    publicKey: ReturnType<typeof publicJwkOf>;
-  } => ({
-    name,
-    roles: [role],
-    attributes: {},
-    publicKey: publicJwkOf(keyOf(keys, part).key),
-  });
-  const { lab: host, admin } = await initialise(server.broker, HOST_LAB, input(first));
+type Keys = ReturnType<typeof openKeys>;
+
+const inputOf = (
+  { part, name, role, attributes = {} }: CastMember,
+  keys: Keys,
+): {
+  name: string;
+  roles: Role[];
+  attributes: Record<string, string>;
+  publicKey: ReturnType<typeof publicJwkOf>;
+} => ({ name, roles: [role], attributes, publicKey: publicJwkOf(keyOf(keys, part).key) });
+
+/** The two labs, and the first person. */
+async function begin(server: RunningServer, keys: Keys): Promise<Omit<Saved, 'origin'>> {
+  const [first] = CAST;
+  const { lab: host, admin } = await initialise(server.broker, HOST_LAB, inputOf(first, keys));
   const client = clientOf(server, admin.id, keyOf(keys, first.part).key);
   const partner = await client.post('/labs', anything, { name: PARTNER_LAB, kind: 'partner' });
-  const labs = { host: host.id, partner: partner.id };
-  const people: Record<string, string> = { [first.part]: admin.id };
-  for (const member of others) {
-    const { id } = await client.post('/people', anything, {
-      lab: labs[member.lab],
-      ...input(member),
-    });
-    people[member.part] = id;
-  }
-  return { labs, people };
+  return { labs: { host: host.id, partner: partner.id }, people: { [first.part]: admin.id } };
 }
 
-function toPerson(
-  server: RunningServer,
-  member: CastMember,
-  saved: Saved,
-  keys: ReturnType<typeof openKeys>,
-): DemoPerson {
+/** Registers those of the cast who are not there: all but the first, or who came into it since an earlier start. */
+async function addMissing(server: RunningServer, keys: Keys, saved: Saved): Promise<void> {
+  const [first, ...others] = CAST;
+  const admin = saved.people[first.part];
+  if (admin === undefined) return;
+  const client = clientOf(server, admin, keyOf(keys, first.part).key);
+  for (const member of others) {
+    if (saved.people[member.part] !== undefined) continue;
+    const { id } = await client.post('/people', anything, {
+      lab: saved.labs[member.lab],
+      ...inputOf(member, keys),
+    });
+    saved.people[member.part] = id;
+  }
+}
+
+function toPerson(server: RunningServer, member: CastMember, saved: Saved, keys: Keys): DemoPerson {
   const id = saved.people[member.part];
   if (id === undefined)
     throw new Error(
@@ -207,7 +205,7 @@ function toPerson(
   return { ...member, id, keyFile: file, client: clientOf(server, id, key) };
 }
 
-function keyOf(keys: ReturnType<typeof openKeys>, part: string): { file: string; key: KeyObject } {
+function keyOf(keys: Keys, part: string): { file: string; key: KeyObject } {
   const found = keys.get(part);
   if (!found) throw new Error(`There is no key for the part "${part}".`);
   return found;

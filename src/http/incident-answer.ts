@@ -13,7 +13,7 @@ import { revisionOf } from '../core/revision.ts';
 import { instant, named, toInstant, toInstantOrNull } from './schemas.ts';
 
 const done = { by: z.string(), at: instant.describe('When it was recorded') };
-const undone = z.object({ ...done, because: z.string() }).nullable();
+const undone = z.object({ ...done, grounds: z.string() }).nullable();
 
 const incidentShape = z.object({
   id: z.string(),
@@ -48,7 +48,7 @@ export const wholeIncidentAnswer = named(
     ),
     corrections: z.array(
       z.object({
-        because: z.string(),
+        grounds: z.string(),
         awareBefore: instant.nullable().describe('What awareness was moved from; null: it was not'),
         addedHarms: z.array(z.string()),
         ...done,
@@ -58,7 +58,7 @@ export const wholeIncidentAnswer = named(
       z.object({
         order: z.string().optional(),
         entry: z.int().optional().describe('Index in the log'),
-        note: z.string().nullable(),
+        comment: z.string().nullable(),
         ...done,
         removed: undone.describe('Set when it turned out not to belong here'),
       }),

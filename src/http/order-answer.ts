@@ -1,7 +1,7 @@
 /** What is shown of an order, of a preview, and of an objection. */
 import { z } from 'zod';
 import type { OrderPreview } from '../broker/preview-order.ts';
-import type { ShownOrder } from '../broker/show-orders.ts';
+import type { showOrderWhole } from '../broker/show-orders.ts';
 import { alternativeSchema, outcomeSchema, type Dispute } from '../core/orders/disputes.ts';
 import {
   authorityClaimSchema,
@@ -88,9 +88,17 @@ export function showOrderAnswer(order: Order, now: number): z.input<typeof order
   };
 }
 
+const whoMayShape = {
+  ratifiers: z
+    .array(z.string())
+    .describe('Who may make it stand, of those who did not issue it; empty: it stands'),
+  lifters: z.array(z.string()).describe('Who may end or lower it, of those who did not issue it'),
+};
+
 export const issuedAnswer = named(
   'IssuedOrder',
   orderShape.extend({
+    ...whoMayShape,
     cut: z
       .array(
         z.object({
@@ -124,7 +132,7 @@ export const disputeAnswer = named(
     outcome: outcomeSchema.nullable(),
     decidedBy: z.string().nullable(),
     decidedAt: instant.nullable(),
-    reasons: z.string().nullable(),
+    decisionGrounds: z.string().nullable(),
     newOrderId: z.string().nullable(),
   }),
 );
@@ -142,6 +150,7 @@ export const showDisputeAnswer = (dispute: Dispute): z.input<typeof disputeAnswe
 export const wholeOrderAnswer = named(
   'WholeOrder',
   orderShape.extend({
+    ...whoMayShape,
     disputes: z.array(disputeAnswer),
     acknowledgements: z.array(
       z.object({
@@ -156,10 +165,12 @@ export const wholeOrderAnswer = named(
 
 /** An order with what came of it, as the API answers it. */
 export const showWholeOrder = (
-  { order, disputes, acknowledgements }: ShownOrder,
+  { order, ratifiers, lifters, disputes, acknowledgements }: ReturnType<typeof showOrderWhole>,
   now: number,
 ): z.input<typeof wholeOrderAnswer> => ({
   ...showOrderAnswer(order, now),
+  ratifiers: [...ratifiers],
+  lifters: [...lifters],
   disputes: disputes.map(showDisputeAnswer),
   acknowledgements: acknowledgements.map((one) => ({ ...one, at: toInstant(one.at) })),
 });

@@ -63,6 +63,11 @@ export const personAnswer = named(
     roles: z.array(roleSchema),
     attributes: z.record(z.string(), z.string()),
     attributesUntil: z.record(z.string(), instant).describe('When some of them end'),
+    attributesSet: z
+      .record(z.string(), z.object({ by: z.string().nullable(), at: instant }))
+      .describe(
+        'Who gave each the value that it has, and when; null: it came with the first admin',
+      ),
     subject: z
       .string()
       .nullable()
@@ -83,6 +88,12 @@ export const showPerson = (person: Person): z.input<typeof personAnswer> => ({
   attributes: person.attributes,
   attributesUntil: Object.fromEntries(
     Object.entries(person.attributesUntil).map(([name, at]) => [name, toInstant(at)]),
+  ),
+  attributesSet: Object.fromEntries(
+    Object.entries(person.attributesSet).map(([name, { by, at }]) => [
+      name,
+      { by, at: toInstant(at) },
+    ]),
   ),
   subject: person.subject,
   keys: person.keys.map(({ kid, addedAt }) => ({ kid, addedAt: toInstant(addedAt) })),

@@ -93,7 +93,7 @@ const NOT_DONE = {
   documentDigest: null,
   confirmedBy: null,
   confirmedAt: null,
-  returnedBecause: null,
+  returnGrounds: null,
 } as const;
 
 function hadAccess({ db }: WriterContext, grant: Grant, personId: string | undefined): boolean {

@@ -1,13 +1,13 @@
 /** Writes orders, and puts on the agenda what follows from their times. */
-import { eq, sql } from 'drizzle-orm';
+import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { EntryDraft } from '../core/audit/entry.ts';
 import { before } from '../core/durations.ts';
-import { ownEnd, type EndedBecause, type Order } from '../core/orders/order.ts';
+import { LEVEL, ownEnd, type EndedBecause, type Order } from '../core/orders/order.ts';
 import { partsOf } from '../core/orders/selector.ts';
 import { putOnAgenda, takeOffAgenda } from './agenda.ts';
 import type { WriterContext } from './context.ts';
-import { readGrant, readOrder, readPerson } from './records.ts';
-import { orders } from './schema.ts';
+import { readGrant, readLab, readOrder, readPerson } from './records.ts';
+import { orders, ordersTold } from './schema.ts';
 
 /** Adds an order. It has effect with the commit. */
 export function insertOrder(context: WriterContext, row: typeof orders.$inferInsert): Order {
@@ -64,12 +64,47 @@ function schedule(context: WriterContext, order: Order): void {
     putOnAgenda(context, { kind: 'order', ref: order.id, at });
 }
 
-/** The lab, person and grant that an order is about, where it is about one: they may read its entries. */
+/** How many notices of a person are in force. */
+export const noticesInForce =
+  ({ db }: WriterContext, { actorId, at }: { actorId: string; at: number }) =>
+  (): number => {
+    const rows = db
+      .select({ expiresAt: sql<string | null>`json_extract(${orders.spec}, '$.expiresAt')` })
+      .from(orders)
+      .where(
+        and(
+          eq(orders.issuedBy, actorId),
+          isNull(orders.endedAt),
+          sql`json_extract(${orders.spec}, '$.level') = ${LEVEL.notice}`,
+        ),
+      )
+      .all();
+    return rows.filter(({ expiresAt }) => expiresAt === null || Date.parse(expiresAt) > at).length;
+  };
+
+/** Keeps which labs were told of an order: they hear of its end, and may go on looking at it. */
+export function rememberTold(
+  { db }: WriterContext,
+  orderId: string,
+  concerned: readonly { labId: string }[],
+): void {
+  const labs = [...new Set(concerned.map(({ labId }) => labId))];
+  if (labs.length > 0)
+    db.insert(ordersTold)
+      .values(labs.map((labId) => ({ orderId, labId })))
+      .run();
+}
+
+/**
+ * The lab, person and grant that an order is about, where it is about one: they may read its entries. What a partner orders
+ * is for that partner and the host, whatever lab it names.
+ */
 export function concernedBy(
   { db }: WriterContext,
-  { selector }: Pick<Order, 'selector'>,
+  { selector, issuedByLab }: Pick<Order, 'selector' | 'issuedByLab'>,
 ): Pick<EntryDraft, 'lab' | 'person' | 'grant'> {
   const { lab, grant, person } = partsOf(selector);
+  if (readLab(db, issuedByLab)?.kind === 'partner') return { lab: issuedByLab, person, grant };
   const ofPerson = person === undefined ? undefined : readPerson(db, person)?.labId;
   const ofGrant = grant === undefined ? undefined : readGrant(db, grant)?.spec.lab;
   return { lab: lab ?? ofPerson ?? ofGrant, person, grant };

@@ -10,6 +10,7 @@ import type { Duty } from '../core/duties.ts';
 import type { Dispute } from '../core/orders/disputes.ts';
 import type { Order } from '../core/orders/order.ts';
 import type { Lab, Person } from '../core/people.ts';
+import type { Purpose } from '../core/vocabulary.ts';
 import type { SigningKeyRecord } from '../core/signing-keys.ts';
 import { countPutOff, itemsDue, type AgendaItem } from './agenda.ts';
 import type { LiveToken } from './context.ts';
@@ -24,6 +25,7 @@ import {
   type DeliveryFilter,
   type ListedDelivery,
 } from './list-deliveries.ts';
+import { listDisputes, type DisputeFilter } from './list-disputes.ts';
 import { listDuties, readDuty, type DutyFilter } from './list-duties.ts';
 import { listIncidents, readIncident, type IncidentFilter } from './incident-rows.ts';
 import { listInvitations, openInvitationsOnto, type InvitationFilter } from './list-invitations.ts';
@@ -40,6 +42,7 @@ import {
   readMeta,
   readGrant,
   readGrants,
+  labsTold,
   readInvitation,
   readOrdersInForce,
   readPeople,
@@ -231,13 +234,17 @@ export class Readers {
   }
 
   /** Objections to an order, oldest first. */
-  listDisputes(orderId: string): Dispute[] {
+  disputesAbout(orderId: string): Dispute[] {
     return this.#db
       .select()
       .from(disputes)
       .where(eq(disputes.orderId, orderId))
       .orderBy(asc(disputes.id))
       .all();
+  }
+
+  listDisputes(page: PageRequest, filter: DisputeFilter): Dispute[] {
+    return listDisputes(this.#db, page, filter);
   }
 
   readIncident(id: string): Incident | undefined {
@@ -273,6 +280,20 @@ export class Readers {
       .innerJoin(grants, eq(grants.id, runs.grantId))
       .where(eq(runs.id, id))
       .get()?.labId;
+  }
+
+  /** The run of a name under a grant and a purpose, if there is one. */
+  runId(grantId: string, purpose: Purpose, name: string): string | undefined {
+    return this.#db
+      .select({ id: runs.id })
+      .from(runs)
+      .where(and(eq(runs.grantId, grantId), eq(runs.purpose, purpose), eq(runs.name, name)))
+      .get()?.id;
+  }
+
+  /** The labs that were told of an order. */
+  labsTold(orderId: string): { labId: string }[] {
+    return labsTold(this.#db, orderId);
   }
 
   runName(id: string): string | undefined {

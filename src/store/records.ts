@@ -18,6 +18,7 @@ import {
   labs,
   meta,
   orders,
+  ordersTold,
   people,
   personKeys,
 } from './schema.ts';
@@ -245,3 +246,11 @@ function inChunks<T>(ids: string[], read: (some: string[]) => T[]): T[] {
   for (let i = 0; i < ids.length; i += 500) found.push(...read(ids.slice(i, i + 500)));
   return found;
 }
+
+/** The labs that were told of an order. */
+export const labsTold = (db: Db, orderId: string): { labId: string }[] =>
+  db
+    .select({ labId: ordersTold.labId })
+    .from(ordersTold)
+    .where(eq(ordersTold.orderId, orderId))
+    .all();

@@ -11,7 +11,7 @@ import type { NoticeKind } from '../core/notices.ts';
 import type { Alternative, DisputeOutcome } from '../core/orders/disputes.ts';
 import type { EndedBecause, IssuedAs, OrderSpec } from '../core/orders/order.ts';
 import type { Narrowing } from '../core/narrowing.ts';
-import type { LabIdentity, LabKind, Role } from '../core/people.ts';
+import type { AttributeSet, LabIdentity, LabKind, Role } from '../core/people.ts';
 import type { SigningKeyState } from '../core/signing-keys.ts';
 import type { Purpose } from '../core/vocabulary.ts';
 
@@ -39,6 +39,9 @@ export const people = sqliteTable('people', {
   subject: text(),
   attributesUntil: text('attributes_until', { mode: 'json' })
     .$type<Record<string, number>>()
+    .notNull(),
+  attributesSet: text('attributes_set', { mode: 'json' })
+    .$type<Record<string, AttributeSet>>()
     .notNull(),
 });
 
@@ -172,7 +175,7 @@ export const duties = sqliteTable('duties', {
   documentDigest: text('document_digest'),
   confirmedBy: text('confirmed_by'),
   confirmedAt: integer('confirmed_at'),
-  returnedBecause: text('returned_because'),
+  returnGrounds: text('return_grounds'),
 });
 
 export const runs = sqliteTable('runs', {
@@ -258,6 +261,12 @@ export const orders = sqliteTable('orders', {
   changes: integer().notNull().default(0),
 });
 
+export const ordersTold = sqliteTable(
+  'orders_told',
+  { orderId: text('order_id').notNull(), labId: text('lab_id').notNull() },
+  (table) => [primaryKey({ columns: [table.orderId, table.labId] })],
+);
+
 export const orderAcknowledgements = sqliteTable(
   'order_acknowledgements',
   {
@@ -283,7 +292,7 @@ export const disputes = sqliteTable('disputes', {
   outcome: text().$type<DisputeOutcome>(),
   decidedBy: text('decided_by'),
   decidedAt: integer('decided_at'),
-  reasons: text(),
+  decisionGrounds: text('decision_grounds'),
   newOrderId: text('new_order_id'),
 });
 

@@ -13,7 +13,7 @@ const world = await makeWorld();
 it.each([
   ['grants', 4],
   ['orders', 5],
-] as const)('sequences with most of %s', async (mix, seed) => {
+] as const)('sequences with most of %s', { timeout: 180_000 }, async (mix, seed) => {
   const outcome = await runSequences(world, { mix, numRuns: 100, seed });
   expect(outcome.sequences).toBe(100);
   expect(outcome.commands).toBeGreaterThan(1_500);

@@ -39,7 +39,7 @@ it('shows each person once: until when, removed, or gone by themselves', () => {
       place(joined),
     ],
   });
-  const shown = describeGrant(grant, (id) => ({ [there]: 'Ann' })[id]);
+  const shown = describeGrant(grant, (text) => (text === there ? `Ann (${there})` : text));
   expect(shown.filter(([what]) => what === 'person' || what === 'joined')).toEqual([
     ['person', `Ann (${there})`],
     ['person', `${left}, who handed the place back`],

@@ -162,7 +162,9 @@ describe('token revoke', () => {
 describe('run', () => {
   it('list shows live tokens, and end hands a run back', async () => {
     const list = await as('researcher', 'run', 'list', '--open', '--grant', grant.id);
-    expect(list).toMatch(/^run_\w+ +pilot +grt_\w+ +scheming +per_\w+ .* 2 +- +-$/m);
+    expect(list).toMatch(
+      /^run_\w+ +pilot +Red-teaming of model A \(grt_\w+\) +scheming +[A-Z][\w ]+ \(per_\w+\) .* 2 +- +-$/m,
+    );
     const run = await runId();
     expect(await as('researcher', 'run', 'end', run)).toMatch(
       /^The run ended at [\w:-]+Z\. 2 live tokens ended, 0 running requests cut\.$/m,
@@ -239,7 +241,9 @@ describe('access that ends under a grant with duties', () => {
     expect(await terminal.run(...off)).toMatchObject({ code: 0, err: next });
     const list = await as('lead', 'duty', 'list', '--grant', id);
     expect(list).toMatch(/^ID +DUE +STATE +GRANT +PERSON +TO DO$/m);
-    expect(list).toMatch(new RegExp(`^dty_.* ${id} +${researcher.id} +${text}$`, 'm'));
+    expect(list).toMatch(
+      new RegExp(`^dty_.* [(]${id}[)] +${researcher.name} [(]${researcher.id}[)] +${text}$`, 'm'),
+    );
     const closed = await terminal.run('grant', 'close', id, '--profile', 'lead');
     expect(closed).toMatchObject({ code: 0, err: next });
     const without = await terminal.run('grant', 'close', grant.id, '--profile', 'lead');

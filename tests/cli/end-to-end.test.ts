@@ -111,7 +111,7 @@ describe('a grant, from key to evidence', () => {
     expect(await as('admin', 'lab', 'list')).toContain('Partner Lab');
     expect(await as('admin', 'person', 'list', '--lab', ids['partner'])).toContain('The lead');
     const shown = await as('admin', 'person', 'show', ids['lead'] ?? '');
-    expect(shown).toMatch(/^attribute employer +Test Lab$/m);
+    expect(shown).toMatch(/^attribute employer +Test Lab, set \S+Z by The admin \(per_\w+\)$/m);
     expect(await refusedTo('researcher', 'lab', 'add', '--name', 'X', '--kind', 'partner')).toMatch(
       /\(role_required\)\.\n$/,
     );
@@ -132,7 +132,7 @@ describe('a grant, from key to evidence', () => {
     ids['grant'] = id;
     await as('lead', 'grant', 'submit', id);
     expect(await refusedTo('lead', 'grant', 'approve', id)).toContain('(role_required)');
-    await as('safety', 'grant', 'return', id, '--comment', 'Say round two');
+    await as('safety', 'grant', 'return', id, '--grounds', 'Say round two');
     writeFileSync(file('grant.yaml'), template.out.replace('first round', 'round two'));
     await as('lead', 'grant', 'apply', id, '--file', file('grant.yaml'), '--yes');
     await as('lead', 'grant', 'submit', id);
@@ -186,8 +186,16 @@ describe('a grant, from key to evidence', () => {
     const proposal = ['--to', 'constrain', '--limits', '50', '--grounds', 'Half would do'];
     await as('lead', 'order', 'object', order, ...proposal);
     const objected = await as('safety', 'order', 'show', order);
-    expect(objected).toMatch(new RegExp(`^objection by +${ids['lead']} at `, 'm'));
+    expect(objected).toMatch(new RegExp(`^objection by +The lead [(]${ids['lead']}[)] at `, 'm'));
     expect(objected).toMatch(/^proposes instead +level 2, constrain; limitsPercent 50$/m);
+    const open = await as('safety', 'order', 'disputes', '--open');
+    expect(open).toMatch(new RegExp(`^dsp_\\w+ .* open +${order} +Partner Lab [(]lab_`, 'm'));
+    // A partner's people know nobody of the host lab by name.
+    const forPartner = await as('researcher', 'order', 'show', order);
+    expect(forPartner).toMatch(/^issued +\S+ by per_\w+$/m);
+    expect(forPartner).toMatch(/^about +grant Robustness tests, round two \(grt_\w+\)$/m);
+    expect(await as('researcher', 'order', 'list')).toContain('Robustness tests, round two (grt_');
+    expect(issued).toMatch(/^issued +\S+ by The safety \(per_\w+\)$/m);
     const lift = ['order', 'lift', order, '--grounds', 'Looked into'];
     expect(await refusedTo('safety', ...lift)).toContain('(second_person_needed)');
     expect(await as('admin', ...lift)).toMatch(/^in force +no$/m);

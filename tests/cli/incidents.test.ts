@@ -65,15 +65,15 @@ describe('incident …', () => {
     const digest = createHash('sha256').update(readFileSync(runs)).digest('hex');
     const text = ['--text', 'Seen again', '--evidence', 'reproduced', '--digest-of', runs];
     expect(await as('admin', 'find', id, ...text)).toContain(`Finding 1: reproduced, ${digest}`);
-    await as('admin', 'correct', id, '--title', 'Names', '--because', 'Shorter');
-    await as('admin', 'link', id, '--entry', '1', '--note', 'Same day');
-    const off = await as('admin', 'unlink', id, '--entry', '1', '--because', 'Another matter');
+    await as('admin', 'correct', id, '--title', 'Names', '--grounds', 'Shorter');
+    await as('admin', 'link', id, '--entry', '1', '--comment', 'Same day');
+    const off = await as('admin', 'unlink', id, '--entry', '1', '--grounds', 'Another matter');
     expect(off).toMatch(/^entry 1 .*Same day .*Another matter$/m);
     const report = (kind: string): Promise<string> =>
       as('admin', 'report', id, '--kind', kind, '--text', 'Known', '--to', 'The authority');
     expect(await report('initial')).toMatch(/^initial +\S+Z +\S+Z +in time$/m);
     await as('admin', 'resolve', id, '--text', 'Mended');
-    await as('admin', 'reopen', id, '--because', 'Seen again');
+    await as('admin', 'reopen', id, '--grounds', 'Seen again');
     await as('admin', 'resolve', id, '--text', 'Mended for good');
     expect(await report('final')).toMatch(/^state +closed$/m);
 

@@ -80,6 +80,7 @@ describe('login', () => {
       roles: ['lead'],
       attributes: {},
       attributesUntil: {},
+      attributesSet: {},
       keys: [],
       createdAt: '2026-01-01T00:00:00.000Z',
       removedAt: null,

@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SignJWT } from 'jose';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { issueOrder, liftOrder } from '../../src/broker/issue-order.ts';
+import { issueToken } from '../../src/broker/issue-token.ts';
 import { revokeTokens } from '../../src/broker/end-access.ts';
 import { removePerson } from '../../src/broker/manage-people.ts';
 import { orderSpecSchema } from '../../src/core/orders/order.ts';
@@ -23,13 +26,18 @@ const [grant, other] = world.model.grants as [ModelGrant, ModelGrant];
 const by = (role: string): string =>
   world.model.people.find((one) => one.kind === 'host' && one.roles.join() === role)?.id ?? '';
 const at = (hours: number): void => void (local.time.now = BEGIN + hours * HOUR);
+at(0.5);
+const researcher = world.model.people.find((one) => one.attributes['export_status'] === 'cleared');
+const access = { type: 'model_access', grant: grant.id, purpose: 'hallucination' } as const;
+await askForToken({ ...access, run: 'first' });
+await askForToken({ ...access, run: 'second' });
+await askForToken(undefined);
 at(1);
 const spec = orderSpecSchema.parse({ selector: { grant: grant.id }, grounds: 'A test' });
 const { order } = await issueOrder(local.broker, by('safety'), spec, true);
 at(2);
 await liftOrder(local.broker, by('admin'), order.id, 'Done');
 at(3);
-const researcher = world.model.people.find((one) => one.attributes['export_status'] === 'cleared');
 await removePerson(local.broker, by('admin'), researcher?.id ?? '');
 await revokeTokens(local.broker, by('admin'), { grant: other.id });
 const key = newLogKey('test.example/log');
@@ -37,6 +45,25 @@ const entries = entriesIn(local.writer.context.db);
 await local.discard();
 const bundle = join(cli.folder, 'evidence.tar');
 writeFileSync(bundle, await bundleOf(logOf(entries, key)));
+
+async function askForToken(what: Parameters<typeof issueToken>[1]['access']): Promise<void> {
+  const { broker, time } = local;
+  const held = researcher?.keys[0];
+  if (!held) throw new Error('The researcher has no key.');
+  const now = Math.floor(time.now / 1000);
+  const clientAssertion = await new SignJWT({ jti: randomUUID(), iat: now, exp: now + 60 })
+    .setIssuer(researcher.id)
+    .setSubject(researcher.id)
+    .setAudience(broker.issuer)
+    .setProtectedHeader({ alg: 'EdDSA', kid: held.kid })
+    .sign(held.privateKey);
+  const none = { labAssertion: undefined, clientId: undefined, resource: undefined };
+  await issueToken(
+    broker,
+    { clientAssertion, ...none, access: what },
+    { proofs: [], method: 'POST', url: '' },
+  );
+}
 
 interface Answer {
   grants: { id: string; status: string; roster: { personId: string; removed: boolean }[] }[];
@@ -87,6 +114,13 @@ describe('audit replay', () => {
     expect(out).toMatch(new RegExp(`${grant.id}.*suspended`));
     expect(out).toMatch(new RegExp(`${order.id}.*level 4, suspend.*grant ${grant.id}`));
     expect(out).toContain('A researcher 1');
+  });
+
+  it('tells tokens for models from those for the control API', async () => {
+    const moment = instant(BEGIN + 0.6 * HOUR);
+    const args = ['audit', 'replay', bundle, '--key', key.verifierKey, '--at', moment];
+    const { out } = await cli.run(...args);
+    expect(out).toContain('Live: 2 tokens for models, 1 token for the control API.');
   });
 
   it('tells nothing from a bundle that is not sound, and ends as "audit verify" does', async () => {

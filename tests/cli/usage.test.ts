@@ -64,6 +64,7 @@ describe('every command', () => {
       'order suspend',
       'order list',
       'order show',
+      'order disputes',
       'order ratify',
       'order review',
       'order lift',
@@ -173,7 +174,7 @@ describe('wrong usage', () => {
       ['order', 'suspend', '--grounds', 'x', '--of', 'Ada'],
       '--of "Ada" is not valid',
     ],
-    ['a revocation without a reason', ['grant', 'revoke', GRANT], "'--comment <text>'"],
+    ['a revocation without a reason', ['grant', 'revoke', GRANT], "'--grounds <text>'"],
     ['no login', ['whoami'], 'sallyport login'],
     [
       'half a connection',

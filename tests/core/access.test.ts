@@ -483,9 +483,11 @@ describe('invariant 8: the status that is shown is the one that is enforced', ()
         const input = facts({ grant, orders: inForce });
         // What stands is refused only for what concerns the person or the model.
         const issue = standing.refusal ? [standing.refusal.code] : ['allowed', 'person_suspended'];
-        const access = standing.refusal
-          ? issue
-          : [...issue, 'endpoint_suspended', 'model_suspended'];
+        // What orders stop between them is told of by those that stop the request.
+        const access =
+          standing.refusal && !standing.refusal.orders
+            ? issue
+            : [...issue, 'person_suspended', 'endpoint_suspended', 'model_suspended'];
         expect(issue).toContain(codeOf(decideIssue(input, now)));
         expect(access).toContain(codeOf(decideAccess(input, now)));
       }),

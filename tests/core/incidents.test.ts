@@ -63,7 +63,7 @@ const resolve = (resolvedAt: number): IncidentChange => ({
   resolvedAt,
   text: 'Mended',
 });
-const REOPEN: IncidentChange = { step: 'reopen', because: 'It was seen again' };
+const REOPEN: IncidentChange = { step: 'reopen', grounds: 'It was seen again' };
 
 /** Takes steps one after the other, each at the moment given. */
 function after(steps: [IncidentChange, number][], start = anIncident()): Incident {
@@ -134,7 +134,7 @@ describe('the first report', () => {
     const incident = after([
       sent('initial', AWARE + 14 * DAY),
       [
-        { step: 'correct', awareAt: AWARE - 2 * DAY, because: 'A mail was found' },
+        { step: 'correct', awareAt: AWARE - 2 * DAY, grounds: 'A mail was found' },
         AWARE + 15 * DAY,
       ],
     ]);
@@ -235,9 +235,9 @@ const IN_STATE: Record<IncidentState, Incident> = {
 const LATER = AWARE + DAY;
 const order = { order: 'ord_one' };
 const STEPS: Record<keyof typeof ALLOWED, IncidentChange> = {
-  correct: { step: 'correct', title: 'Another name', because: 'Clearer' },
-  link: { step: 'link', target: order, note: null },
-  unlink: { step: 'unlink', target: { entry: 1 }, because: 'Another matter' },
+  correct: { step: 'correct', title: 'Another name', grounds: 'Clearer' },
+  link: { step: 'link', target: order, comment: null },
+  unlink: { step: 'unlink', target: { entry: 1 }, grounds: 'Another matter' },
   find: { step: 'find', finding: { text: 'Seen', evidence: 'reported' } },
   report_initial: report('initial', LATER),
   report_update: report('update', LATER),
@@ -245,7 +245,7 @@ const STEPS: Record<keyof typeof ALLOWED, IncidentChange> = {
   resolve: resolve(LATER),
   reopen: REOPEN,
 };
-const linked = { entry: 1, note: null, by: BY, at: AWARE, removed: null };
+const linked = { entry: 1, comment: null, by: BY, at: AWARE, removed: null };
 
 describe('the table of steps', () => {
   const cases = INCIDENT_STATES.flatMap((state) =>
@@ -273,9 +273,9 @@ describe('the table of steps', () => {
     const incident = after([[STEPS.link, AWARE]]);
     expect(refusalOfChange(incident, STEPS.link, LATER)?.code).toBe('already_exists');
     expect(refusalOfChange(incident, STEPS.unlink, LATER)?.code).toBe('not_found');
-    const unlink: IncidentChange = { step: 'unlink', target: order, because: 'Another matter' };
+    const unlink: IncidentChange = { step: 'unlink', target: order, grounds: 'Another matter' };
     const without = after([[unlink, LATER]], incident);
-    expect(without.links).toMatchObject([{ ...order, removed: { because: 'Another matter' } }]);
+    expect(without.links).toMatchObject([{ ...order, removed: { grounds: 'Another matter' } }]);
     expect(after([[STEPS.link, LATER]], without).links).toHaveLength(2);
   });
 });
@@ -291,14 +291,14 @@ describe('moments', () => {
     ['a report from before awareness', report('initial', AWARE - 1), LATER, 'sentAt'],
     ['a resolution of tomorrow', resolve(LATER), LATER - 1, 'resolvedAt'],
     ['a resolution before awareness', resolve(AWARE - 1), LATER, 'resolvedAt'],
-    ['a later awareness', { step: 'correct', awareAt: AWARE + 1, because: 'x' }, LATER, 'awareAt'],
-    ['the same awareness', { step: 'correct', awareAt: AWARE, because: 'x' }, LATER, 'awareAt'],
+    ['a later awareness', { step: 'correct', awareAt: AWARE + 1, grounds: 'x' }, LATER, 'awareAt'],
+    ['the same awareness', { step: 'correct', awareAt: AWARE, grounds: 'x' }, LATER, 'awareAt'],
     [
       'a kind of harm that it has',
       {
         step: 'correct',
         addHarms: [{ kind: 'other_serious_harm', within: '90d' }],
-        because: 'x',
+        grounds: 'x',
       },
       LATER,
       'already_exists',

@@ -355,9 +355,12 @@ describe('narrower orders', () => {
       expect(refusalOfLowering(anOrder('w', wide.selector), one)).toBeNull();
     }
     expect(found.map(({ level, measures, selector }) => [level, measures, selector])).toEqual([
-      [2, { putBack: ['filter'] }, { lab: PARTNER.id }],
+      [1, {}, { lab: PARTNER.id }],
+      [2, { putBack: ['filter'] }, { lab: PARTNER.id, endpoint: 'demo' }],
       [2, { features: ['tools'] }, { person: RESEARCHER.person.id, model: 'm', lab: PARTNER.id }],
+      [2, { limitsPercent: 50 }, { lab: PARTNER.id }],
       [3, {}, { lab: PARTNER.id, person: RESEARCHER.person.id }],
+      [3, {}, { lab: PARTNER.id, feature: 'tools' }],
       [3, {}, { lab: PARTNER.id, model: 'm' }],
     ]);
   });
@@ -368,9 +371,11 @@ describe('narrower orders', () => {
       narrowerOrders(order({ level: 4, ...changes }), undefined, two).find(
         ({ measures }) => measures.putBack,
       )?.because;
-    expect(why({})).toBe('puts the safeguard filter back, and stops n, for which nothing does');
+    expect(why({})).toBe(
+      'puts the safeguard filter back at demo, and stops n, for which nothing does',
+    );
     expect(why({ selector: { model: 'm' } })).toBe(
-      'puts the safeguard filter back and stops nobody',
+      'puts the safeguard filter back at demo and stops nobody',
     );
   });
 

@@ -1,9 +1,11 @@
 /** `sallyport demo`: the first thing that anybody tries. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, expect, test } from 'vitest';
 import { z } from 'zod';
+import { DATABASE_FILE } from '../../src/store/database.ts';
 import {
   Running,
   cleanUp,
@@ -40,7 +42,7 @@ const factsSchema = z.strictObject({
         id: z.string().startsWith('per_'),
         lab: z.string().startsWith('lab_'),
         name: z.string(),
-        role: z.enum(['admin', 'safety', 'auditor', 'lead', 'researcher']),
+        role: z.enum(['admin', 'safety', 'executive', 'auditor', 'lead', 'researcher']),
         keyFile: z.string().startsWith('/'),
       }),
     )
@@ -81,6 +83,52 @@ test('"--json" prints one line, from the first start and from the next', async (
   expect({ ...second.facts, url: '', token: '' }).toEqual({ ...facts, url: '', token: '' });
   // Stopped the moment it says that it is ready.
   expect(await second.process.end('SIGTERM')).toEqual({ code: 0, signal: null });
+});
+
+test('has people whom an order about an attribute tells apart, and whoever a recall takes', async () => {
+  const { facts } = await startDemo({ dataDir: newDirectory() });
+  const order = {
+    level: 3,
+    selector: { attributes: [{ name: 'export_status', is: ['restricted'] }] },
+    grounds: 'A test',
+  };
+  const issued = z.looseObject({ id: z.string() });
+  await clientOf(facts, 'safety').post('/orders', issued, order);
+  const access = { type: 'model_access', grant: facts.grant, purpose: facts.purpose, run: 'try' };
+  await expect(clientOf(facts, 'researcher').requestToken(access)).rejects.toMatchObject({
+    message: expect.stringContaining('person_suspended') as string,
+  });
+  await clientOf(facts, 'lead').requestToken(access);
+
+  const recall = { level: 5, selector: { model: facts.model }, grounds: 'A test' };
+  const executive = clientOf(facts, 'executive');
+  const { id } = await executive.post('/orders?confirmed=true', issued, recall);
+  const stands = z.looseObject({ ratified: z.literal(true) });
+  await clientOf(facts, 'auditor').post(`/orders/${id}/ratify`, stands);
+});
+
+test('of an earlier version gets the people that came since', async () => {
+  const dataDir = newDirectory();
+  const first = await startDemo({ dataDir });
+  await first.process.end('SIGTERM');
+  // As if the demo had had no executive.
+  const saved = join(dataDir, 'demo.json');
+  const known = JSON.parse(readFileSync(saved, 'utf8')) as { people: Record<string, string> };
+  delete known.people['executive'];
+  writeFileSync(saved, JSON.stringify(known));
+  rmSync(join(dataDir, 'people', 'executive.pem'));
+  const db = new Database(join(dataDir, DATABASE_FILE));
+  db.prepare("UPDATE people SET name = 'Nobody' WHERE roles LIKE '%executive%'").run();
+  db.close();
+
+  const second = await startDemo({ dataDir });
+  const executiveOf = ({ people }: typeof second.facts): string | undefined =>
+    people.find(({ role }) => role === 'executive')?.id;
+  expect(executiveOf(second.facts)).toMatch(/^per_/);
+  expect(executiveOf(second.facts)).not.toBe(executiveOf(first.facts));
+  const others = (facts: typeof second.facts): string[] =>
+    facts.people.filter(({ role }) => role !== 'executive').map(({ id }) => id);
+  expect(others(second.facts)).toEqual(others(first.facts));
 });
 
 test('"--grant" overrides field by field', async () => {

@@ -189,7 +189,7 @@ const SCENES: Record<string, () => Promise<Scene>> = {
       spared: await running.access(),
       act: () =>
         control(running.people.admin, 'post', `/grants/${hit.grant.id}/revoke`, {
-          comment: 'Test',
+          grounds: 'Test',
         }),
       code: 'grant_revoked',
     };

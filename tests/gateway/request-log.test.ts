@@ -102,7 +102,7 @@ describe('the line of a request', () => {
     const cut = errorOf(
       (async () => {
         for await (const _ of data)
-          await running.api.post(running.people.admin, revoke, { comment: 'Over' });
+          await running.api.post(running.people.admin, revoke, { grounds: 'Over' });
       })(),
     );
     expect((await cut).message).toMatch(/revoked/);

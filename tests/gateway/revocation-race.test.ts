@@ -178,7 +178,7 @@ const ENDS: [string, (scene: Scene) => Promise<(() => Promise<unknown>) | void>]
   [
     'the grant is revoked',
     async ({ grant }) => {
-      await stepGrant(test.broker, people.safety.id, grant.id, 'revoke', { comment: 'Over' });
+      await stepGrant(test.broker, people.safety.id, grant.id, 'revoke', { grounds: 'Over' });
     },
   ],
   [

@@ -68,7 +68,7 @@ describe('duties begin', () => {
     [
       'when the host revokes the grant',
       'revoked',
-      ({ id }) => api.post(people.safety, `/grants/${id}/revoke`, { comment: 'Over' }),
+      ({ id }) => api.post(people.safety, `/grants/${id}/revoke`, { grounds: 'Over' }),
     ],
     [
       'when the partner hands it back',
@@ -160,7 +160,7 @@ describe('duties begin', () => {
     ]);
     expect(await dutiesOf(other)).toEqual([]);
     // Its end asks anew for what was done, and not twice for what is still open.
-    await api.post(people.safety, `/grants/${grant.id}/revoke`, { comment: 'Over' });
+    await api.post(people.safety, `/grants/${grant.id}/revoke`, { grounds: 'Over' });
     const [certificates, all] = [
       (await dutiesOf(grant)).filter(({ kind }) => kind === 'certificate_of_destruction'),
       await dutiesOf(grant),
@@ -215,7 +215,7 @@ describe('duties begin', () => {
       'reported',
     ]);
     expect(
-      (await api.post(people.safety, `/grants/${grant.id}/revoke`, { comment: 'x' })).status,
+      (await api.post(people.safety, `/grants/${grant.id}/revoke`, { grounds: 'x' })).status,
     ).toBe(200);
   });
 
@@ -249,10 +249,10 @@ describe('a duty', () => {
     const documentDigest = 'a'.repeat(64);
     const first = await step('lead', duty, 'report', { statement, documentDigest });
     expect(first.body).toMatchObject({ state: 'reported', statement, documentDigest });
-    const back = await step('auditor', duty, 'return', { comment: 'It names another grant.' });
+    const back = await step('auditor', duty, 'return', { grounds: 'It names another grant.' });
     expect(back.body).toMatchObject({
       state: 'open',
-      returnedBecause: 'It names another grant.',
+      returnGrounds: 'It names another grant.',
     });
     await step('lead', duty, 'report', { statement });
     const done = await step('safety', duty, 'confirm');
@@ -292,7 +292,7 @@ describe('a duty', () => {
       expect([name, answer.status, answer.body.code]).toEqual([name, 409, 'illegal_transition']);
     };
     await refused('confirm');
-    await refused('return', { comment: 'Why' });
+    await refused('return', { grounds: 'Why' });
     const both = await Promise.all([
       step('lead', duty, 'report', { statement }),
       step('lead', duty, 'report', { statement }),
@@ -300,7 +300,7 @@ describe('a duty', () => {
     expect(new Set(both.map(({ status }) => status))).toEqual(new Set([200, 409]));
     await step('admin', duty, 'confirm');
     await refused('report', { statement });
-    await refused('return', { comment: 'Why' });
+    await refused('return', { grounds: 'Why' });
   });
 
   it('is reminded of, and overdue until it is done', async () => {

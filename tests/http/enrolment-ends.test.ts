@@ -121,7 +121,7 @@ describe('with its grant', () => {
   it.each<[string, (id: string) => Promise<Response>, string]>([
     [
       'revoked',
-      (id) => api.post(people.admin, `/grants/${id}/revoke`, { comment: 'Test' }),
+      (id) => api.post(people.admin, `/grants/${id}/revoke`, { grounds: 'Test' }),
       'grant_revoked',
     ],
     ['closed', (id) => api.post(people.lead, `/grants/${id}/close`), 'grant_closed'],

@@ -76,10 +76,10 @@ describe('a grant that is to be reviewed', () => {
     expect(missed).toHaveLength(1);
     expect(await noticesOf(grant.id, 'grant.review_missed')).toBeGreaterThan(0);
 
-    const refused = await api.post(people.lead, `/grants/${grant.id}/review`, { comment: 'Fine' });
+    const refused = await api.post(people.lead, `/grants/${grant.id}/review`, { grounds: 'Fine' });
     expect([refused.status, refused.body.code]).toEqual([403, 'role_required']);
-    const comment = 'Use and findings were read.';
-    const done = await api.post(people.safety, `/grants/${grant.id}/review`, { comment });
+    const grounds = 'Use and findings were read.';
+    const done = await api.post(people.safety, `/grants/${grant.id}/review`, { grounds });
     expect(done.body).toMatchObject({ status: 'active', reviewDueAt: at(clock.now + 30 * DAY) });
     await (await admitForTest(test, grant, people.researcher)).end();
   });
@@ -116,11 +116,11 @@ describe('a grant that is to be reviewed', () => {
 
   it('asks for a review only where its text does, while it is in force', async () => {
     const none = await reviewed(null);
-    const answer = await api.post(people.admin, `/grants/${none.id}/review`, { comment: 'Fine' });
+    const answer = await api.post(people.admin, `/grants/${none.id}/review`, { grounds: 'Fine' });
     expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
     const over = await reviewed('30d');
-    await api.post(people.admin, `/grants/${over.id}/revoke`, { comment: 'Over' });
-    const late = await api.post(people.admin, `/grants/${over.id}/review`, { comment: 'Fine' });
+    await api.post(people.admin, `/grants/${over.id}/revoke`, { grounds: 'Over' });
+    const late = await api.post(people.admin, `/grants/${over.id}/review`, { grounds: 'Fine' });
     expect([late.status, late.body.code]).toEqual([409, 'illegal_transition']);
   });
 
@@ -129,12 +129,12 @@ describe('a grant that is to be reviewed', () => {
     moveTo(clock.now + 1);
     const { revision } = (await api.get(people.admin, `/grants/${grant.id}`)).body;
     moveTo(clock.now + 1);
-    await api.post(people.admin, `/grants/${grant.id}/review`, { comment: 'First' });
+    await api.post(people.admin, `/grants/${grant.id}/review`, { grounds: 'First' });
     const stale = await api.call(
       people.safety,
       'post',
       `/grants/${grant.id}/review`,
-      { comment: 'Second' },
+      { grounds: 'Second' },
       { 'if-match': `"${revision}"` },
     );
     expect([stale.status, stale.body.code]).toEqual([412, 'stale_version']);

@@ -136,7 +136,7 @@ describe('the lead', () => {
       'on a grant that is over',
       async () => {
         const grant = await makeActiveGrant(test, people, { maxPeople: 9 });
-        await api.post(people.admin, `/grants/${grant.id}/revoke`, { comment: 'Over' });
+        await api.post(people.admin, `/grants/${grant.id}/revoke`, { grounds: 'Over' });
         return add('lead', grant, people.secondResearcher.id);
       },
       403,

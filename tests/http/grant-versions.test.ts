@@ -141,7 +141,7 @@ describe('widening', () => {
       proposed: { version: 2, state: 'draft' },
     });
     await step(lead, grant, 'submit');
-    await step(safety, grant, 'return', { comment: 'Why two days?' });
+    await step(safety, grant, 'return', { grounds: 'Why two days?' });
     await put(lead, grant, wider);
     await step(lead, grant, 'submit');
     expect((await step(people.secondAdmin, grant, 'approve')).body.code).toBe(
@@ -215,7 +215,7 @@ describe('widening', () => {
     expect((await step(lead, grant, 'withdraw')).body.code).toBe('illegal_transition');
     await put(lead, grant, longer(grant));
     await step(lead, grant, 'submit');
-    expect((await step(safety, grant, 'reject', { comment: 'No' })).body).toMatchObject({
+    expect((await step(safety, grant, 'reject', { grounds: 'No' })).body).toMatchObject({
       status: 'active',
       version: 1,
       proposed: null,
@@ -227,7 +227,7 @@ describe('widening', () => {
     const grant = await makeActiveGrant(test, people);
     await put(lead, grant, longer(grant));
     await step(lead, grant, 'submit');
-    const revoked = await step(safety, grant, 'revoke', { comment: 'Over' });
+    const revoked = await step(safety, grant, 'revoke', { grounds: 'Over' });
     expect(revoked.body).toMatchObject({ state: 'revoked', proposed: null });
     for (const name of ['approve', 'withdraw', 'submit'])
       expect((await step(name === 'approve' ? safety : lead, grant, name)).status).toBe(409);
@@ -333,7 +333,7 @@ describe('If-Match', () => {
       admin,
       'post',
       `/grants/${grant.id}/revoke`,
-      { comment: 'Over' },
+      { grounds: 'Over' },
       { 'if-match': etag },
     );
     expect([revoke.status, revoke.body.code]).toEqual([412, 'stale_version']);

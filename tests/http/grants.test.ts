@@ -53,7 +53,7 @@ describe('the life of a grant', () => {
       return answer.body as Record<string, unknown>;
     };
     expect(await steps(lead, 'submit')).toMatchObject({ state: 'submitted' });
-    expect(await steps(safety, 'return', { comment: 'Say which tools.' })).toMatchObject({
+    expect(await steps(safety, 'return', { grounds: 'Say which tools.' })).toMatchObject({
       state: 'returned',
     });
     const amended = await api.call(
@@ -78,7 +78,7 @@ describe('the life of a grant', () => {
     expect(await steps(researcher, 'accept', { termsDigest: terms })).toMatchObject({
       acceptedBy: [lead.id, researcher.id],
     });
-    expect(await steps(safety, 'revoke', { comment: 'Finished early.' })).toMatchObject({
+    expect(await steps(safety, 'revoke', { grounds: 'Finished early.' })).toMatchObject({
       state: 'revoked',
       status: 'revoked',
       statusReason: { code: 'grant_revoked' },
@@ -138,7 +138,7 @@ describe('two people', () => {
     const id = await submitted({}, admin);
     const own = await api.post(admin, `/grants/${id}/approve`);
     expect([own.status, own.body.code]).toEqual([403, 'author_may_not_decide']);
-    await api.post(safety, `/grants/${id}/return`, { comment: 'Again' });
+    await api.post(safety, `/grants/${id}/return`, { grounds: 'Again' });
     await api.call(
       secondAdmin,
       'put',
@@ -192,7 +192,7 @@ describe('two people', () => {
   it('an approval of a version that has moved on is refused', async () => {
     const { lead, safety, admin } = people;
     const id = await submitted();
-    await api.post(safety, `/grants/${id}/return`, { comment: 'Narrow it' });
+    await api.post(safety, `/grants/${id}/return`, { grounds: 'Narrow it' });
     await api.call(lead, 'put', `/grants/${id}`, grantInput(people, { title: 'Wider' }));
     await api.post(lead, `/grants/${id}/submit`);
     const stale = await api.post(admin, `/grants/${id}/approve`, { version: 1 });
@@ -203,9 +203,9 @@ describe('two people', () => {
 describe('illegal steps', () => {
   it.each([
     ['approve', 'admin', {}],
-    ['reject', 'safety', { comment: 'No' }],
-    ['return', 'safety', { comment: 'No' }],
-    ['revoke', 'safety', { comment: 'No' }],
+    ['reject', 'safety', { grounds: 'No' }],
+    ['return', 'safety', { grounds: 'No' }],
+    ['revoke', 'safety', { grounds: 'No' }],
     ['close', 'lead', {}],
     ['accept', 'lead', { termsDigest: '0'.repeat(64) }],
   ] as const)('a draft takes no %s', async (step, who, body) => {
@@ -218,24 +218,24 @@ describe('illegal steps', () => {
   it('nothing brings a revoked grant back', async () => {
     const { id, termsDigest } = await makeActiveGrant(test, people);
     const { lead, admin, safety } = people;
-    await api.post(safety, `/grants/${id}/revoke`, { comment: 'Over' });
+    await api.post(safety, `/grants/${id}/revoke`, { grounds: 'Over' });
     const tries = [
       api.post(lead, `/grants/${id}/submit`),
       api.post(admin, `/grants/${id}/approve`),
       api.post(lead, `/grants/${id}/accept`, { termsDigest }),
       api.call(lead, 'put', `/grants/${id}`, grantInput(people)),
-      api.post(safety, `/grants/${id}/revoke`, { comment: 'Twice' }),
+      api.post(safety, `/grants/${id}/revoke`, { grounds: 'Twice' }),
     ];
     for (const answer of await Promise.all(tries))
       expect([answer.status, answer.body.code]).toEqual([409, 'illegal_transition']);
   });
 
-  it.each(['return', 'reject', 'revoke'])('%s takes a comment', async (step) => {
+  it.each(['return', 'reject', 'revoke'])('%s takes grounds', async (step) => {
     const id = await submitted();
-    for (const body of [{}, { comment: '  ' }]) {
+    for (const body of [{}, { grounds: '  ' }]) {
       const answer = await api.post(people.safety, `/grants/${id}/${step}`, body);
       expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
-      expect(answer.body.errors).toMatchObject([{ in: 'body', path: 'comment' }]);
+      expect(answer.body.errors).toMatchObject([{ in: 'body', path: 'grounds' }]);
     }
   });
 

@@ -258,7 +258,7 @@ describe('the access of a person', () => {
       grantInput(people, { people: [{ person: holder.id }] }),
     );
     const revoked = await running.grant({}, [holder]);
-    await post(people.admin, `/grants/${revoked.id}/revoke`, { comment: 'Test' });
+    await post(people.admin, `/grants/${revoked.id}/revoke`, { grounds: 'Test' });
     const control = await running.api.tokenOf(holder);
     const answer = await handBack(holder, holder);
     const grants = [...accesses.map(({ grant }) => grant.id), draft.body.id as string];

@@ -90,9 +90,9 @@ beforeAll(async () => {
   });
   await post(admin, `/incidents/${incident}/correct`, {
     addHarms: ['cybersecurity'],
-    because: 'A key was in it',
+    grounds: 'A key was in it',
   });
-  await post(admin, `/incidents/${incident}/unlink`, { entry: 2, because: 'Another matter' });
+  await post(admin, `/incidents/${incident}/unlink`, { entry: 2, grounds: 'Another matter' });
   await post(admin, `/incidents/${incident}/reports`, {
     kind: 'initial',
     text: 'What is known',

@@ -158,8 +158,8 @@ describe('from awareness to the final report', () => {
     const order = await issueOrder();
     const opened = await open();
     const { id } = opened;
-    await step(id, 'links', { order, note: 'Stopped it' });
-    await step(id, 'unlink', { order, because: 'Another matter' });
+    await step(id, 'links', { order, comment: 'Stopped it' });
+    await step(id, 'unlink', { order, grounds: 'Another matter' });
     await step(id, 'links', { entry: 3 });
     await step(id, 'findings', {
       text: 'Seen again with model-a-1',
@@ -170,7 +170,7 @@ describe('from awareness to the final report', () => {
     await step(id, 'correct', {
       awareAt: iso(clock.now - 2 * DAY),
       addHarms: ['cybersecurity'],
-      because: 'A mail of the day before was found',
+      grounds: 'A mail of the day before was found',
     });
     expect((await step(id, 'reports', sent('initial'), executive)).state).toBe('reported');
     await step(id, 'reports', { ...sent('update'), sha256: 'cd'.repeat(32) });
@@ -180,7 +180,7 @@ describe('from awareness to the final report', () => {
       dueAt: iso(clock.now + 60 * DAY),
       state: 'open',
     });
-    await step(id, 'reopen', { because: 'Seen again' });
+    await step(id, 'reopen', { grounds: 'Seen again' });
     await step(id, 'resolve', { text: 'Mended for good', resolvedAt: iso(clock.now) });
     const closed = await step(id, 'reports', sent('final'));
     expect(closed).toMatchObject({ state: 'closed', nextDueAt: null, overdue: false });
@@ -195,7 +195,7 @@ describe('from awareness to the final report', () => {
 
   it('refuses what its state does not allow, and says what comes next', async () => {
     const { id } = await open();
-    const answer = await api.post(people.admin, `/incidents/${id}/reopen`, { because: 'x' });
+    const answer = await api.post(people.admin, `/incidents/${id}/reopen`, { grounds: 'x' });
     expect([answer.status, answer.body.code]).toEqual([409, 'incident_state']);
     expect(answer.body.detail).toContain('the first report comes next');
     expect(
@@ -207,7 +207,7 @@ describe('from awareness to the final report', () => {
     const { id, nextDueAt } = await open({ awareAt: iso(clock.now - DAY) });
     const answer = await api.post(people.admin, `/incidents/${id}/correct`, {
       awareAt: iso(clock.now - 1),
-      because: 'It would be handy',
+      grounds: 'It would be handy',
     });
     expect([answer.status, answer.body.code, answer.body.param]).toEqual([
       409,

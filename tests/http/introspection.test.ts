@@ -132,7 +132,7 @@ const ENDS: [string, () => Promise<unknown>][] = [
   ],
   [
     'the grant was revoked',
-    () => stepGrant(test.broker, people.safety.id, grant.id, 'revoke', { comment: 'Over' }),
+    () => stepGrant(test.broker, people.safety.id, grant.id, 'revoke', { grounds: 'Over' }),
   ],
   [
     'the grant was closed',

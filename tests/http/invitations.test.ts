@@ -94,6 +94,7 @@ describe('an invitation', () => {
       name: 'Nia New',
       roles: ['researcher'],
       attributes: { employer: 'Partner Lab' },
+      attributesSet: { employer: { by: people.lead.id } },
       subject: 'nia',
       keys: [{ kid: nia.kid }],
     });
@@ -634,5 +635,5 @@ it('no secret of a link is in the log of the broker, its database or its entries
 });
 
 function end(actorId: string, grantId: string, step: 'revoke' | 'close'): Promise<Grant> {
-  return stepGrant(test.broker, actorId, grantId, step, { comment: 'For the test' });
+  return stepGrant(test.broker, actorId, grantId, step, { grounds: 'For the test' });
 }

@@ -174,7 +174,7 @@ describe('the numbers', () => {
     expect(after.sum('sallyport_requests_total', { end: 'client_gone' })).toBe(1);
     const revoked = `/grants/${grant.id}/revoke`;
     expect(
-      (await running.api.post(running.people.admin, revoked, { comment: 'Over' })).status,
+      (await running.api.post(running.people.admin, revoked, { grounds: 'Over' })).status,
     ).toBe(200);
     const gone = await metrics();
     const grants = [...gone.families.values()].flatMap(({ samples }) =>

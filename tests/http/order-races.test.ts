@@ -180,7 +180,7 @@ describe('If-Match', () => {
     const { id } = (await issue()).body;
     const filed = await api.post(people.lead, `/orders/${id}/object`, { grounds: 'No' });
     const path = `/disputes/${filed.body.id}/decide`;
-    const body = { outcome: 'affirmed', reasons: 'It stands' };
+    const body = { outcome: 'affirmed', grounds: 'It stands' };
     expect(outcome(await act(second, path, body, '"other"'))).toBe('412 stale_version');
     const decided = await act(second, path, body, `"${filed.body.revision}"`);
     expect([decided.status, decided.body.outcome]).toEqual([200, 'affirmed']);
@@ -207,7 +207,7 @@ describe('two people', () => {
       }),
       await other.post(withSecondKey, `/disputes/${filed.body.id}/decide`, {
         outcome: 'vacated',
-        reasons: 'x',
+        grounds: 'x',
       }),
     ];
     expect(new Set(own.map(outcome))).toEqual(new Set(['403 second_person_needed']));

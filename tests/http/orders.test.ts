@@ -234,7 +234,7 @@ it('an objection is decided by those who may, and a stranger is told that there 
   const another = await api.post(people.researcher, path, { grounds: 'Nor mine' });
   expect(another.status).toBe(201);
   const decide = (who: typeof people.lead): ReturnType<Api['post']> =>
-    api.post(who, `/disputes/${filed.body.id}/decide`, { outcome: 'vacated', reasons: 'Right' });
+    api.post(who, `/disputes/${filed.body.id}/decide`, { outcome: 'vacated', grounds: 'Right' });
   expect((await decide(people.otherLead)).body.code).toBe('not_found');
   expect((await decide(people.lead)).body.code).toBe('role_required');
   expect((await decide(people.safety)).body.code).toBe('second_person_needed');
@@ -243,7 +243,7 @@ it('an objection is decided by those who may, and a stranger is told that there 
   expect(order.body).toMatchObject({ inForce: false, ended: { because: 'vacated' } });
   // The other one is owed an answer all the same: whether the order was right.
   const rule = (outcome: string): ReturnType<Api['post']> =>
-    api.post(people.admin, `/disputes/${another.body.id}/decide`, { outcome, reasons: 'Said' });
+    api.post(people.admin, `/disputes/${another.body.id}/decide`, { outcome, grounds: 'Said' });
   expect((await rule('modified')).body).toMatchObject({ code: 'order_not_in_force' });
   expect((await rule('vacated')).body).toMatchObject({ outcome: 'vacated', newOrderId: null });
   const after = await api.get(people.lead, `/orders/${issued.body.id}`);

@@ -58,6 +58,39 @@ describe('attributes', () => {
     await set('lead', 'researcher', { training: null, employer: null });
   });
 
+  it('show who gave each the value that it has, and when', async () => {
+    const { lead, otherLead, admin } = people;
+    const sources = async (id: string): Promise<unknown> =>
+      (await api.get(admin, `/people/${id}`)).body.attributesSet as unknown;
+    const body = {
+      name: 'Known from the start',
+      lab: otherLead.labId,
+      roles: ['researcher'],
+      attributes: { team: 'A' },
+      publicKey: makeKey().publicKey,
+    };
+    const made = await api.post(admin, '/people', body);
+    expect(made.body.attributesSet).toEqual({ team: { by: admin.id, at: made.body.createdAt } });
+
+    const { id } = people.researcher;
+    const first = at(clock.now);
+    await set('lead', 'researcher', { training: { value: '1' }, employer: { value: 'Partner' } });
+    moveTo(clock.now + HOUR);
+    const later = at(clock.now);
+    await set('admin', 'researcher', { training: { value: '1' } });
+    expect(await sources(id)).toEqual({
+      training: { by: admin.id, at: later },
+      employer: { by: lead.id, at: first },
+    });
+    const ends = { employer: { value: 'Partner', until: at(clock.now + HOUR) } };
+    await set('lead', 'researcher', ends);
+    moveTo(clock.now + HOUR);
+    await runAgenda(test.broker);
+    expect(await sources(id)).toEqual({ training: { by: admin.id, at: later } });
+    await set('lead', 'researcher', { training: null });
+    expect(await sources(id)).toEqual({});
+  });
+
   it.each<[string, keyof People, keyof People, object, number, string]>([
     ['by a researcher', 'researcher', 'researcher', { a: { value: 'b' } }, 403, 'role_required'],
     ['of another lab', 'otherLead', 'researcher', { a: { value: 'b' } }, 404, 'not_found'],

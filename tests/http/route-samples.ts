@@ -81,7 +81,7 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { statement: 'A sample' };
     case '/api/v1/duties/:duty/return':
     case '/api/v1/grants/:grant/review':
-      return { comment: 'A sample' };
+      return { grounds: 'A sample' };
     case '/api/v1/people/:person/keys':
       return { publicKey };
     case '/api/v1/grants':
@@ -101,15 +101,15 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
     case '/api/v1/orders/:order/lower':
       return { level: 0, grounds: 'A sample' };
     case '/api/v1/disputes/:dispute/decide':
-      return { outcome: 'affirmed', reasons: 'A sample' };
+      return { outcome: 'affirmed', grounds: 'A sample' };
     case '/api/v1/incidents':
       return { title: 'A sample', harms: ['death'] };
     case '/api/v1/incidents/:incident/correct':
-      return { title: 'A sample', because: 'A sample' };
+      return { title: 'A sample', grounds: 'A sample' };
     case '/api/v1/incidents/:incident/links':
       return { entry: 0 };
     case '/api/v1/incidents/:incident/unlink':
-      return { entry: 0, because: 'A sample' };
+      return { entry: 0, grounds: 'A sample' };
     case '/api/v1/incidents/:incident/findings':
       return { text: 'A sample', evidence: 'reported' };
     case '/api/v1/incidents/:incident/reports':
@@ -117,7 +117,6 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
     case '/api/v1/incidents/:incident/resolve':
       return { text: 'A sample' };
     case '/api/v1/incidents/:incident/reopen':
-      return { because: 'A sample' };
     case '/api/v1/keys/:kid/retire':
     case '/api/v1/orders/:order/lift':
     case '/api/v1/orders/:order/review':
@@ -128,7 +127,7 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
     case '/api/v1/grants/:grant/return':
     case '/api/v1/grants/:grant/reject':
     case '/api/v1/grants/:grant/revoke':
-      return { comment: 'A sample' };
+      return { grounds: 'A sample' };
     default:
       return {};
   }

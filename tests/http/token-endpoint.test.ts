@@ -268,7 +268,7 @@ describe('what is refused after authentication', () => {
       'person_suspended',
     ]);
     await api.post(people.admin, `/orders/${order.body.id}/lift`, { grounds: 'Done' });
-    await api.post(safety, `/grants/${fresh.id}/revoke`, { comment: 'Over' });
+    await api.post(safety, `/grants/${fresh.id}/revoke`, { grounds: 'Over' });
     expect(await ask(lead, fresh.id)).toEqual([400, 'unauthorized_client', 'grant_revoked']);
   });
 });

@@ -65,7 +65,7 @@ describe('when an order lapses', () => {
     [
       'the grant was revoked',
       'grant_revoked',
-      (grant) => api.post(people.admin, `/grants/${grant}/revoke`, { comment: 'Over' }),
+      (grant) => api.post(people.admin, `/grants/${grant}/revoke`, { grounds: 'Over' }),
     ],
     [
       'the person was removed',

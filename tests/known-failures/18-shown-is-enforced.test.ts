@@ -30,7 +30,7 @@ const moveTo = (now: number): void => {
 const SCENES: [string, [string, (id: string) => unknown][]][] = [
   [
     'revoked',
-    [['revoked', (id) => api.post(people.safety, `/grants/${id}/revoke`, { comment: 'Over' })]],
+    [['revoked', (id) => api.post(people.safety, `/grants/${id}/revoke`, { grounds: 'Over' })]],
   ],
   ['closed', [['closed', (id) => api.post(people.lead, `/grants/${id}/close`)]]],
   [
@@ -66,7 +66,7 @@ const SCENES: [string, [string, (id: string) => unknown][]][] = [
     'suspended by a review that is missed, and reviewed',
     [
       ['suspended', () => moveTo(clock.now + 2 * DAY)],
-      ['active', (id) => api.post(people.admin, `/grants/${id}/review`, { comment: 'Read' })],
+      ['active', (id) => api.post(people.admin, `/grants/${id}/review`, { grounds: 'Read' })],
     ],
   ],
   ['expired', [['expired', () => moveTo(clock.now + 9 * DAY)]]],

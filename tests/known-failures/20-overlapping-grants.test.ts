@@ -27,7 +27,7 @@ const window = (hours: number) => ({
 
 describe('two grants for the same person, model and time', () => {
   it.each<[string, (id: string) => Promise<unknown>]>([
-    ['revoked', (id) => api.post(people.safety, `/grants/${id}/revoke`, { comment: 'Over' })],
+    ['revoked', (id) => api.post(people.safety, `/grants/${id}/revoke`, { grounds: 'Over' })],
     ['closed', (id) => api.post(people.lead, `/grants/${id}/close`)],
     [
       'narrowed to other people',

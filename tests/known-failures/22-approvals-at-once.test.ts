@@ -77,7 +77,7 @@ describe('approvals at the same moment', () => {
     await api.post(lead, `${path}/submit`);
     await Promise.all([
       api.post(admin, `${path}/approve`),
-      api.post(safety, `${path}/return`, { comment: 'Wait' }),
+      api.post(safety, `${path}/return`, { grounds: 'Wait' }),
     ]);
     expect((await api.get(lead, path)).body).toMatchObject({ state: 'returned', approvals: [] });
   });

@@ -27,7 +27,7 @@ it.each<[string, string, () => Promise<Access>, (access: Access) => Promise<unkn
     'grant_revoked',
     () => running.access(),
     ({ grant }) =>
-      running.api.post(running.people.safety, `/grants/${grant.id}/revoke`, { comment: 'Over' }),
+      running.api.post(running.people.safety, `/grants/${grant.id}/revoke`, { grounds: 'Over' }),
   ],
   [
     'the grant is handed back',

@@ -36,7 +36,7 @@ it('a grant whose review is missed gives nothing, from the moment it was due unt
     refusal: { code: 'review_missed' },
   });
   const api = new Api(test);
-  const review = { comment: 'Use was read.' };
+  const review = { grounds: 'Use was read.' };
   expect((await api.post(people.admin, `/grants/${grant.id}/review`, review)).status).toBe(200);
   await (await admitForTest(test, grant, people.researcher)).end();
 });

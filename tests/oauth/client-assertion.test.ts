@@ -30,6 +30,7 @@ beforeAll(async () => {
     roles: ['researcher'],
     attributes: {},
     attributesUntil: {},
+    attributesSet: {},
     subject: null,
     keys,
     createdAt: 0,

@@ -92,6 +92,13 @@ describe('what version 0.1.0 left', () => {
     db.close();
   });
 
+  test('says who set the attributes of people: who registered them', async () => {
+    const { body } = await api.get(old.admin, `/people/${old.researcher.id}`);
+    const { attributes, attributesSet, createdAt } = body as Record<string, unknown>;
+    expect(attributes).toEqual({ team: 'red' });
+    expect(attributesSet).toEqual({ team: { by: old.admin.id, at: createdAt } });
+  });
+
   test('keeps its tokens: they pass where they passed', async () => {
     const models = await send('/v1/models', withToken(await oldToken('gateway')));
     expect([models.status, models.body['data']]).toEqual([

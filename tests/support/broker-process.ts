@@ -163,6 +163,7 @@ export interface DemoFacts {
   token: string;
   grant: string;
   model: string;
+  purpose: string;
   person: string;
   dataDir: string;
   log: { origin: string; verifierKey: string };

@@ -29,6 +29,7 @@ export function aMember(lab: Lab, name: string, ...roles: Role[]): Member {
     roles,
     attributes: {},
     attributesUntil: {},
+    attributesSet: {},
     subject: null,
     keys: [],
     createdAt: 0,

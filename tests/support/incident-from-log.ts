@@ -24,7 +24,7 @@ export function incidentFromLog(bytes: readonly Buffer[]): Incident {
 
 function opened({ ref, at, actor, data }: LoggedEntry): Incident {
   const done = { by: actor.person, at: Date.parse(at) };
-  const link = { note: null, ...done, removed: null };
+  const link = { comment: null, ...done, removed: null };
   return {
     id: ref,
     title: data['title'] as string,
@@ -59,16 +59,20 @@ function apply(incident: Incident, entry: LoggedEntry): Incident {
 }
 
 function changeOf({ kind, data }: LoggedEntry): IncidentChange | undefined {
-  const { note, because, ...target } = data as { note: string; because: string; order: string };
+  const { comment, grounds, ...target } = data as {
+    comment: string;
+    grounds: string;
+    order: string;
+  };
   switch (kind) {
     case 'incident.corrected': {
-      const { awareAt, ...said } = data as { awareAt?: string; because: string };
+      const { awareAt, ...said } = data as { awareAt?: string; grounds: string };
       return { step: 'correct', ...said, awareAt: awareAt && moment(awareAt) } as IncidentChange;
     }
     case 'incident.linked':
-      return { step: 'link', target, note };
+      return { step: 'link', target, comment };
     case 'incident.unlinked':
-      return { step: 'unlink', target, because };
+      return { step: 'unlink', target, grounds };
     case 'incident.found':
       return { step: 'find', finding: data as unknown as IncidentFinding };
     case 'incident.reported': {
@@ -85,7 +89,7 @@ function changeOf({ kind, data }: LoggedEntry): IncidentChange | undefined {
       return { step: 'resolve', resolvedAt: moment(resolvedAt), text };
     }
     case 'incident.reopened':
-      return { step: 'reopen', because };
+      return { step: 'reopen', grounds };
     default:
       return undefined;
   }

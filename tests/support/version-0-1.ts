@@ -81,6 +81,9 @@ export function makeOldData(
   }
 }
 
+/** What is known of everybody but the first admin. */
+const ATTRIBUTES = { team: 'red' };
+
 class OldBroker {
   readonly #connection: SqliteConnection;
   readonly #dataDir: string;
@@ -153,7 +156,7 @@ class OldBroker {
   #person(by: TestPerson, lab: string, name: string, role: string, stray: boolean): TestPerson {
     const person = this.#insertPerson(lab, name, role, stray);
     const { id, roles, kid } = person;
-    const data = { name, roles, attributes: {}, kid };
+    const data = { name, roles, attributes: ATTRIBUTES, kid };
     this.#append('person.created', { actor: actorOf(by), ref: id, lab, person: id, data });
     return person;
   }
@@ -165,8 +168,10 @@ class OldBroker {
     const { kid } = verificationKey(x);
     const id = mintId('per', this.#now);
     const roles = JSON.stringify([role]);
+    // The first admin has none.
+    const attributes = JSON.stringify(role === 'admin' ? {} : ATTRIBUTES);
     const times = { created_at: this.#now, removed_at: null };
-    this.#insert('people', { id, lab_id: labId, name, roles, attributes: '{}', ...times });
+    this.#insert('people', { id, lab_id: labId, name, roles, attributes, ...times });
     const added = { added_at: this.#now, removed_at: null };
     this.#insert('person_keys', { kid, person_id: id, x, ...added });
     const jwk = { kty: 'OKP', crv: 'Ed25519', x } as const;

@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { id, wholeNumber } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
+import type { Named } from '../names.ts';
 import { moment, type Cell } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { entrySchema, type Entry } from '../wire.ts';
@@ -33,18 +34,25 @@ export function addAuditEntries(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const query = { ref, kind, grant, from };
       const entries = await broker.list('/log/entries', entrySchema, limit, query);
-      printList(around, options, entries, ['index', 'at', 'kind', 'actor', 'ref', 'result'], row);
+      await printNamedList(
+        around,
+        broker,
+        options,
+        entries,
+        ['index', 'at', 'kind', 'actor', 'ref', 'result'],
+        row,
+      );
     });
 }
 
-function row({ index, entry }: Entry): Cell[] {
+function row({ index, entry }: Entry, named: Named): Cell[] {
   const { actor, decision, reason } = entry;
   return [
     index,
     moment(entry.at),
     entry.kind,
-    'person' in actor ? String(actor.person) : `(${actor.system})`,
-    entry.ref,
+    'person' in actor ? named(String(actor.person)) : `(${actor.system})`,
+    named(entry.ref),
     reason === undefined ? decision : `${decision ?? ''} ${reason}`.trim(),
   ];
 }

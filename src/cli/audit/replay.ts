@@ -47,7 +47,11 @@ export function addAuditReplay(group: Command, around: Surroundings): void {
       if (options.trustKeyInBundle) note(around, WEAKNESS);
       if (told === undefined) {
         note(around, `sallyport: ${report.problem ?? 'The bundle could not be checked.'}`);
-        note(around, 'Nothing is told from a bundle that is not sound ("sallyport audit verify").');
+        if (report.status !== 'sound')
+          note(
+            around,
+            'Nothing is told from a bundle that is not sound ("sallyport audit verify").',
+          );
         throw new QuietExit(EXIT_CODES[report.status]);
       }
       if (options.json) printJson(around, { at: new Date(at).toISOString(), ...jsonOf(told) });
@@ -162,7 +166,11 @@ function print(around: Surroundings, told: Told, at: number, { size, origin }: B
       moment(removedAt),
     ]),
   );
-  say(around, `${counted(tokens.length, 'token')} live.`);
+  const forModels = tokens.filter(({ audience }) => audience === 'gateway').length;
+  say(
+    around,
+    `Live: ${counted(forModels, 'token')} for models, ${counted(tokens.length - forModels, 'token')} for the control API.`,
+  );
   for (const { index, kind, why } of gaps)
     note(around, `Not told by entry ${index} (${kind}): ${why}`);
 }

@@ -1,5 +1,6 @@
 /** One line that says how the run goes. */
 import { counted } from '../output.ts';
+import { LEVEL } from '../../core/orders/order.ts';
 import { selectorInWords } from '../../core/orders/selector.ts';
 import type { Order } from '../wire.ts';
 import type { RateLimits } from './rate-limits.ts';
@@ -45,7 +46,8 @@ export function statusLine(state: RunState, now: number): string {
 
 /** An order that touches the grant. */
 export function orderInWords({ id, level, selector, grounds }: Order): string {
-  return `ORDER ${id}, level ${level}, stops ${selectorInWords(selector)}: ${grounds}`;
+  const does = level >= LEVEL.suspend_narrowly ? 'stops' : 'is about';
+  return `ORDER ${id}, level ${level}, ${does} ${selectorInWords(selector)}: ${grounds}`;
 }
 
 function tokenPart(token: RunState['token'], now: number): string {

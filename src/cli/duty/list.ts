@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander';
 import { dutyStates } from '../../core/duties.ts';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { stateOf } from './print.ts';
@@ -27,12 +27,20 @@ export function addDutyList(group: Command, around: Surroundings): void {
       const { grant, lab, state } = options;
       const broker = await connect(around, options);
       const duties = await broker.list('/duties', dutySchema, options.limit, { grant, lab, state });
-      printList(
+      await printNamedList(
         around,
+        broker,
         options,
         duties,
         ['id', 'due', 'state', 'grant', 'person', 'to do'],
-        (duty) => [duty.id, moment(duty.dueAt), stateOf(duty), duty.grant, duty.person, duty.text],
+        (duty, named) => [
+          duty.id,
+          moment(duty.dueAt),
+          stateOf(duty),
+          named(duty.grant),
+          named(duty.person),
+          duty.text,
+        ],
       );
     });
 }

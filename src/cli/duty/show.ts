@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { printJson } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { printDuty } from './print.ts';
@@ -18,6 +19,6 @@ export function addDutyShow(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const duty = await broker.get(`/duties/${dutyId}`, dutySchema);
       if (options.json) printJson(around, duty);
-      else printDuty(around, duty);
+      else printDuty(around, duty, await namesFor(broker, duty));
     });
 }

@@ -11,7 +11,7 @@ import { dutySchema } from './wire.ts';
 interface StepOptions extends BrokerOptions {
   statement?: string;
   documentDigest?: string;
-  comment?: string;
+  grounds?: string;
 }
 
 export function addDutySteps(group: Command, around: Surroundings): void {
@@ -33,10 +33,10 @@ export function addDutySteps(group: Command, around: Surroundings): void {
   }).action(step(around, 'confirm', () => ({})));
   defineStep(group, 'return', {
     summary: 'Return a reported duty to the partner: something is missing',
-    examples: ['sallyport duty return dty_01… --comment "The certificate names another grant"'],
+    examples: ['sallyport duty return dty_01… --grounds "The certificate names another grant"'],
   })
-    .requiredOption('--comment <text>', 'what is missing', notEmpty)
-    .action(step(around, 'return', ({ comment }) => ({ comment })));
+    .requiredOption('--grounds <text>', 'what is missing', notEmpty)
+    .action(step(around, 'return', ({ grounds }) => ({ grounds })));
 }
 
 const defineStep = (...args: Parameters<typeof defineBrokerCommand>): Command =>

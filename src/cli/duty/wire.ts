@@ -18,6 +18,6 @@ export const dutySchema = z.looseObject({
   documentDigest: z.string().nullish(),
   confirmedBy: z.string().nullish(),
   confirmedAt: z.string().nullish(),
-  returnedBecause: z.string().nullish(),
+  returnGrounds: z.string().nullish(),
 });
 export type Duty = z.infer<typeof dutySchema>;

@@ -10,6 +10,7 @@ import { YES_OPTION, mustConfirm, type ConfirmOption } from '../confirm.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
+import { namesFor } from '../names.ts';
 import { note, printDetails, printJson, printText, say } from '../output.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -23,7 +24,6 @@ import {
 } from '../wire.ts';
 import { describeSpec } from './describe.ts';
 import { readGrantFile } from './grant-file.ts';
-import { namesOf } from './show.ts';
 
 interface ApplyOptions extends BrokerOptions, ConfirmOption {
   file: string;
@@ -67,11 +67,8 @@ async function make(
   const shown = speech(around, options);
   say(shown, `A new grant: ${text.title}.`);
   await mustOffer(broker, text);
-  const names = await namesOf(broker);
-  printDetails(
-    shown,
-    describeSpec(text, (someId) => names.get(someId)),
-  );
+  const named = await namesFor(broker, text);
+  printDetails(shown, describeSpec(text, named));
   printText(shown, `Terms, version ${text.terms.version}:`, text.terms.text);
   if (options.dryRun) return undefined;
   await mustConfirm(around, 'Make a draft of it?', options);
@@ -105,9 +102,10 @@ async function amend(
     return grant;
   }
   const changes = changesOf(grant, grant.spec, after);
+  const named = await namesFor(broker, changes);
   printDetails(
     shown,
-    changes.map(({ effect, text }) => [effect, text]),
+    changes.map(({ effect, text }) => [effect, named(text)]),
   );
   const follows = whatFollows(grant, changes, await broker.get('/me', meSchema));
   say(shown, follows);

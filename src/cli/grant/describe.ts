@@ -1,19 +1,13 @@
 /** A grant in plain words. */
 import type { Budgets, Limits } from '../../core/limits.ts';
 import { SWITCHES, featuresSchema } from '../../core/vocabulary.ts';
+import type { Named } from '../names.ts';
 import { counted, moment, type Cell } from '../output.ts';
 import type { Grant, GrantSpec, Proposal } from '../wire.ts';
 
-/** The name of a lab or person, where it is known. */
-export type NameOf = (id: string) => string | undefined;
-
 /** What is said of a grant, point by point. */
-export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
+export function describeGrant(grant: Grant, named: Named): [string, Cell][] {
   const { spec } = grant;
-  const named = (id: string): string => {
-    const name = nameOf(id);
-    return name === undefined ? id : `${name} (${id})`;
-  };
   const place = (id: string): string => {
     if (grant.leavers.includes(id)) return `${named(id)}, who handed the place back`;
     const held = grant.roster.find(({ personId }) => personId === id);
@@ -83,7 +77,7 @@ export function describeGrant(grant: Grant, nameOf: NameOf): [string, Cell][] {
 }
 
 /** What is said of a text that is no grant yet: what it allows, and nothing of how it stands. */
-export function describeSpec(spec: GrantSpec, nameOf: NameOf): [string, Cell][] {
+export function describeSpec(spec: GrantSpec, named: Named): [string, Cell][] {
   const unmade: Grant = {
     id: '',
     revision: '',
@@ -105,7 +99,7 @@ export function describeSpec(spec: GrantSpec, nameOf: NameOf): [string, Cell][] 
     createdAt: '',
     updatedAt: '',
   };
-  return describeGrant(unmade, nameOf).filter(([name]) => !OF_A_GRANT.has(name));
+  return describeGrant(unmade, named).filter(([name]) => !OF_A_GRANT.has(name));
 }
 
 const OF_A_GRANT: ReadonlySet<string> = new Set([
@@ -119,14 +113,10 @@ const OF_A_GRANT: ReadonlySet<string> = new Set([
 ]);
 
 /** What is said of the version that is to follow: how far it is, and what it changes. */
-export function describeProposal(proposed: Proposal, nameOf: NameOf): [string, Cell][] {
-  const named = (id: string): string => {
-    const name = nameOf(id);
-    return name === undefined ? id : `${name} (${id})`;
-  };
+export function describeProposal(proposed: Proposal, named: Named): [string, Cell][] {
   return [
     ['proposed', `version ${proposed.version}, ${proposed.state}`],
-    ...proposed.changes.map(({ effect, text }): [string, Cell] => [effect, text]),
+    ...proposed.changes.map(({ effect, text }): [string, Cell] => [effect, named(text)]),
     ['written by', proposed.authorIds.map(named).join(', ')],
     ...approvals(proposed, named),
   ];

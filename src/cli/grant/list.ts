@@ -1,7 +1,7 @@
 /** `sallyport grant list` */
 import type { Command } from 'commander';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema } from '../wire.ts';
@@ -13,16 +13,17 @@ export function addGrantList(group: Command, around: Surroundings): void {
   }).action(async (options: ListOptions) => {
     const broker = await connect(around, options);
     const grants = await broker.list('/grants', grantSchema, options.limit);
-    printList(
+    await printNamedList(
       around,
+      broker,
       options,
       grants,
       ['id', 'status', 'version', 'lab', 'until', 'title'],
-      (grant) => [
+      (grant, named) => [
         grant.id,
         grant.status,
         grant.version,
-        grant.spec.lab,
+        named(grant.spec.lab),
         moment(grant.spec.window.until),
         grant.spec.title,
       ],

@@ -3,13 +3,13 @@ import type { Command } from 'commander';
 import { commandLine, sallyport } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { note, printDetails, printText, say } from '../output.ts';
 import { wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema } from '../wire.ts';
 import { describeGrant } from './describe.ts';
 import { askForGrant } from './questions.ts';
-import { namesOf } from './show.ts';
 
 export function addGrantNew(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'new', {
@@ -27,11 +27,8 @@ export function addGrantNew(group: Command, around: Surroundings): void {
     const broker = await connect(around, options);
     const spec = await askForGrant(around, broker);
     const grant = await broker.post('/grants', grantSchema, spec);
-    const names = await namesOf(broker);
-    printDetails(
-      around,
-      describeGrant(grant, (id) => names.get(id)),
-    );
+    const named = await namesFor(broker, grant);
+    printDetails(around, describeGrant(grant, named));
     const { terms } = grant.spec;
     printText(around, `Terms, version ${terms.version}:`, terms.text);
     const needed = grant.approvalsNeeded.join(', ');

@@ -5,6 +5,7 @@ import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
+import { namesFor } from '../names.ts';
 import { moment, note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { grantSchema } from '../wire.ts';
@@ -38,7 +39,8 @@ function addPerson(group: Command, around: Surroundings): void {
           printJson(around, grant);
           return;
         }
-        say(around, `${person} is on the roster of ${grant.id} (${grant.spec.title}).`);
+        const named = await namesFor(broker, person);
+        say(around, `${named(person)} is on the roster of ${grant.id} (${grant.spec.title}).`);
         const lacking = grant.roster.find(({ personId }) => personId === person)?.lacking ?? [];
         if (lacking.length > 0)
           note(around, `The grant requires what is not known of them: ${lacking.join(', ')}.`);
@@ -65,7 +67,8 @@ function takeOffPerson(group: Command, around: Surroundings): void {
         printJson(around, grant);
         return;
       }
-      say(around, `Took ${person} off the roster of ${grant.id} (${grant.spec.title}).`);
+      const named = await namesFor(broker, person);
+      say(around, `Took ${named(person)} off the roster of ${grant.id} (${grant.spec.title}).`);
       noteDuties(around, grant, options.profile);
     });
 }
@@ -75,13 +78,13 @@ function review(group: Command, around: Surroundings): void {
     summary: 'Record that a grant in force was reviewed and goes on',
     details:
       'Sets its next review. What should not go on is narrowed ("grant apply"), stopped ("order issue") or ended ("grant revoke").',
-    examples: ['sallyport grant review grt_01… --comment "Use and findings read; goes on"'],
+    examples: ['sallyport grant review grt_01… --grounds "Use and findings read; goes on"'],
   })
     .argument('<id>', 'the grant', id('grt'))
-    .requiredOption('--comment <text>', 'what was looked at: goes on record', notEmpty)
-    .action(async (grantId: string, options: BrokerOptions & { comment: string }) => {
+    .requiredOption('--grounds <text>', 'what was looked at: goes on record', notEmpty)
+    .action(async (grantId: string, options: BrokerOptions & { grounds: string }) => {
       const broker = await connect(around, options);
-      const body = { comment: options.comment };
+      const body = { grounds: options.grounds };
       const grant = await broker.post(`/grants/${grantId}/review`, grantSchema, body);
       if (options.json) printJson(around, grant);
       else

@@ -1,13 +1,12 @@
 /** `sallyport grant show`: what a grant allows, in plain words, and how it stands. */
 import type { Command } from 'commander';
 import { id } from '../arguments.ts';
-import type { BrokerClient } from '../broker-client.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { printDetails, printJson, printText } from '../output.ts';
-import { CliError } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { grantSchema, labSchema, personSchema } from '../wire.ts';
+import { grantSchema } from '../wire.ts';
 import { describeGrant, describeProposal } from './describe.ts';
 
 export function addGrantShow(group: Command, around: Surroundings): void {
@@ -24,17 +23,11 @@ export function addGrantShow(group: Command, around: Surroundings): void {
         printJson(around, grant);
         return;
       }
-      const names = await namesOf(broker);
-      printDetails(
-        around,
-        describeGrant(grant, (someId) => names.get(someId)),
-      );
+      const named = await namesFor(broker, grant);
+      printDetails(around, describeGrant(grant, named));
       if (grant.proposed) {
         around.out('\n');
-        printDetails(
-          around,
-          describeProposal(grant.proposed, (someId) => names.get(someId)),
-        );
+        printDetails(around, describeProposal(grant.proposed, named));
       }
       const { terms } = grant.spec;
       printText(
@@ -43,18 +36,4 @@ export function addGrantShow(group: Command, around: Surroundings): void {
         terms.text,
       );
     });
-}
-
-/** Names of the labs and people that the caller may see. An ornament: without them, ids are shown. */
-export async function namesOf(broker: BrokerClient): Promise<Map<string, string>> {
-  try {
-    const [labs, people] = await Promise.all([
-      broker.list('/labs', labSchema, 500),
-      broker.list('/people', personSchema, 500),
-    ]);
-    return new Map([...labs.items, ...people.items].map((item) => [item.id, item.name]));
-  } catch (error) {
-    if (error instanceof CliError) return new Map();
-    throw error;
-  }
 }

@@ -13,6 +13,7 @@ import type { Surroundings } from '../surroundings.ts';
 import { grantSchema, type Grant } from '../wire.ts';
 
 interface StepOptions extends BrokerOptions {
+  grounds?: string;
   comment?: string;
   grantVersion?: number;
   narrow?: string;
@@ -22,10 +23,8 @@ interface Step {
   name: Exclude<GrantStep, 'accept'>;
   summary: string;
   done: string;
-  /** A comment as an example. */
-  comment: string;
-  /** Whether the broker wants to know why. */
-  takesReason: boolean;
+  /** Whether the broker wants to know why ("grounds"), or takes a remark ("comment"), and an example. */
+  takes: { grounds: string } | { comment: string };
   /** Whether the step is about a text, so that it must be the text that the caller knows. */
   ofVersion: boolean;
   /** What comes next. @param run makes a command line, for whoever runs it */
@@ -37,8 +36,7 @@ const STEPS: Step[] = [
     name: 'submit',
     summary: 'Submit a draft, or a proposed version, for review by the host lab',
     done: 'Submitted',
-    comment: 'As discussed on Monday',
-    takesReason: false,
+    takes: { comment: 'As discussed on Monday' },
     ofVersion: true,
     next: (grant, run) =>
       `${officesOf(openApprovals(grant), 'and')}, none of them an author, each run: ${run(`grant approve ${grant.id}`)}`,
@@ -47,8 +45,7 @@ const STEPS: Step[] = [
     name: 'return',
     summary: 'Return a submitted grant, or its proposed version, to its author for changes',
     done: 'Returned',
-    comment: 'Leave out hosted tools',
-    takesReason: true,
+    takes: { grounds: 'Leave out hosted tools' },
     ofVersion: true,
     next: ({ id: grant }, run) => `its author runs: ${run(`grant apply ${grant} --file …`)}`,
   },
@@ -57,8 +54,7 @@ const STEPS: Step[] = [
     summary:
       'Approve a submitted grant, or its proposed version; it takes one person for each role',
     done: 'Approved',
-    comment: 'Reviewed with the model owner',
-    takesReason: false,
+    takes: { comment: 'Reviewed with the model owner' },
     ofVersion: true,
     next: (grant, run) => {
       if (grant.state === 'approved' || grant.proposed?.state === 'approved')
@@ -73,8 +69,7 @@ const STEPS: Step[] = [
     name: 'reject',
     summary: 'Reject a submitted grant, or its proposed version, for good',
     done: 'Rejected',
-    comment: 'Outside the agreement',
-    takesReason: true,
+    takes: { grounds: 'Outside the agreement' },
     ofVersion: true,
   },
   {
@@ -82,24 +77,21 @@ const STEPS: Step[] = [
     summary:
       'Withdraw a grant, or its proposed version, that your lab wrote and that is not in force',
     done: 'Withdrew',
-    comment: 'Not needed any more',
-    takesReason: false,
+    takes: { comment: 'Not needed any more' },
     ofVersion: true,
   },
   {
     name: 'revoke',
     summary: 'End a grant for the host lab, at once and for good',
     done: 'Revoked',
-    comment: 'The agreement has ended',
-    takesReason: true,
+    takes: { grounds: 'The agreement has ended' },
     ofVersion: false,
   },
   {
     name: 'close',
     summary: 'Hand a grant back for the partner lab, at once and for good',
     done: 'Closed',
-    comment: 'Work finished',
-    takesReason: false,
+    takes: { comment: 'Work finished' },
     ofVersion: false,
   },
 ];
@@ -116,12 +108,12 @@ function addStep(group: Command, around: Surroundings, step: Step): void {
         'Concerns the version that stands when the command begins; give --grant-version to be sure that it is the one you read.',
     }),
     examples: [
-      ...(step.takesReason ? [] : [`sallyport grant ${step.name} grt_01…`]),
-      `sallyport grant ${step.name} grt_01… --comment "${step.comment}"`,
+      ...('grounds' in step.takes ? [] : [`sallyport grant ${step.name} grt_01…`]),
+      `sallyport grant ${step.name} grt_01… ${exampleOf(step)}`,
     ],
   }).argument('<id>', 'the grant', id('grt'));
-  if (step.takesReason) command.requiredOption('--comment <text>', 'why: goes on record');
-  else command.option('--comment <text>', 'goes on record');
+  if ('grounds' in step.takes) command.requiredOption('--grounds <text>', 'why: kept on record');
+  else command.option('--comment <text>', 'a remark: kept on record');
   if (step.ofVersion)
     command.option('--grant-version <n>', 'only if the grant is at this version', wholeNumber(1));
   if (step.name === 'approve')
@@ -137,7 +129,8 @@ function addStep(group: Command, around: Surroundings, step: Step): void {
       version ??= textUnderReview(await broker.get(`/grants/${grantId}`, grantSchema)).version;
     const grant = await broker.post(`/grants/${grantId}/${step.name}`, grantSchema, {
       ...(version !== undefined && { version }),
-      ...(options.comment !== undefined && { comment: options.comment }),
+      grounds: options.grounds,
+      comment: options.comment,
       ...(spec && { spec }),
     });
     if (options.json) {
@@ -155,6 +148,9 @@ function addStep(group: Command, around: Surroundings, step: Step): void {
     if (ENDS_ACCESS.has(step.name)) noteDuties(around, grant, options.profile);
   });
 }
+
+const exampleOf = ({ takes }: Step): string =>
+  'grounds' in takes ? `--grounds "${takes.grounds}"` : `--comment "${takes.comment}"`;
 
 function standing({ name }: Step, grant: Grant, version: number): string {
   const { proposed } = grant;

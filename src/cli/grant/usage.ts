@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { printJson, printTable, type Cell } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { usageSchema, type Charged, type ScopeLeft } from '../wire.ts';
@@ -22,12 +23,13 @@ export function addGrantUsage(group: Command, around: Surroundings): void {
         printJson(around, usage);
         return;
       }
+      const named = await namesFor(broker, usage.people);
       printTable(
         around,
         ['who', 'what', 'used', 'reserved', 'budget', 'left'],
         [
           ...rows('the grant', usage.total, usage),
-          ...usage.people.flatMap((person) => rows(person.personId, person.charged, person)),
+          ...usage.people.flatMap((person) => rows(named(person.personId), person.charged, person)),
         ],
       );
     });

@@ -5,6 +5,7 @@ import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { namesFor } from '../names.ts';
 import { moment, printJson } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { printIncident } from './print.ts';
@@ -54,6 +55,6 @@ export function addIncidentShow(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const incident = await broker.get(`/incidents/${incidentId}`, wholeIncidentSchema);
       if (options.json) printJson(around, incident);
-      else printIncident(around, incident);
+      else printIncident(around, incident, await namesFor(broker, incident));
     });
 }

@@ -1,17 +1,18 @@
 /** Shows incidents. */
+import type { Named } from '../names.ts';
 import { moment, printDetails, printTable, printText, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { WholeIncident } from './wire.ts';
 
 /** An incident with its clock and all that belongs to it. */
-export function printIncident(around: Surroundings, incident: WholeIncident): void {
+export function printIncident(around: Surroundings, incident: WholeIncident, named: Named): void {
   printDetails(around, [
     ['id', incident.id],
     ['title', incident.title],
     ['state', incident.state],
     ['harms', incident.harms.map(({ kind, within }) => `${kind} (${within})`).join(', ')],
     ['aware since', moment(incident.awareAt)],
-    ['opened', `${moment(incident.openedAt)} by ${incident.openedBy}`],
+    ['opened', `${moment(incident.openedAt)} by ${named(incident.openedBy)}`],
     ['next due', moment(incident.nextDueAt)],
     ['overdue', incident.overdue ? 'yes' : undefined],
   ]);
@@ -28,10 +29,10 @@ export function printIncident(around: Surroundings, incident: WholeIncident): vo
   );
   if (incident.description !== null) printText(around, 'What happened', incident.description);
   printLinks(around, incident);
-  for (const { at, because, awareBefore, addedHarms } of incident.corrections) {
+  for (const { at, grounds, awareBefore, addedHarms } of incident.corrections) {
     const moved = awareBefore === null ? '' : `, aware since ${moment(awareBefore)} before`;
     const added = addedHarms.length === 0 ? '' : `, added ${addedHarms.join(', ')}`;
-    printText(around, `Corrected ${moment(at)}${moved}${added}`, because);
+    printText(around, `Corrected ${moment(at)}${moved}${added}`, grounds);
   }
   for (const { n, evidence, text, reference, sha256 } of incident.findings)
     printText(around, withMore(`Finding ${n}: ${evidence}`, reference, sha256), text);
@@ -43,7 +44,7 @@ export function printIncident(around: Surroundings, incident: WholeIncident): vo
     );
   for (const { resolvedAt, text, reopened } of incident.resolutions) {
     printText(around, `Resolved ${moment(resolvedAt)}`, text);
-    if (reopened) printText(around, `Reopened ${moment(reopened.at)}`, reopened.because);
+    if (reopened) printText(around, `Reopened ${moment(reopened.at)}`, reopened.grounds);
   }
 }
 
@@ -52,12 +53,12 @@ function printLinks(around: Surroundings, { links }: WholeIncident): void {
   say(around, '');
   printTable(
     around,
-    ['belongs to it', 'since', 'note', 'taken off'],
-    links.map(({ order, entry, at, note, removed }) => [
+    ['belongs to it', 'since', 'comment', 'taken off'],
+    links.map(({ order, entry, at, comment, removed }) => [
       order ?? `entry ${entry}`,
       moment(at),
-      note,
-      removed && `${moment(removed.at)}: ${removed.because}`,
+      comment,
+      removed && `${moment(removed.at)}: ${removed.grounds}`,
     ]),
   );
 }

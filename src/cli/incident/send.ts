@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { connect } from '../connection.ts';
 import type { BrokerOptions } from '../define.ts';
 import { readInputFile } from '../input-file.ts';
+import { namesFor } from '../names.ts';
 import { printJson } from '../output.ts';
 import { fileTrouble, wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -20,7 +21,7 @@ export async function sendIncident(
   const broker = await connect(around, options);
   const incident = await broker.post(path, wholeIncidentSchema, body);
   if (options.json) printJson(around, incident);
-  else printIncident(around, incident);
+  else printIncident(around, incident, await namesFor(broker, incident));
 }
 
 /** A text, or that of a file as `@FILE`. @throws CliError */

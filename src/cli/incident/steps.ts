@@ -21,7 +21,7 @@ const defineStep = (group: Command, name: string, help: CommandHelp): Command =>
   defineBrokerCommand(group, name, help).argument('<id>', 'the incident', id('inc'));
 
 interface CorrectOptions extends BrokerOptions {
-  because: string;
+  grounds: string;
   aware?: string;
   addHarm?: string[];
   title?: string;
@@ -34,17 +34,17 @@ function addCorrect(group: Command, around: Surroundings): void {
     details:
       'Awareness moves to an earlier moment, never to a later one, and no kind of harm is taken away: its deadlines only ever get earlier.',
     examples: [
-      'sallyport incident correct inc_01… --aware 2027-02-28T18:00:00Z --because "A mail of that evening"',
+      'sallyport incident correct inc_01… --aware 2027-02-28T18:00:00Z --grounds "A mail of that evening"',
     ],
   })
-    .requiredOption('--because <text>', 'why: kept on record')
+    .requiredOption('--grounds <text>', 'why: kept on record')
     .option('--aware <moment>', 'an earlier moment of awareness', instant)
     .option('--add-harm <kind>', 'one more kind of harm; several: give it again', several)
     .option('--title <text>', 'what it is called', notEmpty)
     .option('--description <text>', 'what happened, or @FILE')
     .action((incident: string, options: CorrectOptions) =>
       sendIncident(around, options, `/incidents/${incident}/correct`, {
-        because: options.because,
+        grounds: options.grounds,
         awareAt: options.aware,
         addHarms: options.addHarm,
         title: options.title,
@@ -56,37 +56,37 @@ function addCorrect(group: Command, around: Surroundings): void {
 interface LinkOptions extends BrokerOptions {
   order?: string;
   entry?: number;
-  note?: string;
-  because?: string;
+  comment?: string;
+  grounds?: string;
 }
 
 function addLinks(group: Command, around: Surroundings): void {
   const link = defineStep(group, 'link', {
     summary: 'Add an order or an entry of the log to an incident',
     examples: [
-      'sallyport incident link inc_01… --order ord_01… --note "Stopped it"',
+      'sallyport incident link inc_01… --order ord_01… --comment "Stopped it"',
       'sallyport incident link inc_01… --entry 1204',
     ],
   });
   withTarget(link)
-    .option('--note <text>', 'why it belongs there')
+    .option('--comment <text>', 'why it belongs there')
     .action((incident: string, options: LinkOptions) =>
       sendIncident(around, options, `/incidents/${incident}/links`, {
         ...targetOf(options),
-        note: options.note,
+        comment: options.comment,
       }),
     );
   const unlink = defineStep(group, 'unlink', {
     summary: 'Say that an order or entry does not belong to an incident after all',
     details: 'It stays on record, with the reason.',
-    examples: ['sallyport incident unlink inc_01… --entry 1204 --because "Another matter"'],
+    examples: ['sallyport incident unlink inc_01… --entry 1204 --grounds "Another matter"'],
   });
   withTarget(unlink)
-    .requiredOption('--because <text>', 'why: kept on record')
+    .requiredOption('--grounds <text>', 'why: kept on record')
     .action((incident: string, options: LinkOptions) =>
       sendIncident(around, options, `/incidents/${incident}/unlink`, {
         ...targetOf(options),
-        because: options.because,
+        grounds: options.grounds,
       }),
     );
 }
@@ -187,10 +187,10 @@ function addResolution(group: Command, around: Surroundings): void {
     );
   defineStep(group, 'reopen', {
     summary: 'Reopen an incident that goes on after all',
-    examples: ['sallyport incident reopen inc_01… --because "Seen again"'],
+    examples: ['sallyport incident reopen inc_01… --grounds "Seen again"'],
   })
-    .requiredOption('--because <text>', 'why: kept on record')
-    .action((incident: string, options: BrokerOptions & { because: string }) =>
-      sendIncident(around, options, `/incidents/${incident}/reopen`, { because: options.because }),
+    .requiredOption('--grounds <text>', 'why: kept on record')
+    .action((incident: string, options: BrokerOptions & { grounds: string }) =>
+      sendIncident(around, options, `/incidents/${incident}/reopen`, { grounds: options.grounds }),
     );
 }

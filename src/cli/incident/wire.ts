@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 const done = { by: z.string(), at: z.string() };
-const undone = z.looseObject({ ...done, because: z.string() }).nullable();
+const undone = z.looseObject({ ...done, grounds: z.string() }).nullable();
 
 export const incidentSchema = z.looseObject({
   id: z.string(),
@@ -30,7 +30,7 @@ export const wholeIncidentSchema = incidentSchema.extend({
   ),
   corrections: z.array(
     z.looseObject({
-      because: z.string(),
+      grounds: z.string(),
       awareBefore: z.string().nullable(),
       addedHarms: z.array(z.string()),
       ...done,
@@ -40,7 +40,7 @@ export const wholeIncidentSchema = incidentSchema.extend({
     z.looseObject({
       order: z.string().optional(),
       entry: z.number().optional(),
-      note: z.string().nullable(),
+      comment: z.string().nullable(),
       ...done,
       removed: undone,
     }),

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { id, notEmpty } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { noticeSchema } from './wire.ts';
@@ -28,13 +28,20 @@ export function addNoticeList(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const query = { unread, kind, ref: about, lab };
       const notices = await broker.list('/notices', noticeSchema, options.limit, query);
-      printList(around, options, notices, ['id', 'at', 'kind', 'about', '', 'title'], (notice) => [
-        notice.id,
-        moment(notice.at),
-        notice.kind,
-        notice.ref,
-        notice.unread ? 'unread' : '',
-        notice.title,
-      ]);
+      await printNamedList(
+        around,
+        broker,
+        options,
+        notices,
+        ['id', 'at', 'kind', 'about', '', 'title'],
+        (notice, named) => [
+          notice.id,
+          moment(notice.at),
+          notice.kind,
+          named(notice.ref),
+          notice.unread ? 'unread' : '',
+          notice.title,
+        ],
+      );
     });
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { printJson } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { printNotice } from './print.ts';
@@ -18,6 +19,6 @@ export function addNoticeShow(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const notice = await broker.get(`/notices/${noticeId}`, noticeSchema);
       if (options.json) printJson(around, notice);
-      else printNotice(around, notice);
+      else printNotice(around, notice, await namesFor(broker, notice));
     });
 }

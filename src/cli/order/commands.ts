@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { defineGroup } from '../define.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { addOrderDisputes } from './disputes.ts';
 import { addOrderIssue, addOrderSuspend } from './issue.ts';
 import { addOrderList } from './list.ts';
 import { addOrderShow } from './show.ts';
@@ -19,5 +20,6 @@ export function addOrderCommands(program: Command, around: Surroundings): void {
   addOrderSuspend(group, around);
   addOrderList(group, around);
   addOrderShow(group, around);
+  addOrderDisputes(group, around);
   addOrderSteps(group, around);
 }

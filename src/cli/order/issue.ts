@@ -7,6 +7,7 @@ import { YES_OPTION, mustConfirm } from '../confirm.ts';
 import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor, unnamed } from '../names.ts';
 import { counted, moment, note, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { issuedOrderSchema, previewSchema } from '../wire.ts';
@@ -35,8 +36,9 @@ export function addOrderIssue(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       if (!options.yes) {
         const preview = await broker.post('/orders/preview', previewSchema, { order: spec });
-        if (!options.json) printPreview(around, preview);
-        const what = `Issue an order of ${levelInWords(spec.level)}, about ${selectorInWords(spec.selector)}?`;
+        const named = options.json ? unnamed : await namesFor(broker, [preview, spec.selector]);
+        if (!options.json) printPreview(around, preview, named);
+        const what = `Issue an order of ${levelInWords(spec.level)}, about ${named(selectorInWords(spec.selector))}?`;
         await mustConfirm(around, what, options);
       }
       await issue(around, broker, spec, options);
@@ -68,19 +70,19 @@ async function issue(
   { json }: BrokerOptions,
 ): Promise<void> {
   const issued = await broker.post('/orders?confirmed=true', issuedOrderSchema, spec);
+  // First, so that nobody in a hurry takes a typing error for a stop.
+  if (issued.warning)
+    note(around, `${stopsNothing(issued.warning) ? 'NOTHING WAS STOPPED. ' : ''}${issued.warning}`);
   if (json) printJson(around, issued);
   else {
-    printOrder(around, issued);
+    printOrder(around, issued, await namesFor(broker, issued));
     say(around, `${counted(issued.cut.length, 'running request')} cut.`);
     if (lapses(issued))
       note(
         around,
-        `Next: it lapses at ${moment(issued.lapsesAt)} unless another person than you, with the role that the rules name, runs: ${commandLine(around, `order ratify ${issued.id}`)}`,
+        `Next: it lapses at ${moment(issued.lapsesAt)} unless another person than you (${issued.ratifiers.join(' or ')}) runs: ${commandLine(around, `order ratify ${issued.id}`)}`,
       );
   }
-  // Last, so that nobody in a hurry takes a typing error for a stop.
-  if (issued.warning)
-    note(around, `${stopsNothing(issued.warning) ? 'NOTHING WAS STOPPED. ' : ''}${issued.warning}`);
 }
 
 /** A warning can also be that it stops more than was asked for. */

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { selectorInWords } from '../../core/orders/selector.ts';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { orderSchema } from '../wire.ts';
@@ -22,15 +22,16 @@ export function addOrderList(group: Command, around: Surroundings): void {
       const orders = await broker.list('/orders', orderSchema, options.limit, {
         inForce: options.inForce,
       });
-      printList(
+      await printNamedList(
         around,
+        broker,
         options,
         orders,
         ['id', 'level', 'about', 'issued', 'ended', 'grounds'],
-        (order) => [
+        (order, named) => [
           order.id,
           `${order.level} ${order.levelName.replaceAll('_', ' ')}`,
-          selectorInWords(order.selector),
+          named(selectorInWords(order.selector)),
           moment(order.issuedAt),
           moment(order.ended?.at),
           order.grounds,

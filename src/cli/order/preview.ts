@@ -5,6 +5,7 @@ import { levelInWords } from '../../core/orders/order.ts';
 import { selectorInWords } from '../../core/orders/selector.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor, type Named } from '../names.ts';
 import { counted, note, printDetails, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { previewSchema } from '../wire.ts';
@@ -25,11 +26,15 @@ export function addOrderPreview(group: Command, around: Surroundings): void {
     const broker = await connect(around, options);
     const preview = await broker.post('/orders/preview', previewSchema, { order });
     if (options.json) printJson(around, preview);
-    else printPreview(around, preview);
+    else printPreview(around, preview, await namesFor(broker, preview));
   });
 }
 
-export function printPreview(around: Surroundings, preview: z.infer<typeof previewSchema>): void {
+export function printPreview(
+  around: Surroundings,
+  preview: z.infer<typeof previewSchema>,
+  named: Named,
+): void {
   const { stops, stays, suggested, narrower } = preview;
   const part = stops.people.filter((one) => one.keepsPart).length;
   const whole = stops.people.length - part;
@@ -47,13 +52,13 @@ export function printPreview(around: Surroundings, preview: z.infer<typeof previ
     ['not said', preview.missing.length > 0 ? preview.missing.join(', ') : undefined],
   ]);
   for (const { personId, grantId, keepsPart } of stops.people.slice(0, MOST_LINES))
-    say(around, `  ${personId} under ${grantId}${keepsPart ? ': keeps a part' : ''}`);
+    say(around, `  ${named(personId)} under ${named(grantId)}${keepsPart ? ': keeps a part' : ''}`);
   if (stops.people.length > MOST_LINES)
     say(around, `  and ${stops.people.length - MOST_LINES} more (--json lists all)`);
   for (const { level, selector, because, people, live } of narrower)
     say(
       around,
-      `Less would do: ${levelInWords(level)}, about ${selectorInWords(selector)}: ${because}; ${counted(people, 'place')} and ${counted(live, 'live request')} stay as they are.`,
+      `Less would do: ${levelInWords(level)}, about ${named(selectorInWords(selector))}: ${because}; ${counted(people, 'place')} and ${counted(live, 'live request')} stay as they are.`,
     );
   if (preview.stopsEverything) note(around, 'THIS STOPS EVERYTHING.');
   if (preview.warning) note(around, preview.warning);

@@ -2,16 +2,21 @@
 import type { Alternative } from '../../core/orders/disputes.ts';
 import { levelInWords, type Measures } from '../../core/orders/order.ts';
 import { selectorInWords } from '../../core/orders/selector.ts';
+import type { Named } from '../names.ts';
 import { moment, printDetails, type Cell } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { Dispute, Order } from '../wire.ts';
 
-export function printOrder(around: Surroundings, order: Order): void {
-  const { ended, authority, evidence } = order;
+export function printOrder(
+  around: Surroundings,
+  order: Order & { ratifiers?: string[]; lifters?: string[] },
+  named: Named,
+): void {
+  const { ended, authority, evidence, ratifiers, lifters } = order;
   const rows: [string, Cell][] = [
     ['id', order.id],
     ['revision', order.revision],
-    ['about', selectorInWords(order.selector)],
+    ['about', named(selectorInWords(order.selector))],
     ['level', levelInWords(order.level)],
     ['measures', measuresInWords(order.measures)],
     ['in force', order.inForce ? 'yes' : 'no'],
@@ -23,21 +28,23 @@ export function printOrder(around: Surroundings, order: Order): void {
     ['evidence', evidence && [evidence.class, evidence.text].filter(Boolean).join(': ')],
     ['severity', order.band ?? undefined],
     ['not said yet', order.missing.length > 0 ? order.missing.join(', ') : undefined],
-    ['issued', `${moment(order.issuedAt)} by ${order.issuedBy}`],
+    ['issued', `${moment(order.issuedAt)} by ${named(order.issuedBy)}`],
     [
       'ratified',
-      order.ratifiedBy ? `${moment(order.ratifiedAt)} by ${order.ratifiedBy}` : undefined,
+      order.ratifiedBy ? `${moment(order.ratifiedAt)} by ${named(order.ratifiedBy)}` : undefined,
     ],
+    ['can be ratified by', order.inForce && lapses(order) ? ratifiers?.join(', ') : undefined],
+    ['can be lifted by', order.inForce ? lifters?.join(', ') : undefined],
     ['ends by itself', order.inForce ? ownEndInWords(order) : undefined],
     ['to be reviewed', order.inForce && order.reviewDueAt ? moment(order.reviewDueAt) : undefined],
     ['took the place of', order.replaces ?? undefined],
     [
       'ended',
       ended
-        ? `${moment(ended.at)}, ${ended.because}${ended.by ? ` by ${ended.by}` : ''}`
+        ? `${moment(ended.at)}, ${ended.because}${ended.by ? ` by ${named(ended.by)}` : ''}`
         : undefined,
     ],
-    ['because', ended?.grounds ?? undefined],
+    ['grounds of the end', ended?.grounds ?? undefined],
   ];
   printDetails(around, rows);
 }
@@ -51,19 +58,22 @@ function ownEndInWords(order: Order): string | undefined {
   return order.endsAt ? `${moment(order.endsAt)}${unless}` : undefined;
 }
 
-export function printDispute(around: Surroundings, dispute: Dispute): void {
+export function printDispute(around: Surroundings, dispute: Dispute, named: Named): void {
   printDetails(around, [
     ['id', dispute.id],
     ['revision', dispute.revision],
     ['order', dispute.orderId],
-    ['lab', dispute.labId],
-    ['objection by', `${dispute.personId} at ${moment(dispute.at)}`],
+    ['lab', named(dispute.labId)],
+    ['objection by', `${named(dispute.personId)} at ${moment(dispute.at)}`],
     ['objects', dispute.grounds],
-    ['proposes instead', dispute.alternative ? alternativeInWords(dispute.alternative) : undefined],
+    [
+      'proposes instead',
+      dispute.alternative ? named(alternativeInWords(dispute.alternative)) : undefined,
+    ],
     ['to be decided', moment(dispute.dueAt)],
     ['overdue', dispute.escalatedAt ? `since ${moment(dispute.dueAt)}` : undefined],
-    ['outcome', dispute.outcome ?? 'open: the order goes on'],
-    ['reasons', dispute.reasons ?? undefined],
+    ['outcome', dispute.outcome ?? 'open'],
+    ['grounds of the decision', dispute.decisionGrounds ?? undefined],
     ['new order', dispute.newOrderId ?? undefined],
   ]);
 }

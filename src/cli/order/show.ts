@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { moment, printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { wholeOrderSchema } from '../wire.ts';
@@ -19,15 +20,16 @@ export function addOrderShow(group: Command, around: Surroundings): void {
       const order = await broker.get(`/orders/${orderId}`, wholeOrderSchema);
       if (options.json) printJson(around, order);
       else {
-        printOrder(around, order);
+        const named = await namesFor(broker, order);
+        printOrder(around, order, named);
         for (const dispute of order.disputes) {
           say(around, '');
-          printDispute(around, dispute);
+          printDispute(around, dispute, named);
         }
         for (const { personId, at, underObjection } of order.acknowledgements)
           say(
             around,
-            `Noted by ${personId} at ${moment(at)}${underObjection ? ', complied under objection' : ''}.`,
+            `Noted by ${named(personId)} at ${moment(at)}${underObjection ? ', complied under objection' : ''}.`,
           );
       }
     });

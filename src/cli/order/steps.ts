@@ -5,6 +5,7 @@ import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { jsonOf } from '../http.ts';
+import { namesFor, type Named } from '../names.ts';
 import { printJson, say } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { disputeSchema, orderSchema } from '../wire.ts';
@@ -100,7 +101,7 @@ async function send<T>(
     path: string;
     body: object;
     answer: z.ZodType<T>;
-    print: (around: Surroundings, answer: T) => void;
+    print: (around: Surroundings, answer: T, named: Named) => void;
   },
 ): Promise<void> {
   const broker = await connect(around, options);
@@ -110,7 +111,7 @@ async function send<T>(
   const response = await broker.request('POST', call.path, call.body, headers);
   const answer = await jsonOf(response, call.answer);
   if (options.json) printJson(around, answer);
-  else call.print(around, answer);
+  else call.print(around, answer, await namesFor(broker, answer));
 }
 
 type SupplementOptions = RevisionOptions & Partial<SpecOptions> & { instrument?: string };
@@ -171,7 +172,7 @@ type ObjectOptions = BrokerOptions &
     grounds: string;
     to?: number;
   };
-type DecideOptions = RevisionOptions & { outcome: string; reasons: string };
+type DecideOptions = RevisionOptions & { outcome: string; grounds: string };
 
 function addObjections(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'acknowledge', {
@@ -213,7 +214,7 @@ function addObjections(group: Command, around: Surroundings): void {
 
   const decide = defineBrokerCommand(group, 'decide', {
     summary: 'Decide an objection: affirmed, modified (as proposed) or vacated',
-    examples: ['sallyport order decide dsp_01… --outcome modified --reasons "Half will do"'],
+    examples: ['sallyport order decide dsp_01… --outcome modified --grounds "Half will do"'],
   });
   withRevision(decide)
     .argument('<id>', 'the objection', id('dsp'))
@@ -222,10 +223,10 @@ function addObjections(group: Command, around: Surroundings): void {
         .choices(['affirmed', 'modified', 'vacated'])
         .makeOptionMandatory(),
     )
-    .requiredOption('--reasons <text>', 'why: told to those concerned')
+    .requiredOption('--grounds <text>', 'why: told to those concerned')
     .action(async (disputeId: string, options: DecideOptions) => {
-      const { outcome, reasons } = options;
-      await dispute(around, options, `/disputes/${disputeId}/decide`, { outcome, reasons });
+      const { outcome, grounds } = options;
+      await dispute(around, options, `/disputes/${disputeId}/decide`, { outcome, grounds });
     });
 }
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { invitationSchema } from '../invitation-wire.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -25,20 +25,21 @@ export function addPersonInvitations(group: Command, around: Surroundings): void
         lab: options.lab,
         open: options.open,
       });
-      printList(
+      await printNamedList(
         around,
+        broker,
         options,
         invitations,
         ['id', 'name', 'lab', 'roles', 'grant', 'state', 'until', 'joined as'],
-        (invitation) => [
+        (invitation, named) => [
           invitation.id,
           invitation.name,
-          invitation.lab,
+          named(invitation.lab),
           invitation.roles.join(', '),
-          invitation.grant,
+          named(invitation.grant),
           invitation.state,
           moment(invitation.expiresAt),
-          invitation.joinedAs,
+          named(invitation.joinedAs),
         ],
       );
     });

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { personSchema } from '../wire.ts';
 
@@ -21,15 +21,16 @@ export function addPersonList(group: Command, around: Surroundings): void {
       const people = await broker.list('/people', personSchema, options.limit, {
         lab: options.lab,
       });
-      printList(
+      await printNamedList(
         around,
+        broker,
         options,
         people,
         ['id', 'name', 'lab', 'roles', 'keys', 'status'],
-        (person) => [
+        (person, named) => [
           person.id,
           person.name,
-          person.lab,
+          named(person.lab),
           person.roles.join(', '),
           person.keys.length,
           person.removedAt ? 'removed' : 'active',

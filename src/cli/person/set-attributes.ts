@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { id, instant, pairs, several } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { printJson } from '../output.ts';
 import { wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -34,7 +35,7 @@ export function addPersonSetAttributes(group: Command, around: Surroundings): vo
       const body = { attributes: changesOf(options) };
       const person = await broker.post(`/people/${personId}/attributes`, personSchema, body);
       if (options.json) printJson(around, person);
-      else printPerson(around, person);
+      else printPerson(around, person, await namesFor(broker, person));
     });
 }
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
+import { namesFor } from '../names.ts';
 import { printJson } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { personSchema } from '../wire.ts';
@@ -18,6 +19,6 @@ export function addPersonShow(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const person = await broker.get(`/people/${personId}`, personSchema);
       if (options.json) printJson(around, person);
-      else printPerson(around, person);
+      else printPerson(around, person, await namesFor(broker, person));
     });
 }

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { id } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { runSchema } from '../wire.ts';
@@ -28,17 +28,18 @@ export function addRunList(group: Command, around: Surroundings): void {
       const broker = await connect(around, options);
       const query = { grant, person: of, open };
       const runs = await broker.list('/runs', runSchema, options.limit, query);
-      printList(
+      await printNamedList(
         around,
+        broker,
         options,
         runs,
         ['id', 'name', 'grant', 'purpose', 'begun by', 'since', 'live tokens', 'last use', 'ended'],
-        (run) => [
+        (run, named) => [
           run.id,
           run.name,
-          run.grantId,
+          named(run.grantId),
           run.purpose,
-          run.personId,
+          named(run.personId),
           moment(run.createdAt),
           run.liveTokens,
           moment(run.lastUsedAt),

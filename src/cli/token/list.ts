@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { id, notEmpty } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { defineListCommand, printList, type ListOptions } from '../lists.ts';
+import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { moment } from '../output.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { isOfGateway, tokenSchema } from '../wire.ts';
@@ -41,15 +41,16 @@ export function addTokenList(group: Command, around: Surroundings): void {
       const audience = control ? undefined : 'gateway';
       const query = { grant, person: of, run, lab, key: kid, live, audience };
       const tokens = await broker.list('/tokens', tokenSchema, options.limit, query);
-      printList(
+      await printNamedList(
         around,
+        broker,
         options,
         tokens,
         ['id', 'person', 'grant', 'purpose', 'run', 'until', 'revoked', 'last use', 'bound'],
-        (token) => [
+        (token, named) => [
           token.id,
-          token.personId,
-          isOfGateway(token) ? token.grantId : 'control API',
+          named(token.personId),
+          isOfGateway(token) ? named(token.grantId) : 'control API',
           token.purpose,
           token.runName,
           moment(token.expiresAt),

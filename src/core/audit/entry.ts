@@ -62,6 +62,7 @@ export type EntryKind =
   | 'duty.confirmed'
   | 'duty.overdue'
   | 'order.issued'
+  | 'order.evidence'
   | 'order.ratified'
   | 'order.reviewed'
   | 'order.supplemented'

@@ -39,7 +39,7 @@ export function dutyBegun(state: Replayed, entry: LoggedEntry): void {
     documentDigest: null,
     confirmedBy: null,
     confirmedAt: duty.state === 'done' ? entry.at : null,
-    returnedBecause: null,
+    returnGrounds: null,
   });
   if (duty.kind !== 'destroy_tokens') return;
   endTokens(
@@ -52,7 +52,7 @@ const standingSchema = z.object({
   state: z.enum(dutyStates),
   statement: z.string().nullable(),
   documentDigest: z.string().nullable(),
-  returnedBecause: z.string().nullable(),
+  returnGrounds: z.string().nullable(),
 });
 
 /** How a duty stands after a step. */

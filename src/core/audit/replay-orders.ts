@@ -4,6 +4,7 @@ import { alternativeSchema, outcomeSchema, type Dispute } from '../orders/disput
 import {
   JUST_ISSUED,
   LEVEL,
+  evidenceSchema,
   orderSpecSchema,
   ownEnd,
   supplementSchema,
@@ -90,6 +91,15 @@ export function orderIssued(state: Replayed, entry: LoggedEntry): void {
   add(state, mustHave(entry, 'ref'), entry.at, entry.data, { issuedBy, issuedByLab });
 }
 
+export function orderEvidence(state: Replayed, entry: LoggedEntry): void {
+  // It came with what was issued or added: no change of its own.
+  const order = mustKnow(state, entry);
+  state.orders.set(order.id, {
+    ...order,
+    ...dataOf(entry, z.object({ evidence: evidenceSchema })),
+  });
+}
+
 export function orderRatified(state: Replayed, entry: LoggedEntry): void {
   const ratified = { ratifiedBy: actingPerson(entry).person, ratifiedAt: entry.at };
   change(state, entry, { ...ratified, ...dataOf(entry, timesSchema) });
@@ -103,10 +113,10 @@ export function orderReviewed(state: Replayed, entry: LoggedEntry): void {
 }
 
 export function orderSupplemented(state: Replayed, entry: LoggedEntry): void {
-  const { instrument, ...reasons } = dataOf(entry, supplementSchema);
+  const { instrument, ...said } = dataOf(entry, z.object(supplementSchema.shape));
   const { authority } = mustKnow(state, entry);
   change(state, entry, {
-    ...reasons,
+    ...said,
     ...(instrument !== undefined && { authority: { ...authority, instrument } }),
   });
 }
@@ -114,12 +124,11 @@ export function orderSupplemented(state: Replayed, entry: LoggedEntry): void {
 const liftedSchema = z.object({
   because: z.enum(['lifted', 'vacated']).default('lifted'),
   grounds: z.string().optional(),
-  reasons: z.string().optional(),
 });
 
 export function orderLifted(state: Replayed, entry: LoggedEntry): void {
-  const { because, grounds, reasons } = dataOf(entry, liftedSchema);
-  end(state, entry, because, grounds ?? reasons ?? null);
+  const { because, grounds } = dataOf(entry, liftedSchema);
+  end(state, entry, because, grounds ?? null);
 }
 
 const loweredSchema = z.object({
@@ -131,7 +140,7 @@ const loweredSchema = z.object({
 /** An order ends, and a lesser one takes its place. */
 export function orderLowered(state: Replayed, entry: LoggedEntry): void {
   const { because, by, order } = dataOf(entry, loweredSchema);
-  const { id, issuedBy, issuedByLab } = mustKnow(state, entry);
+  const { id, issuedBy, issuedByLab, evidence } = mustKnow(state, entry);
   end(state, entry, because, order.grounds);
   const { person } = actingPerson(entry);
   // Whoever could ratify it has done so by lowering.
@@ -139,6 +148,7 @@ export function orderLowered(state: Replayed, entry: LoggedEntry): void {
   add(state, by, entry.at, order, {
     issuedBy,
     issuedByLab,
+    ...(evidence && { evidence }),
     ratifiedBy: stands ? person : null,
     ratifiedAt: stands ? entry.at : null,
     replaces: id,
@@ -187,9 +197,14 @@ export function orderObjected(state: Replayed, entry: LoggedEntry): void {
     outcome: null,
     decidedBy: null,
     decidedAt: null,
-    reasons: null,
+    decisionGrounds: null,
     newOrderId: null,
   });
+  // Whoever of the lab took notice before has complied under objection, too.
+  const { id: orderId } = mustKnow(state, entry);
+  for (const [key, one] of state.acknowledgements)
+    if (one.orderId === orderId && one.labId === labId)
+      state.acknowledgements.set(key, { ...one, underObjection: true });
 }
 
 const disputeSchema = z.object({ dispute: z.string() });
@@ -201,15 +216,15 @@ export function disputeOverdue(state: Replayed, entry: LoggedEntry): void {
 
 const decidedSchema = z.object({
   outcome: outcomeSchema,
-  reasons: z.string(),
+  grounds: z.string(),
   newOrder: z.string().nullable().default(null),
 });
 
 export function disputeDecided(state: Replayed, entry: LoggedEntry): void {
   const dispute = mustDispute(state, entry);
-  const { newOrder: newOrderId, ...said } = dataOf(entry, decidedSchema);
+  const { newOrder: newOrderId, grounds, outcome } = dataOf(entry, decidedSchema);
   const { person: decidedBy } = actingPerson(entry);
-  const decided = { decidedBy, decidedAt: entry.at, newOrderId, ...said };
+  const decided = { decidedBy, decidedAt: entry.at, newOrderId, outcome, decisionGrounds: grounds };
   state.disputes.set(dispute.id, { ...dispute, ...decided });
 }
 

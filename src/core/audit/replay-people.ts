@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { exclusionsSchema, NOTHING_EXCLUDED } from '../exclusions.ts';
 import type { WithdrawnBecause } from '../invitations.ts';
-import { labKindSchema, roleSchema } from '../people.ts';
+import { allSet, labKindSchema, roleSchema } from '../people.ts';
 import { Gap, actingPerson, dataOf, momentSchema, mustHave } from './logged-entry.ts';
 import type { LoggedEntry } from './logged-entry.ts';
 import { takePlace } from './replay-grants.ts';
@@ -21,12 +21,17 @@ function addPerson(
   state: Replayed,
   { at }: LoggedEntry,
   who: z.infer<typeof whoSchema>,
-  ids: { person: string; lab: string },
+  ids: { person: string; lab: string; setBy: string | null },
 ): void {
   const { name, roles, attributes, subject, kid } = who;
   const kids = kid === undefined ? [] : [kid];
-  const { person: id, lab: labId } = ids;
-  const facts = { roles, attributes, attributesUntil: {} };
+  const { person: id, lab: labId, setBy: by } = ids;
+  const facts = {
+    roles,
+    attributes,
+    attributesUntil: {},
+    attributesSet: allSet(attributes, { by, at }),
+  };
   const person = { id, labId, name, ...facts, subject, kids, createdAt: at };
   state.people.set(id, { ...person, removedAt: null });
 }
@@ -37,7 +42,12 @@ export function initialised(state: Replayed, entry: LoggedEntry): void {
   const { name, admin, ...who } = dataOf(entry, whoSchema.extend({ admin: z.string() }));
   state.host = lab;
   state.labs.set(lab, { id: lab, kind: 'host', name, createdAt: entry.at, identity: null });
-  addPerson(state, entry, { name: admin, ...who }, { person: mustHave(entry, 'person'), lab });
+  addPerson(
+    state,
+    entry,
+    { name: admin, ...who },
+    { person: mustHave(entry, 'person'), lab, setBy: null },
+  );
 }
 
 const putsBackSchema = z.object({
@@ -95,7 +105,8 @@ export function identityRemoved(state: Replayed, entry: LoggedEntry): void {
 }
 
 export function personCreated(state: Replayed, entry: LoggedEntry): void {
-  const ids = { person: mustHave(entry, 'person'), lab: mustHave(entry, 'lab') };
+  const setBy = 'person' in entry.actor ? entry.actor.person : null;
+  const ids = { person: mustHave(entry, 'person'), lab: mustHave(entry, 'lab'), setBy };
   addPerson(state, entry, dataOf(entry, whoSchema), ids);
 }
 
@@ -128,7 +139,8 @@ export function invitationWithdrawn(state: Replayed, entry: LoggedEntry): void {
 /** Somebody joined by invitation, onto the roster of the grant that it names. */
 export function joined(state: Replayed, entry: LoggedEntry): void {
   const person = mustHave(entry, 'person');
-  addPerson(state, entry, dataOf(entry, whoSchema), { person, lab: mustHave(entry, 'lab') });
+  const { invitedBy: setBy, ...who } = dataOf(entry, whoSchema.extend({ invitedBy: z.string() }));
+  addPerson(state, entry, who, { person, lab: mustHave(entry, 'lab'), setBy });
   const invitation = state.invitations.get(mustHave(entry, 'ref'));
   if (invitation)
     state.invitations.set(invitation.id, { ...invitation, joinedAs: person, endedAt: entry.at });
@@ -162,13 +174,21 @@ export function rolesSet(state: Replayed, entry: LoggedEntry): void {
 const attributesSchema = z.object({
   attributes: z.record(z.string(), z.string()),
   until: z.record(z.string(), momentSchema),
+  changed: z.array(z.string()).default([]),
 });
 
 /** What is known of somebody changed, or has ended. */
 export function attributesSet(state: Replayed, entry: LoggedEntry): void {
   const person = mustKnowPerson(state, entry);
-  const { attributes, until: attributesUntil } = dataOf(entry, attributesSchema);
-  state.people.set(person.id, { ...person, attributes, attributesUntil });
+  const { attributes, until: attributesUntil, changed } = dataOf(entry, attributesSchema);
+  const set = changed.length === 0 ? undefined : { by: actingPerson(entry).person, at: entry.at };
+  const sources = Object.fromEntries(
+    Object.keys(attributes).flatMap((name) => {
+      const one = changed.includes(name) ? set : person.attributesSet[name];
+      return one ? [[name, one]] : [];
+    }),
+  );
+  state.people.set(person.id, { ...person, attributes, attributesUntil, attributesSet: sources });
 }
 
 const keySchema = z.object({ kid: z.string() });

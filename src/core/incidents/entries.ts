@@ -21,9 +21,9 @@ export function entryOfChange(change: IncidentChange): {
       };
     }
     case 'link':
-      return { kind: 'incident.linked', data: { ...change.target, note: change.note } };
+      return { kind: 'incident.linked', data: { ...change.target, comment: change.comment } };
     case 'unlink':
-      return { kind: 'incident.unlinked', data: { ...change.target, because: change.because } };
+      return { kind: 'incident.unlinked', data: { ...change.target, grounds: change.grounds } };
     case 'find':
       return { kind: 'incident.found', data: { ...change.finding } };
     case 'report': {
@@ -36,7 +36,7 @@ export function entryOfChange(change: IncidentChange): {
         data: { resolvedAt: iso(change.resolvedAt), text: change.text },
       };
     case 'reopen':
-      return { kind: 'incident.reopened', data: { because: change.because } };
+      return { kind: 'incident.reopened', data: { grounds: change.grounds } };
   }
 }
 

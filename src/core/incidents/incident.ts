@@ -67,7 +67,7 @@ export const correctionSchema = z
     addHarms: harmsSchema.optional().describe('Kinds of harm that come to those it has'),
     title: titleSchema.optional(),
     description: proseSchema.optional(),
-    because: proseSchema.describe('Why; kept in the record'),
+    grounds: proseSchema.describe('Why; kept in the record'),
   })
   .refine(
     ({ awareAt, addHarms, title, description }) =>
@@ -134,9 +134,9 @@ export interface Done {
 interface IncidentLink extends Done {
   order?: string | undefined;
   entry?: number | undefined;
-  note: string | null;
+  comment: string | null;
   /** Set when it turned out not to belong here. It is shown all the same. */
-  removed: (Done & { because: string }) | null;
+  removed: (Done & { grounds: string }) | null;
 }
 
 export interface IncidentFinding extends Done, z.output<typeof findingSchema> {
@@ -155,7 +155,7 @@ interface IncidentReport extends Done {
 
 /** What was corrected: of a text only that it was, since the log has both. */
 interface Correction extends Done {
-  because: string;
+  grounds: string;
   /** The moment of awareness that was moved; null: it was not. */
   awareBefore: number | null;
   addedHarms: string[];
@@ -166,7 +166,7 @@ export interface Resolution extends Done {
   text: string;
   /** Number of its final report. */
   finalReport: number | null;
-  reopened: (Done & { because: string }) | null;
+  reopened: (Done & { grounds: string }) | null;
 }
 
 /** A kind of harm with the time to the first report that stood for it in the rules when it was recorded. */

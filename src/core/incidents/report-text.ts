@@ -102,7 +102,7 @@ function clock({ incident, export: made }: ReportFacts): string {
 
 const corrections = (about: ReportFacts): string =>
   about.incident.corrections
-    .map(({ because, awareBefore, addedHarms, ...done }) =>
+    .map(({ grounds, awareBefore, addedHarms, ...done }) =>
       [
         facts([
           ['Corrected', doneBy(about, done)],
@@ -112,7 +112,7 @@ const corrections = (about: ReportFacts): string =>
             addedHarms.length === 0 ? undefined : addedHarms.map(code).join(', '),
           ],
         ]),
-        quotation(because),
+        quotation(grounds),
       ].join('\n\n'),
     )
     .join('\n\n');
@@ -153,7 +153,7 @@ const resolutions = (about: ReportFacts): string =>
       [
         `Resolved ${moment(resolvedAt)}; recorded ${doneBy(about, done)}.`,
         quotation(text),
-        ...(reopened ? [`Reopened ${doneBy(about, reopened)}.`, quotation(reopened.because)] : []),
+        ...(reopened ? [`Reopened ${doneBy(about, reopened)}.`, quotation(reopened.grounds)] : []),
       ].join('\n\n'),
     )
     .join('\n\n');
@@ -211,9 +211,9 @@ function ended(about: ReportFacts, order: Order, endedAt: number): string {
   return `${moment(endedAt)}, ${order.endedBecause ?? 'lapsed'}${by}${why}`;
 }
 
-const objection = ({ id, labId, grounds, outcome, reasons }: Dispute): string =>
+const objection = ({ id, labId, grounds, outcome, decisionGrounds }: Dispute): string =>
   `${code(id)} of ${code(labId)}: ${line(grounds)} — ${
-    outcome === null ? 'not decided' : `${outcome}: ${line(reasons ?? '')}`
+    outcome === null ? 'not decided' : `${outcome}: ${line(decisionGrounds ?? '')}`
   }`;
 
 function cutText({ cut, cutIsPartial }: ReportedOrder): string {
@@ -237,7 +237,7 @@ const removed = (about: ReportFacts): string =>
   about.incident.links
     .flatMap((link) =>
       link.removed
-        ? `- ${targetInWords(link)}, taken off ${doneBy(about, link.removed)}: ${line(link.removed.because)}`
+        ? `- ${targetInWords(link)}, taken off ${doneBy(about, link.removed)}: ${line(link.removed.grounds)}`
         : [],
     )
     .join('\n');

@@ -20,14 +20,14 @@ import {
 export type IncidentChange =
   | {
       step: 'correct';
-      because: string;
+      grounds: string;
       awareAt?: number | undefined;
       addHarms?: Harm[] | undefined;
       title?: string | undefined;
       description?: string | undefined;
     }
-  | { step: 'link'; target: LinkTarget; note: string | null }
-  | { step: 'unlink'; target: LinkTarget; because: string }
+  | { step: 'link'; target: LinkTarget; comment: string | null }
+  | { step: 'unlink'; target: LinkTarget; grounds: string }
   | { step: 'find'; finding: Omit<IncidentFinding, 'n' | keyof Done> }
   | {
       step: 'report';
@@ -38,7 +38,7 @@ export type IncidentChange =
       sha256?: string | undefined;
     }
   | { step: 'resolve'; resolvedAt: number; text: string }
-  | { step: 'reopen'; because: string };
+  | { step: 'reopen'; grounds: string };
 
 type IncidentStep = IncidentChange['step'];
 
@@ -200,9 +200,9 @@ function tooMany(list: readonly unknown[], what: string): Refusal | null {
 export function changed(incident: Incident, change: IncidentChange, done: Done): Incident {
   switch (change.step) {
     case 'correct': {
-      const { title, description, addHarms = [], awareAt, because } = change;
+      const { title, description, addHarms = [], awareAt, grounds } = change;
       const correction = {
-        because,
+        grounds,
         awareBefore: awareAt === undefined ? null : incident.awareAt,
         addedHarms: addHarms.map(({ kind }) => kind),
         ...done,
@@ -217,17 +217,17 @@ export function changed(incident: Incident, change: IncidentChange, done: Done):
       };
     }
     case 'link': {
-      const { target, note } = change;
+      const { target, comment } = change;
       return {
         ...incident,
-        links: [...incident.links, { ...target, note, ...done, removed: null }],
+        links: [...incident.links, { ...target, comment, ...done, removed: null }],
       };
     }
     case 'unlink': {
-      const { target, because } = change;
+      const { target, grounds } = change;
       const links = incident.links.map((link) =>
         link.removed === null && isLinkTo(link, target)
-          ? { ...link, removed: { ...done, because } }
+          ? { ...link, removed: { ...done, grounds } }
           : link,
       );
       return { ...incident, links };
@@ -244,7 +244,7 @@ export function changed(incident: Incident, change: IncidentChange, done: Done):
       return { ...incident, resolutions: [...incident.resolutions, resolution] };
     }
     case 'reopen':
-      return withLastResolution(incident, { reopened: { ...done, because: change.because } });
+      return withLastResolution(incident, { reopened: { ...done, grounds: change.grounds } });
   }
 }
 

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { refusal, type Refusal } from '../denials.ts';
 import { instantSchema } from '../instants.ts';
 import { proseSchema } from '../people.ts';
-import { isInForce, levelSchema, measuresSchema, type Order } from './order.ts';
+import { isInForce, LEVEL, levelSchema, measuresSchema, type Order } from './order.ts';
 import { selectorSchema } from './selector.ts';
+import { refusalOfLowering, type Lowered } from './steps.ts';
 
 /** A measure that is proposed, or put, in the place of an order: less of the same. */
 export const alternativeSchema = z.strictObject({
@@ -47,7 +48,8 @@ export interface Dispute {
   outcome: DisputeOutcome | null;
   decidedBy: string | null;
   decidedAt: number | null;
-  reasons: string | null;
+  /** Why it was decided so. */
+  decisionGrounds: string | null;
   newOrderId: string | null;
 }
 
@@ -68,6 +70,22 @@ export function decideObjection(
       'You have objected to this order already; it is to be decided.',
     );
   return null;
+}
+
+/** What is proposed, or decided, in the place of an order. What it leaves out stays as the order has it. */
+export function lesserOf(order: Order, alternative: Alternative): Lowered {
+  const { level = order.level, selector = order.selector, expiresAt } = alternative;
+  const measures = alternative.measures ?? (level === LEVEL.constrain ? order.measures : {});
+  return { level, selector, measures, ...(expiresAt !== undefined && { expiresAt }) };
+}
+
+/** Why an alternative could never take the place of an order, or null: whoever proposes it hears of it at once. */
+export function refusalOfAlternative(
+  order: Order,
+  alternative: Alternative | null,
+): Refusal | null {
+  const why = alternative && refusalOfLowering(order, lesserOf(order, alternative));
+  return why && { ...why, param: 'alternative' };
 }
 
 /**

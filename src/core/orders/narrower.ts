@@ -2,7 +2,14 @@
 import { alternativeWith } from '../configured.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { LEVEL, orderSpecSchema, type Measures, type OrderSpec } from './order.ts';
-import { partsOf, selectorSchema, type Selector, type SelectorParts } from './selector.ts';
+import { refusalOfLowering } from './steps.ts';
+import {
+  partsOf,
+  selectorSchema,
+  type Selector,
+  type SelectorPart,
+  type SelectorParts,
+} from './selector.ts';
 
 /** What is known of what happened: parts as a selector has them. */
 export type Finding = SelectorParts;
@@ -35,10 +42,12 @@ export function narrowerOrders(
     because: string,
     measures: Measures = {},
   ): void => {
-    const selector = selectorSchema.safeParse(parts);
+    const isAll = Object.values(parts).every((part) => part === undefined);
+    const selector = selectorSchema.safeParse(isAll ? { all: true } : parts);
     if (!selector.success) return;
     const order = { level, selector: selector.data, measures };
-    if (orderSpecSchema.safeParse({ ...spec, ...order }).success) found.push({ ...order, because });
+    if (!orderSpecSchema.safeParse({ ...spec, ...order }).success) return;
+    if (refusalOfLowering(spec, order) === null) found.push({ ...order, because });
   };
   const { endpoint, model, feature, purpose } = facts;
   const at = endpoints.filter(
@@ -46,15 +55,15 @@ export function narrowerOrders(
       (endpoint === undefined || id === endpoint) &&
       (model === undefined || models.includes(model)),
   );
-  const restorable = new Set(
-    at.flatMap(({ alternatives }) => alternatives.flatMap((one) => one.restores)),
-  );
-  for (const safeguard of restorable) {
-    if (facts.safeguard !== undefined && facts.safeguard !== safeguard) continue;
-    const parts = Object.keys(named).length > 0 ? named : { endpoint: at[0]?.id };
-    add(LEVEL.constrain, parts, puttingBack(safeguard, stuckWithout(safeguard, at, model)), {
-      putBack: [safeguard],
-    });
+  for (const one of at) {
+    const restorable = new Set(one.alternatives.flatMap(({ restores }) => restores));
+    for (const safeguard of restorable) {
+      if (facts.safeguard !== undefined && facts.safeguard !== safeguard) continue;
+      const stuck = stuckWithout(safeguard, one, model);
+      add(LEVEL.constrain, { ...named, endpoint: one.id }, puttingBack(safeguard, one.id, stuck), {
+        putBack: [safeguard],
+      });
+    }
   }
   if (feature !== undefined && spec.level > LEVEL.constrain)
     add(LEVEL.constrain, withoutPart(facts, 'feature'), `pauses the feature ${feature} alone`, {
@@ -64,33 +73,57 @@ export function narrowerOrders(
     add(LEVEL.constrain, withoutPart(facts, 'purpose'), `pauses the purpose ${purpose} alone`, {
       purposes: [purpose],
     });
-  for (const part of ['token', 'run', 'person', 'attributes', 'model'] as const) {
+  for (const part of PARTS) {
     if (finding?.[part] === undefined || named[part] !== undefined) continue;
-    add(
-      Math.min(spec.level, LEVEL.suspend_narrowly),
-      { ...named, [part]: finding[part] },
-      `stops what the finding names: ${part}`,
-    );
+    const level = Math.min(spec.level, WHOLE.has(part) ? LEVEL.suspend : LEVEL.suspend_narrowly);
+    const parts = { ...named, [part]: finding[part] };
+    // A constraint stays the same, of less.
+    if (level === LEVEL.constrain)
+      add(level, parts, `is about what the finding names: ${part}`, spec.measures);
+    else add(level, parts, `stops what the finding names: ${part}`);
+  }
+  if (spec.level > LEVEL.constrain) {
+    add(LEVEL.watch, named, 'shortens tokens, and the entries name it');
+    add(LEVEL.constrain, named, 'halves the limits and stops nobody', { limitsPercent: 50 });
   }
   return found.sort((a, b) => a.level - b.level);
 }
 
-/** Models at some endpoints for which nothing puts a safeguard back: an order that wants it back stops them. */
-function stuckWithout(
-  safeguard: string,
-  endpoints: readonly Pick<Endpoint, 'models' | 'alternatives'>[],
-  only: string | undefined,
-): string[] {
-  const stuck = endpoints.flatMap(({ models, alternatives }) =>
-    models.filter((model) => alternativeWith(alternatives, model, [safeguard]) === undefined),
-  );
-  return [...new Set(stuck)].filter((model) => only === undefined || model === only);
-}
+/** What a finding can name, the narrowest first. */
+const PARTS = [
+  'token',
+  'run',
+  'person',
+  'attributes',
+  'network',
+  'feature',
+  'purpose',
+  'model',
+  'safeguard',
+  'grant',
+  'endpoint',
+  'lab',
+] as const satisfies readonly SelectorPart[];
 
-const puttingBack = (safeguard: string, stuck: readonly string[]): string =>
+/** What is suspended as a whole. */
+const WHOLE: ReadonlySet<SelectorPart> = new Set(['grant', 'endpoint', 'lab', 'safeguard']);
+
+/** Models of an endpoint for which nothing puts a safeguard back: an order that wants it back stops them. */
+const stuckWithout = (
+  safeguard: string,
+  { models, alternatives }: Pick<Endpoint, 'models' | 'alternatives'>,
+  only: string | undefined,
+): string[] =>
+  models.filter(
+    (model) =>
+      (only === undefined || model === only) &&
+      alternativeWith(alternatives, model, [safeguard]) === undefined,
+  );
+
+const puttingBack = (safeguard: string, endpoint: string, stuck: readonly string[]): string =>
   stuck.length === 0
-    ? `puts the safeguard ${safeguard} back and stops nobody`
-    : `puts the safeguard ${safeguard} back, and stops ${stuck.join(', ')}, for which nothing does`;
+    ? `puts the safeguard ${safeguard} back at ${endpoint} and stops nobody`
+    : `puts the safeguard ${safeguard} back at ${endpoint}, and stops ${stuck.join(', ')}, for which nothing does`;
 
 function withoutPart(parts: SelectorParts, part: keyof SelectorParts): SelectorParts {
   const { [part]: _, ...rest } = parts;

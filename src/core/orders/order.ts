@@ -33,9 +33,9 @@ const unique = (list: readonly string[]): boolean => new Set(list).size === list
 
 export const measuresSchema = z.strictObject({
   limitsPercent: z
-    .int()
-    .min(1)
-    .max(99)
+    .int('must be a whole number from 1 to 99')
+    .min(1, 'must be a whole number from 1 to 99')
+    .max(99, 'must be a whole number from 1 to 99; to leave them as they are, leave it out')
     .optional()
     .describe('Level 2: limits are this part of what they were'),
   features: z

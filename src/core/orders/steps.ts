@@ -69,6 +69,27 @@ export function decideOrder(
   );
 }
 
+/** So many notices of one person of a partner can be in force at a time. */
+const MOST_NOTICES = 20;
+
+/**
+ * Decides whether somebody may give one notice more. Anybody of a partner may give them, and they never lapse: without a bound,
+ * one person could bury those of everybody else.
+ *
+ * @param inForce how many of theirs are in force
+ */
+export function decideNotice(
+  spec: OrderSpec,
+  { lab }: Member,
+  inForce: () => number,
+): Refusal | null {
+  if (spec.level !== LEVEL.notice || lab.kind === 'host' || inForce() < MOST_NOTICES) return null;
+  return refusal(
+    'too_many_notices',
+    `Of yours, ${MOST_NOTICES} notices are in force. Give them an end ("expiresAt"), or wait until one is lifted.`,
+  );
+}
+
 /** Times of an order that begins, or that begins to stand. */
 export interface Times {
   lapsesAt: number | null;
@@ -88,9 +109,10 @@ export function timesOf(spec: OrderSpec, rule: LevelRule, ratified: boolean, now
   // Nobody reviews an order before it stands: a date that went by until then would end a recall at that very moment.
   const asked = ratified && wanted <= now ? Infinity : wanted;
   const due = rule.review === null ? Infinity : after(now, rule.review);
-  const review = ratified || isLegal ? Math.min(asked, due) : asked;
+  const lapse = ratified || isLegal ? null : rule.lapse;
+  const review = lapse === null ? Math.min(asked, due) : asked;
   return {
-    lapsesAt: ratified || isLegal || rule.lapse === null ? null : after(now, rule.lapse),
+    lapsesAt: lapse === null ? null : after(now, lapse),
     reviewDueAt: review === Infinity ? null : review,
     lapsesUnreviewed: rule.lapsesUnreviewed && ratified && !isLegal,
   };
@@ -127,6 +149,19 @@ export const partOf = ({ actor, rule }: Acting): IssuedAs =>
 /** Who makes an order stand: of executive and auditor, each fills the part that the other did not. */
 const ratifiersOf = ({ issuedAs }: Order, rule: LevelRule): readonly Authority[] =>
   rule.anyOrder && issuedAs === 'ratifier' ? rule.issue : rule.ratify;
+
+/** Who may make an order stand, and who may end it: whoever has one of these, and did not issue it. */
+export const whoMay = (
+  order: Order,
+  rules: AuthorityRules,
+  rule: LevelRule,
+): { ratifiers: readonly Authority[]; lifters: readonly Authority[] } => ({
+  ratifiers: order.lapsesAt === null ? [] : ratifiersOf(order, rule),
+  lifters: liftersOf(order, rules, rule),
+});
+
+const liftersOf = (order: Order, rules: AuthorityRules, rule: LevelRule): readonly Authority[] =>
+  order.authority.kind === 'legal' ? rules.orders.legal.lift : rule.lift;
 
 /**
  * The times of an order that takes the place of a greater one. Whoever lowers what nobody has ratified is the second person
@@ -204,13 +239,23 @@ export const decideLift = (
 ): Refusal | null => refusalOfOver(order, now) ?? mayLift(order, acting, what);
 
 /** Decides whether a person may decide on an objection: whoever could end the order, also once it is over. */
-export const decideRuling = (order: Order, acting: Acting): Refusal | null =>
-  mayLift(order, acting, 'decide on');
+export function decideRuling(
+  order: Order,
+  { personId }: { personId: string },
+  acting: Acting,
+): Refusal | null {
+  const why = mayLift(order, acting, 'decide on');
+  if (why || personId !== acting.actor.person.id) return why;
+  return refusal(
+    'second_person_needed',
+    'Whoever objected may not decide on it. Another person must.',
+  );
+}
 
 function mayLift(order: Order, { actor, rules, rule }: Acting, what: string): Refusal | null {
   const why = refusalOfOwn(order, actor, what) ?? refusalOfTheirs(order, actor);
   if (why) return why;
-  const may = order.authority.kind === 'legal' ? rules.orders.legal.lift : rule.lift;
+  const may = liftersOf(order, rules, rule);
   if (holds(actor, may)) return null;
   return refusal('role_required', `To ${what} it takes: ${may.join(', ') || 'nobody'}.`);
 }
@@ -235,7 +280,7 @@ function isWithinMeasures(inner: Measures, outer: Measures): boolean {
 }
 
 /** Decides whether one order is less than another: of a lower level, or narrower, and about nothing else. */
-export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
+export function refusalOfLowering(order: OrderSpec, to: Lowered): Refusal | null {
   const refused = (param: keyof Lowered, why: string): Refusal =>
     refusal('invalid_request', `${why} To tighten, issue another order.`, { param });
   if (!isWithinSelector(to.selector, order.selector))
@@ -259,7 +304,7 @@ export function refusalOfLowering(order: Order, to: Lowered): Refusal | null {
 }
 
 /** What takes an order's place is an order itself, and does what its level does. */
-function refusalOfNoOrder({ grounds }: Order, to: Lowered): Refusal | null {
+function refusalOfNoOrder({ grounds }: OrderSpec, to: Lowered): Refusal | null {
   const issue = orderSpecSchema.safeParse({ ...to, grounds }).error?.issues[0];
   if (!issue) return null;
   const [param] = issue.path.map(String);

@@ -33,7 +33,7 @@ const dutyAnswer = named(
     documentDigest: z.string().nullable().describe('SHA-256 of a document that was not sent, hex'),
     confirmedBy: z.string().nullable(),
     confirmedAt: instant.nullable(),
-    returnedBecause: z.string().nullable(),
+    returnGrounds: z.string().nullable(),
   }),
 );
 
@@ -126,9 +126,9 @@ export const DUTY_ROUTES = [
     summary: 'Return a reported duty to the partner',
     description: 'It is open again, due when it was.',
     params,
-    body: z.strictObject({ comment: proseSchema.describe('What is missing') }),
+    body: z.strictObject({ grounds: proseSchema.describe('What is missing') }),
     answer: dutyAnswer,
-    handle: async ({ broker, actorId, params: { duty }, body: { comment } }) =>
-      showAnswer(await stepDuty(broker, actorId, duty, 'return', { text: comment })),
+    handle: async ({ broker, actorId, params: { duty }, body: { grounds } }) =>
+      showAnswer(await stepDuty(broker, actorId, duty, 'return', { text: grounds })),
   }),
 ];

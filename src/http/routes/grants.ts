@@ -28,12 +28,13 @@ const version = z
   .min(1)
   .optional()
   .describe('The version that was read: the step fails if the grant has moved on');
-const comment = proseSchema.describe('Why; kept in the record');
-const freely = z.strictObject({ version, comment: comment.optional() });
-const withComment = z.strictObject({ version, comment });
+const grounds = proseSchema.describe('Why; kept in the record');
+const comment = proseSchema.optional().describe('A remark; kept in the record');
+const freely = z.strictObject({ version, comment });
+const withGrounds = z.strictObject({ version, grounds });
 const withDigest = z.strictObject({
   version,
-  comment: comment.optional(),
+  comment,
   termsDigest: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex')
@@ -42,7 +43,7 @@ const withDigest = z.strictObject({
 
 const withSpec = z.strictObject({
   version,
-  comment: comment.optional(),
+  comment,
   spec: spec
     .optional()
     .describe('A narrower text, approved in place of the one under review: a version of its own'),
@@ -51,7 +52,7 @@ const withSpec = z.strictObject({
 interface Step {
   summary: string;
   description: string;
-  body: typeof freely | typeof withComment | typeof withDigest | typeof withSpec;
+  body: typeof freely | typeof withGrounds | typeof withDigest | typeof withSpec;
 }
 
 const STEPS: Record<GrantStep, Step> = {
@@ -64,7 +65,7 @@ const STEPS: Record<GrantStep, Step> = {
   return: {
     summary: 'Return a grant to its author',
     description: 'It, or its proposed version, can be amended and submitted again.',
-    body: withComment,
+    body: withGrounds,
   },
   approve: {
     summary: 'Approve a grant',
@@ -75,7 +76,7 @@ const STEPS: Record<GrantStep, Step> = {
   reject: {
     summary: 'Reject a grant',
     description: 'Final. Of a grant in force, its proposed version alone.',
-    body: withComment,
+    body: withGrounds,
   },
   withdraw: {
     summary: 'Withdraw a grant',
@@ -92,7 +93,7 @@ const STEPS: Record<GrantStep, Step> = {
   revoke: {
     summary: 'Revoke a grant',
     description: 'Final. When this returns nothing passes under it, and its streams are cut.',
-    body: withComment,
+    body: withGrounds,
   },
   close: {
     summary: 'Hand a grant back',
@@ -196,12 +197,12 @@ export const GRANT_ROUTES = [
     description:
       'It goes on, and its next review is set. One that was suspended because a review was missed stands again.',
     params,
-    body: z.strictObject({ comment }),
+    body: z.strictObject({ grounds }),
     revised: true,
     answer: grantAnswer,
     handle: async ({ broker, actorId, params: { grant }, body, ifMatch }) =>
       showGrantAnswer(
-        withStanding(broker, await reviewGrant(broker, actorId, grant, body.comment, ifMatch)),
+        withStanding(broker, await reviewGrant(broker, actorId, grant, body.grounds, ifMatch)),
       ),
   }),
   route({

@@ -1,6 +1,7 @@
 /** Incidents: from awareness to the final report. */
 import { z } from 'zod';
 import type { Broker } from '../../broker/broker.ts';
+import { whoMayActOn } from '../../broker/show-orders.ts';
 import { exportIncident } from '../../broker/export-incident.ts';
 import {
   addFinding,
@@ -38,7 +39,7 @@ import { named } from '../schemas.ts';
 
 const tag = 'Incidents';
 const params = z.strictObject({ incident: idSchema('inc') });
-const because = proseSchema.describe('Why; kept in the record');
+const grounds = proseSchema.describe('Why; kept in the record');
 
 const whole = async (broker: Broker, incident: Incident | Promise<Incident>) =>
   showWholeIncident(await incident, broker.clock());
@@ -124,7 +125,7 @@ export const INCIDENT_ROUTES = [
     summary: 'Add an order or an entry of the log',
     description: 'It belongs to the incident from then on.',
     body: linkTargetSchema.safeExtend({
-      note: proseSchema.optional().describe('Why it belongs here'),
+      comment: proseSchema.optional().describe('Why it belongs here'),
     }),
     handle: ({ broker, actorId, params: { incident }, body, ifMatch }) =>
       whole(broker, linkToIncident(body, broker, actorId, incident, ifMatch)),
@@ -134,7 +135,7 @@ export const INCIDENT_ROUTES = [
     path: '/api/v1/incidents/:incident/unlink',
     summary: 'Say that an order or entry does not belong to an incident',
     description: 'It stays on record, with the reason.',
-    body: linkTargetSchema.safeExtend({ because }),
+    body: linkTargetSchema.safeExtend({ grounds }),
     handle: ({ broker, actorId, params: { incident }, body, ifMatch }) =>
       whole(broker, unlinkFromIncident(body, broker, actorId, incident, ifMatch)),
   }),
@@ -174,9 +175,9 @@ export const INCIDENT_ROUTES = [
     path: '/api/v1/incidents/:incident/reopen',
     summary: 'Reopen an incident',
     description: 'It goes on after all: updates are due again.',
-    body: z.strictObject({ because }),
+    body: z.strictObject({ grounds }),
     handle: ({ broker, actorId, params: { incident }, body, ifMatch }) =>
-      whole(broker, reopenIncident(body.because, broker, actorId, incident, ifMatch)),
+      whole(broker, reopenIncident(body.grounds, broker, actorId, incident, ifMatch)),
   }),
   mediaRoute({
     method: 'get',
@@ -192,7 +193,9 @@ export const INCIDENT_ROUTES = [
       const { id, entries, bundle } = await exportIncident(broker, actorId, incident, {
         incident: (one, now) => wholeIncidentAnswer.parse(showWholeIncident(one, now)),
         order: ({ cut, cutIsPartial, ...one }, now) => ({
-          ...wholeOrderAnswer.parse(showWholeOrder(one, now)),
+          ...wholeOrderAnswer.parse(
+            showWholeOrder({ ...one, ...whoMayActOn(broker, one.order) }, now),
+          ),
           cut,
           cutIsPartial,
         }),

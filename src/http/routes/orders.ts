@@ -12,7 +12,7 @@ import {
   supplementOrder,
 } from '../../broker/issue-order.ts';
 import { previewOrder } from '../../broker/preview-order.ts';
-import { listOrders, showOrderWhole } from '../../broker/show-orders.ts';
+import { listDisputes, listOrders, showOrderWhole } from '../../broker/show-orders.ts';
 import { idSchema } from '../../core/ids.ts';
 import { instantSchema } from '../../core/instants.ts';
 import { alternativeSchema, disputeSpecSchema, outcomeSchema } from '../../core/orders/disputes.ts';
@@ -88,6 +88,8 @@ export const ORDER_ROUTES = [
         ...showOrderAnswer(issued.order, broker.clock()),
         cut: issued.cut.map((one) => ({ ...one, at: toInstant(one.at) })),
         warning: issued.warning ?? null,
+        ratifiers: [...issued.ratifiers],
+        lifters: [...issued.lifters],
       };
     },
   }),
@@ -242,6 +244,29 @@ export const ORDER_ROUTES = [
       ),
   }),
   route({
+    method: 'get',
+    path: '/api/v1/disputes',
+    action: 'order.read',
+    tag,
+    summary: 'List objections',
+    description:
+      "By when they are to be decided: overdue ones first. A partner's people see those of their lab.",
+    query: z.strictObject({
+      ...pageQuery,
+      open: z
+        .enum(['true', 'false'])
+        .optional()
+        .describe('true: only those to be decided, also of orders that are over'),
+    }),
+    answer: pageOf(disputeAnswer),
+    handle: ({ broker, actorId, query }) =>
+      readPage(
+        query,
+        (page) => listDisputes(broker, actorId, page, { isOpen: query.open === 'true' }),
+        showDisputeAnswer,
+      ),
+  }),
+  route({
     method: 'post',
     path: '/api/v1/disputes/:dispute/decide',
     action: 'dispute.decide',
@@ -252,7 +277,7 @@ export const ORDER_ROUTES = [
     params: z.strictObject({ dispute: idSchema('dsp') }),
     body: z.strictObject({
       outcome: outcomeSchema,
-      reasons: proseSchema.describe('Why; told to those concerned'),
+      grounds: proseSchema.describe('Why; told to those concerned'),
       alternative: alternativeSchema.optional(),
     }),
     revised: true,

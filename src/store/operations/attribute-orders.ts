@@ -33,6 +33,33 @@ export function mustNotLoosen(
   if (isHeld) refuse('attribute_under_order');
 }
 
+/**
+ * Attributes of a person that an order in force holds them by, and spares those of whom it is not known: while it does, their
+ * end would lift the order for this person.
+ *
+ * @param names of the attributes that would go
+ */
+export function heldByOrders(
+  context: WriterContext,
+  person: Pick<Person, 'id' | 'labId' | 'attributes'>,
+  names: readonly string[],
+  now: number,
+): string[] {
+  const inForce = readOrdersInForce(context.db).filter(
+    (order) => (ownEnd(order)?.at ?? Infinity) > now,
+  );
+  return names.filter((one) =>
+    inForce.some(
+      (order) =>
+        reaches(context, order, person, [one]) &&
+        partsOf(order.selector).attributes?.some(
+          ({ name, is, unknown }) =>
+            name === one && unknown === 'spared' && is.includes(person.attributes[one] ?? ''),
+        ),
+    ),
+  );
+}
+
 /** Whether an order is about one of these attributes, and can be about this person. What partners order binds nobody else. */
 function reaches(
   { db }: WriterContext,

@@ -4,20 +4,22 @@ import { after } from '../../core/durations.ts';
 import { refuse } from '../../core/denials.ts';
 import {
   decideObjection,
+  lesserOf,
+  refusalOfAlternative,
   refusalOfOutcome,
   type Alternative,
   type Dispute,
   type DisputeOutcome,
 } from '../../core/orders/disputes.ts';
 import { mintId } from '../../lib/ids.ts';
-import { isInForce, LEVEL, type Order } from '../../core/orders/order.ts';
+import { isInForce, type Order } from '../../core/orders/order.ts';
 import { decideRuling } from '../../core/orders/steps.ts';
 import { refusalOfStale } from '../../core/revision.ts';
 import { putOnAgenda, takeOffAgenda } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { peopleHolding } from '../holders.ts';
 import { notify } from '../notify.ts';
-import { concernedBy, endOrder } from '../order-rows.ts';
+import { endOrder } from '../order-rows.ts';
 import { disputes, orderAcknowledgements } from '../schema.ts';
 import { replaceOrder } from './lower-order.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
@@ -37,7 +39,10 @@ export const acknowledgeOrder = controlOperation(
     const { by } = args;
     const order = mustFindOrder(context, args);
     const { person, lab } = who.member;
-    const underObjection = openDisputes(context, order.id).some((one) => one.labId === lab.id);
+    // Once under objection, always: what came of the objection changes nothing about how it was complied with.
+    const underObjection =
+      openDisputes(context, order.id).some((one) => one.labId === lab.id) ||
+      hasAcknowledgedUnderObjection(context, order.id, person.id);
     context.db
       .insert(orderAcknowledgements)
       .values({ orderId: order.id, personId: person.id, labId: lab.id, at: by.at, underObjection })
@@ -46,7 +51,12 @@ export const acknowledgeOrder = controlOperation(
         set: { at: by.at, underObjection },
       })
       .run();
-    record(context, order, { by, who, kind: 'order.acknowledged' }, { underObjection });
+    record(
+      context,
+      order,
+      { by, who, kind: 'order.acknowledged', lab: lab.id },
+      { underObjection },
+    );
     return { underObjection };
   },
   (args) => args.orderId,
@@ -64,16 +74,26 @@ export const objectToOrder = controlOperation(
     const order = mustFindOrder(context, args);
     const { person, lab } = who.member;
     const open = openDisputes(context, order.id);
-    mustBeAllowed(decideObjection(order, open, person.id, by.at));
+    mustBeAllowed(
+      decideObjection(order, open, person.id, by.at) ?? refusalOfAlternative(order, alternative),
+    );
     const dueAt = after(by.at, context.rules.disputes.decideWithin);
     const row = { id, orderId: order.id, labId: lab.id, personId: person.id, at: by.at };
     context.db
       .insert(disputes)
       .values({ ...row, grounds, alternative, dueAt })
       .run();
+    // Of whoever took notice before: they have complied under objection, too.
+    context.db
+      .update(orderAcknowledgements)
+      .set({ underObjection: true })
+      .where(
+        and(eq(orderAcknowledgements.orderId, order.id), eq(orderAcknowledgements.labId, lab.id)),
+      )
+      .run();
     putOnAgenda(context, { kind: 'dispute', ref: id, at: dueAt });
     const data = { dispute: id, grounds, alternative, dueAt: new Date(dueAt).toISOString() };
-    record(context, order, { by, who, kind: 'order.objected' }, data);
+    record(context, order, { by, who, kind: 'order.objected', lab: lab.id }, data);
     tell(context, order, [{ labId: lab.id }], by.at, 'dispute.filed', `is objected to: ${grounds}`);
     return readDispute(context, id);
   },
@@ -86,7 +106,7 @@ interface DecideArgs {
   /** The revisions of the objection that are decided on; undefined: whichever there is. */
   ifMatch?: readonly string[] | undefined;
   outcome: DisputeOutcome;
-  reasons: string;
+  grounds: string;
   /** For `modified`: what takes the order's place; without it, what was proposed. */
   alternative: Alternative | null;
   newId: string;
@@ -97,19 +117,26 @@ interface DecideArgs {
 export const decideDispute = controlOperation(
   'dispute.decide',
   (context, args: DecideArgs, who): Dispute => {
-    const { by, outcome, reasons } = args;
+    const { by, outcome, grounds } = args;
     const dispute = readDispute(context, args.disputeId);
     mustBeAllowed(refusalOfStale(dispute, args.ifMatch));
     if (dispute.decidedAt !== null)
       refuse('already_decided', `The objection was decided: ${dispute.outcome}.`);
     const order = mustFindOrder(context, dispute);
     mustBeAllowed(
-      decideRuling(order, actingOn(context, order, who)) ?? refusalOfOutcome(order, outcome, by.at),
+      decideRuling(order, dispute, actingOn(context, order, who)) ??
+        refusalOfOutcome(order, outcome, by.at),
     );
     const newOrderId = carryOut(context, order, dispute, args, who);
     context.db
       .update(disputes)
-      .set({ outcome, reasons, decidedBy: who.member.person.id, decidedAt: by.at, newOrderId })
+      .set({
+        outcome,
+        decisionGrounds: grounds,
+        decidedBy: who.member.person.id,
+        decidedAt: by.at,
+        newOrderId,
+      })
       .where(eq(disputes.id, dispute.id))
       .run();
     takeOffAgenda(context, 'dispute', dispute.id);
@@ -121,11 +148,12 @@ export const decideDispute = controlOperation(
       actor: who.actor,
       ref: order.id,
       orders: [order.id],
-      ...concernedBy(context, order),
-      data: { dispute: dispute.id, outcome, reasons, newOrder: newOrderId ?? undefined },
+      // What a lab objects to, and the answer, are between it and the host.
+      lab: dispute.labId,
+      data: { dispute: dispute.id, outcome, grounds, newOrder: newOrderId ?? undefined },
     });
-    const to = [{ labId: dispute.labId }, ...args.concerned];
-    tell(context, order, to, by.at, 'dispute.decided', `objection ${outcome}: ${reasons}`);
+    const to = [{ labId: dispute.labId }, { labId: dispute.labId, personId: dispute.personId }];
+    tell(context, order, to, by.at, 'dispute.decided', `objection ${outcome}: ${grounds}`);
     return readDispute(context, dispute.id);
   },
   (args) => args.disputeId,
@@ -139,16 +167,18 @@ function carryOut(
   args: DecideArgs,
   who: Authorised,
 ): string | null {
-  const { by, outcome, reasons, concerned, newId } = args;
+  const { by, outcome, concerned, newId } = args;
   if (outcome === 'affirmed' || !isInForce(order, by.at)) return null;
   if (outcome === 'vacated') {
     const ended = endOrder(context, order.id, {
       at: by.at,
       by: who.member.person.id,
       because: 'vacated',
-      grounds: reasons,
+      // They are for whoever objected: others whom the order concerned may be of another lab.
+      grounds: null,
     });
-    record(context, ended, { by, who, kind: 'order.lifted' }, { because: 'vacated', reasons });
+    record(context, ended, { by, who, kind: 'order.lifted' }, { because: 'vacated' });
+    tell(context, ended, concerned, by.at, 'order.lifted', 'lifted: an objection to it was right');
     return null;
   }
   const instead =
@@ -157,16 +187,30 @@ function carryOut(
     refuse('invalid_request', 'Say what takes its place: nothing was proposed.', {
       param: 'alternative',
     });
-  const { level = order.level, selector = order.selector, expiresAt } = instead;
-  const measures = instead.measures ?? (level === LEVEL.constrain ? order.measures : {});
+  const { grounds } = order;
+  const { level, selector, measures, expiresAt } = lesserOf(order, instead);
   const lowered = replaceOrder(
     context,
     order,
-    { by, newId, level, selector, measures, expiresAt, grounds: reasons, concerned },
+    { by, newId, level, selector, measures, expiresAt, grounds, concerned },
     who,
     'modified',
   );
   return lowered.id;
+}
+
+function hasAcknowledgedUnderObjection(
+  { db }: WriterContext,
+  orderId: string,
+  personId: string,
+): boolean {
+  const { orderId: ofOrder, personId: ofPerson } = orderAcknowledgements;
+  const known = db
+    .select()
+    .from(orderAcknowledgements)
+    .where(and(eq(ofOrder, orderId), eq(ofPerson, personId)))
+    .get();
+  return known?.underObjection === true;
 }
 
 /** Objections to an order that nobody has decided. */

@@ -6,7 +6,7 @@ import { takeOffDue } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
 import { concernedBy, endOrder } from '../order-rows.ts';
 import { peopleHolding } from '../holders.ts';
-import { readOrder } from '../records.ts';
+import { labsTold, readOrder } from '../records.ts';
 import { ruleFor, tell } from './order-parts.ts';
 
 /** Looks at an order whose moment has come. It has been without effect since its end; here that is put on record. */
@@ -28,7 +28,7 @@ export function lookAtOrder(context: WriterContext, id: string, now: number): vo
       endedAt: new Date(end.at).toISOString(),
     });
     const why = end.because === 'lapsed' ? 'nobody ratified it' : end.because.replaceAll('_', ' ');
-    tell(context, ended, toldOf(context, ended), now, 'order.lapsed', `is over: ${why}`);
+    tell(context, ended, labsTold(context.db, ended.id), now, 'order.lapsed', `is over: ${why}`);
     return;
   }
   if (order.reviewDueAt !== null && order.reviewDueAt <= now) {
@@ -63,12 +63,6 @@ function reviewersOf(context: WriterContext, order: Order): { labId: string; per
   return peopleHolding(context, [...ratify, ...lift], issuedByLab).filter(
     ({ personId }) => personId !== issuedBy,
   );
-}
-
-/** The one lab that an order is about, where it is about one. */
-function toldOf(context: WriterContext, order: Order): { labId: string }[] {
-  const { lab } = concernedBy(context, order);
-  return lab === undefined ? [] : [{ labId: lab }];
 }
 
 function append(

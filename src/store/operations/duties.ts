@@ -59,7 +59,7 @@ export const reportDuty = dutyOperation('report', ({ by, text, documentDigest },
   reportedAt: by.at,
   statement: text ?? null,
   documentDigest: documentDigest ?? null,
-  returnedBecause: null,
+  returnGrounds: null,
 }));
 
 export const confirmDuty = dutyOperation('confirm', ({ by }, personId) => ({
@@ -68,7 +68,7 @@ export const confirmDuty = dutyOperation('confirm', ({ by }, personId) => ({
 }));
 
 export const returnDuty = dutyOperation('return', ({ text }) => ({
-  returnedBecause: text ?? null,
+  returnGrounds: text ?? null,
 }));
 
 function readDuty({ db }: WriterContext, id: string): Duty | undefined {
@@ -83,7 +83,7 @@ function append(
   { entryId, at }: Pick<By, 'entryId' | 'at'>,
   actor: EntryActor,
 ): void {
-  const { state, statement, documentDigest, returnedBecause } = duty;
+  const { state, statement, documentDigest, returnGrounds } = duty;
   const dueAt = new Date(duty.dueAt).toISOString();
   context.append({
     id: entryId,
@@ -94,7 +94,7 @@ function append(
     lab: duty.labId,
     grant: duty.grantId,
     person: duty.personId ?? undefined,
-    data: { kind: duty.kind, state, dueAt, statement, documentDigest, returnedBecause },
+    data: { kind: duty.kind, state, dueAt, statement, documentDigest, returnGrounds },
   });
 }
 
@@ -103,7 +103,7 @@ function tell(context: WriterContext, duty: Duty, step: DutyStep, at: number): v
   const says = {
     report: `was reported: confirm or return it ("sallyport duty show ${duty.id}").`,
     confirm: 'is done.',
-    return: `was returned: ${duty.returnedBecause ?? ''}`,
+    return: `was returned: ${duty.returnGrounds ?? ''}`,
   };
   notify(context, {
     kind: step === 'confirm' ? 'duty.done' : step === 'report' ? 'duty.reported' : 'duty.returned',

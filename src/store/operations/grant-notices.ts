@@ -17,27 +17,34 @@ type ToldStep = 'submit' | 'return' | 'approve' | 'reject' | 'withdraw' | 'accep
  * @param before the grant before the step
  * @param after the grant as the step left it
  */
+/** What a step came to, and why it was taken. */
+interface ToldOutcome {
+  before: Grant;
+  after: Grant;
+  outcome: StepOutcome;
+  grounds: string | undefined;
+}
+
 export function tellOfStep(
   context: WriterContext,
   step: ToldStep,
-  { before, after, outcome }: { before: Grant; after: Grant; outcome: StepOutcome },
+  { before, after, outcome, grounds }: ToldOutcome,
   { at }: By,
 ): void {
-  const told = noticeOf(context, step, before, after, outcome);
+  const told = noticeOf(context, step, { before, after, outcome, grounds });
   if (told) notify(context, { ...told, ref: after.id, at });
 }
 
 function noticeOf(
   context: WriterContext,
   step: ToldStep,
-  before: Grant,
-  after: Grant,
-  { of, proposed }: StepOutcome,
+  { before, after, outcome: { of, proposed }, grounds }: ToldOutcome,
 ): Omit<NoticeDraft, 'ref' | 'at'> | undefined {
   const what =
     of === 'proposal' && before.proposed
       ? `Version ${before.proposed.version} of the grant "${before.spec.title}"`
       : `The grant "${after.spec.title}"`;
+  const why = grounds === undefined ? '' : `: ${grounds}`;
   const host = { labId: context.host };
   const partner = { labId: after.spec.lab };
   const told = (kind: NoticeKind, to: NoticeDraft['to'], title: string) => ({ kind, to, title });
@@ -51,9 +58,13 @@ function noticeOf(
       );
     }
     case 'return':
-      return told('grant.returned', [host, partner], `${what} was returned; its author amends it.`);
+      return told(
+        'grant.returned',
+        [host, partner],
+        `${what} was returned${why}; its author amends it.`,
+      );
     case 'reject':
-      return told('grant.rejected', [host, partner], `${what} was rejected.`);
+      return told('grant.rejected', [host, partner], `${what} was rejected${why}.`);
     case 'withdraw':
       return told('grant.withdrawn', [host, partner], `${what} was withdrawn.`);
     case 'approve':

@@ -10,7 +10,7 @@ import { controlOperation } from './operation.ts';
 /** Records that a grant in force was reviewed and goes on, and sets its next review. A missed one is made up for by it. */
 export const reviewGrant = controlOperation(
   'grant.review',
-  (context, args: GrantTarget & { comment: string }, who): Grant => {
+  (context, args: GrantTarget & { grounds: string }, who): Grant => {
     const grant = mustFind(context, args, who);
     const { at } = args.by;
     if (grant.state !== 'active')
@@ -25,8 +25,8 @@ export const reviewGrant = controlOperation(
       .set({ reviewDueAt, updatedAt: at })
       .where(eq(grants.id, grant.id))
       .run();
-    const { comment } = args;
-    return recorded(context, grant.id, 'grant.reviewed', args.by, who, { comment });
+    const { grounds } = args;
+    return recorded(context, grant.id, 'grant.reviewed', args.by, who, { grounds });
   },
   (args) => args.grantId,
 );

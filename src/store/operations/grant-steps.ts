@@ -37,6 +37,7 @@ import { mustHoldJoiners } from './roster.ts';
 interface StepArgs extends GrantTarget {
   /** The version that the actor saw. Given, the decision cannot land on a later text. */
   version?: number | undefined;
+  grounds?: string | undefined;
   comment?: string | undefined;
   /** For `accept`: the digest of the terms that were read. */
   termsDigest?: string | undefined;
@@ -96,10 +97,15 @@ function stepOperation(step: GrantStep): Operation<StepArgs, Grant> {
         ...(cause && { endedAt: args.by.at }),
       });
       const { of } = outcome;
-      const data = { comment: args.comment, of, ...work.data };
+      const data = { grounds: args.grounds, comment: args.comment, of, ...work.data };
       const moved = recorded(context, grant.id, ENTRY_OF[step], args.by, who, data, version);
       if (step !== 'revoke' && step !== 'close')
-        tellOfStep(context, step, { before: grant, after: moved, outcome }, args.by);
+        tellOfStep(
+          context,
+          step,
+          { before: grant, after: moved, outcome, grounds: args.grounds },
+          args.by,
+        );
       const { actor } = who;
       withdrawOntoEnded(context, moved, { at: args.by.at, actor });
       if (cause) followEnd(context, moved, { cause, at: args.by.at, actor });

@@ -59,7 +59,7 @@ export const openIncident = controlOperation(
         openedBy: done.by,
         openedAt: by.at,
         corrections: [],
-        links: links.map((target) => ({ ...target, note: null, ...done, removed: null })),
+        links: links.map((target) => ({ ...target, comment: null, ...done, removed: null })),
         findings: [],
         reports: [],
         resolutions: [],

@@ -43,7 +43,7 @@ export const joinByInvitation: Operation<JoinArgs, Person> = {
       context,
       lab,
       { id: personId, name, roles, attributes, subject, key },
-      at,
+      { by: invitation.invitedBy, at },
     );
     context.db
       .update(invitations)

@@ -24,7 +24,7 @@ export const initialise: Operation<
       refuse('invalid_request', 'The first person of the host lab is an admin with a key.');
     context.writeMeta('host_lab', lab.id);
     const host = insertLab(context, { ...lab, kind: 'host', createdAt: at, identity: null });
-    const person = insertPerson(context, host, admin, at);
+    const person = insertPerson(context, host, admin, { by: null, at });
     context.append({
       id: entryId,
       kind: 'system.initialised',

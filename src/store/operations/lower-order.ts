@@ -9,7 +9,7 @@ import {
 import { selectorInWords, type Selector } from '../../core/orders/selector.ts';
 import { decideLift, refusalOfLowering, timesOfLowered } from '../../core/orders/steps.ts';
 import type { WriterContext } from '../context.ts';
-import { endOrder, insertOrder } from '../order-rows.ts';
+import { endOrder, insertOrder, rememberTold } from '../order-rows.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
 import {
   actingOn,
@@ -92,6 +92,7 @@ export function replaceOrder(
       order: issuedData(lowered) as Json,
     },
   );
+  rememberTold(context, lowered.id, args.concerned);
   const words = `replaced by ${lowered.id}, ${levelInWords(level)}, about ${selectorInWords(selector)}`;
   tell(context, ended, args.concerned, by.at, 'order.lowered', words);
   return lowered;

@@ -7,6 +7,7 @@ import { levelInWords, revised, type Order, type OrderSpec } from '../../core/or
 import { partsOf, selectorInWords } from '../../core/orders/selector.ts';
 import { ruleOf, type Acting } from '../../core/orders/steps.ts';
 import { refusalOfStale } from '../../core/revision.ts';
+import { mintId } from '../../lib/ids.ts';
 import type { WriterContext } from '../context.ts';
 import { notify } from '../notify.ts';
 import { concernedBy } from '../order-rows.ts';
@@ -60,10 +61,32 @@ export function ruleFor(
   return ruleOf(rules, spec, named);
 }
 
-/** What an entry says of an order that begins: enough to know from the log alone until when it is in force. */
+/**
+ * What an entry says of an order that begins: enough to know from the log alone until when it is in force. Its evidence has
+ * an entry of its own.
+ */
 export function issuedData(order: Order): Record<string, Json | undefined> {
   const { issuedAs, replaces } = order;
-  return { ...specOf(order), ...timesData(order), issuedAs, replaces: replaces ?? undefined };
+  const { evidence: _, ...spec } = specOf(order);
+  return { ...spec, ...timesData(order), issuedAs, replaces: replaces ?? undefined };
+}
+
+/** Records what an order rests on, in an entry that is about no lab: a lab reads the entries that are about it. */
+export function recordEvidence(
+  context: WriterContext,
+  { id, evidence }: Order,
+  { by, who }: { by: By; who: Authorised },
+): void {
+  if (!evidence) return;
+  context.append({
+    id: mintId('ent', by.at),
+    kind: 'order.evidence',
+    at: by.at,
+    actor: who.actor,
+    ref: id,
+    orders: [id],
+    data: { evidence },
+  });
 }
 
 export function timesData(order: Order): Record<string, Json | undefined> {
@@ -93,13 +116,14 @@ export function specOf(order: Order): OrderSpec {
   };
 }
 
-/** Records what was done with an order. */
+/** Records what was done with an order. @param how.lab whose it is, where it is one lab's: others do not read it */
 export function record(
   context: WriterContext,
   order: Order,
-  { by, who, kind }: { by: By; who: Authorised; kind: EntryKind },
+  { by, who, kind, lab }: { by: By; who: Authorised; kind: EntryKind; lab?: string },
   data: Record<string, Json | undefined>,
 ): void {
+  const concerned = concernedBy(context, order);
   context.append({
     id: by.entryId,
     kind,
@@ -107,7 +131,8 @@ export function record(
     actor: who.actor,
     ref: order.id,
     orders: [order.id],
-    ...concernedBy(context, order),
+    ...concerned,
+    lab: lab ?? concerned.lab,
     data,
   });
 }

@@ -3,6 +3,7 @@ import type { Order, OrderSpec, Supplement } from '../../core/orders/order.ts';
 import { partsOf } from '../../core/orders/selector.ts';
 import {
   decideLift,
+  decideNotice,
   decideOrder,
   decideRatification,
   decideReview,
@@ -12,7 +13,7 @@ import {
 } from '../../core/orders/steps.ts';
 import type { WriterContext } from '../context.ts';
 import { beginDuties } from '../duties.ts';
-import { endOrder, insertOrder, updateOrder } from '../order-rows.ts';
+import { endOrder, insertOrder, noticesInForce, rememberTold, updateOrder } from '../order-rows.ts';
 import { readGrant, readPerson } from '../records.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
 import {
@@ -22,6 +23,7 @@ import {
   mustEndLater,
   mustFindOrder,
   record,
+  recordEvidence,
   specOf,
   tell,
   timesData,
@@ -47,6 +49,7 @@ export const issueOrder = controlOperation(
     const acting = actingOn(context, spec, who);
     mustBeAllowed(decideOrder(spec, acting, { person: personOf(context, spec) }));
     mustEndLater(spec, by.at);
+    mustBeAllowed(decideNotice(spec, who.member, noticesInForce(context, by)));
     const order = insertOrder(context, {
       id,
       spec,
@@ -56,7 +59,9 @@ export const issueOrder = controlOperation(
       issuedAt: by.at,
       ...timesOf(spec, acting.rule, false, by.at),
     });
+    rememberTold(context, id, args.concerned);
     record(context, order, { by, who, kind: 'order.issued' }, issuedData(order));
+    recordEvidence(context, order, { by, who });
     tell(context, order, args.concerned, by.at, 'order.issued', `issued: ${spec.grounds}`);
     // Of a recall that needs no second person.
     if (spec.authority.kind === 'legal') beginRecall(context, args.recalled, by.at, who);
@@ -149,7 +154,9 @@ export const supplementOrder = controlOperation(
     };
     mustBeAllowed(decideSupplement(order, spec, acting, { person: personOf(context, order) }));
     const completed = updateOrder(context, order.id, { spec });
-    record(context, completed, { by, who, kind: 'order.supplemented' }, supplement);
+    const { evidence, ...shown } = supplement;
+    record(context, completed, { by, who, kind: 'order.supplemented' }, shown);
+    if (evidence) recordEvidence(context, completed, { by, who });
     tell(context, completed, [], by.at, 'order.supplemented', 'completed');
     return completed;
   },

@@ -1,7 +1,14 @@
 /** People and their keys. */
 import { and, eq, isNull, or } from 'drizzle-orm';
 import { refuse } from '../../core/denials.ts';
-import { ROLES_OF_LAB, type Lab, type Person, type Role } from '../../core/people.ts';
+import {
+  allSet,
+  ROLES_OF_LAB,
+  type AttributeSet,
+  type Lab,
+  type Person,
+  type Role,
+} from '../../core/people.ts';
 import { placesOf } from '../../core/hand-back.ts';
 import type { WriterContext } from '../context.ts';
 import { beginDuties } from '../duties.ts';
@@ -38,7 +45,10 @@ export const createPerson = controlOperation(
     mustBeFree(context, lab, args.person, args.by.at);
     const { id, attributes } = args.person;
     mustNotLoosen(context, { id, labId: lab.id }, Object.keys(attributes), who, args.by.at);
-    const person = insertPerson(context, lab, args.person, args.by.at);
+    const person = insertPerson(context, lab, args.person, {
+      by: who.member.person.id,
+      at: args.by.at,
+    });
     context.append({
       id: args.by.entryId,
       kind: 'person.created',
@@ -156,15 +166,20 @@ export const removePersonKey = controlOperation(
   (args) => args.personId,
 );
 
-/** Registers a person. The entry, and that nobody else goes by their name, are the caller's. */
+/**
+ * Registers a person. The entry, and that nobody else goes by their name, are the caller's.
+ *
+ * @param set who says what is known of them, and when this is
+ */
 export function insertPerson(
   context: WriterContext,
   lab: Lab,
   person: NewPerson,
-  at: number,
+  set: AttributeSet,
 ): Person {
   mustHaveRolesOfLab(lab, person.roles);
   const { key, ...rest } = person;
+  const { at } = set;
   mustBeKnowable(lab, person);
   context.db
     .insert(people)
@@ -172,6 +187,7 @@ export function insertPerson(
       ...rest,
       roles: [...new Set(person.roles)],
       attributesUntil: {},
+      attributesSet: allSet(person.attributes, set),
       labId: lab.id,
       createdAt: at,
       removedAt: null,

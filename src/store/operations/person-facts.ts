@@ -14,7 +14,7 @@ import type { WriterContext } from '../context.ts';
 import { notify } from '../notify.ts';
 import { readLab, readPerson } from '../records.ts';
 import { people } from '../schema.ts';
-import { mustNotLoosen } from './attribute-orders.ts';
+import { heldByOrders, mustNotLoosen } from './attribute-orders.ts';
 import { controlOperation, mustReach, type Authorised, type By } from './operation.ts';
 import { mustFind, mustHaveRolesOfLab, mustLeaveAnAdmin } from './people.ts';
 
@@ -48,28 +48,32 @@ export const setPersonAttributes = controlOperation(
     mustNotLoosen(context, person, Object.keys(args.changes), who, args.by.at);
     const attributes = { ...person.attributes };
     const until = { ...person.attributesUntil };
+    const set = { ...person.attributesSet };
     for (const [name, change] of Object.entries(args.changes)) {
       delete attributes[name];
       delete until[name];
+      delete set[name];
       if (change === null) continue;
       if (change.until !== null && change.until <= args.by.at)
         refuse('invalid_request', `The end of "${name}" is past. Give a later one, or none.`, {
           param: name,
         });
       attributes[name] = change.value;
+      set[name] = { by: who.member.person.id, at: args.by.at };
       if (change.until !== null) until[name] = change.until;
     }
     if (Object.keys(attributes).length > MAX_ATTRIBUTES)
       refuse('invalid_request', `A person has at most ${MAX_ATTRIBUTES} attributes.`);
     context.db
       .update(people)
-      .set({ attributes, attributesUntil: until })
+      .set({ attributes, attributesUntil: until, attributesSet: set })
       .where(eq(people.id, person.id))
       .run();
     putEndsOnAgenda(context, person.id, until, args.by.at);
     return recorded(context, person, 'person.attributes_set', args.by, who, {
       attributes,
       until: endsForLog(until),
+      changed: Object.keys(args.changes),
     });
   },
   (args) => args.personId,
@@ -102,7 +106,31 @@ function recorded(
     person: id,
     data,
   });
+  tellOfChange(context, changed, kind, by, who);
   return changed;
+}
+
+/** Who they are told apart by, and what they may do, is theirs to know: the person's, and their lab's. */
+function tellOfChange(
+  context: WriterContext,
+  { id, labId, name }: Person,
+  kind: 'person.roles_set' | 'person.attributes_set',
+  { at }: By,
+  { member }: Authorised,
+): void {
+  const what = kind === 'person.roles_set' ? 'roles' : 'attributes';
+  const to = [
+    ...(member.lab.id === labId ? [] : [{ labId }]),
+    ...(member.person.id === id ? [] : [{ labId, personId: id }]),
+  ];
+  if (to.length === 0) return;
+  notify(context, {
+    kind: `person.${what}_changed`,
+    ref: id,
+    at,
+    to,
+    title: `${member.person.name} of ${member.lab.name} changed the ${what} of ${name}: see them with "sallyport person show ${id}"`,
+  });
 }
 
 const endsForLog = (until: Record<string, number>): Record<string, string> =>
@@ -125,6 +153,9 @@ function putEndsOnAgenda(
   }
 }
 
+/** When attributes that an order holds are looked at again, milliseconds. */
+const HELD_AGAIN_MS = 60_000;
+
 /**
  * Takes out the attributes of a person that have ended, on record, or reminds of those that will. What a grant requires
  * ends at its moment exactly (core/access.ts); orders take an attribute as unknown once it is out.
@@ -137,7 +168,11 @@ export function lookAtAttributes(
   const person = readPerson(context.db, personId);
   if (!person || person.removedAt !== null) return;
   const ends = Object.entries(person.attributesUntil);
-  const over = ends.filter(([, end]) => end <= now).map(([name]) => name);
+  const past = ends.filter(([, end]) => end <= now).map(([name]) => name);
+  const held = heldByOrders(context, person, past, now);
+  if (held.length > 0)
+    putOnAgenda(context, { kind: 'attributes', ref: personId, at: now + HELD_AGAIN_MS });
+  const over = past.filter((name) => !held.includes(name));
   const { remindBefore } = context.rules.reviews;
   const ending = ends
     .filter(([, end]) => end > now && remindBefore.some((span) => before(end, span) === at))
@@ -158,9 +193,10 @@ export function lookAtAttributes(
     Object.fromEntries(Object.entries(all).filter(([name]) => !over.includes(name)));
   const attributes = left(person.attributes);
   const attributesUntil = left(person.attributesUntil);
+  const attributesSet = left(person.attributesSet);
   context.db
     .update(people)
-    .set({ attributes, attributesUntil })
+    .set({ attributes, attributesUntil, attributesSet })
     .where(eq(people.id, personId))
     .run();
   context.changed({ kind: 'person', value: mustFind(context, personId) });

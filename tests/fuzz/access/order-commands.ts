@@ -229,7 +229,7 @@ const decisions = command(
     const done = await attempt(real, `dispute decide ${outcome}`, isAllowed(actor, dispute), () =>
       decideDispute(local.broker, actor.id, dispute.id, {
         outcome,
-        reasons: 'Weighed',
+        grounds: 'Weighed',
         alternative: given,
       }),
     );

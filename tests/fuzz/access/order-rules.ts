@@ -66,7 +66,7 @@ const RULES: Rule[] = [
   {
     issue: ['host.executive'],
     ratify: AUDITORS,
-    lift: ['host.executive'],
+    lift: ['host.executive', ...AUDITORS],
     lapse: 24 * HOUR,
     review: (from) => {
       let moment = from;
