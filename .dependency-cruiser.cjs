@@ -35,6 +35,12 @@ module.exports = {
       },
     },
     {
+      name: 'sallyport/verify and the formats of the log run in a browser',
+      severity: 'error',
+      from: { path: '^src/(verify/(?!node\\.ts)|core/tlog/|core/audit/note\\.ts)' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
       name: 'the writer thread alone opens the database for writing',
       severity: 'error',
       from: { pathNot: ['^src/store/', '^src/writer\\.ts$'] },

@@ -70,7 +70,9 @@ export async function readSmall(reader: BundleReader, path: string, most: number
 /** Whether a bundle has such a file; while the log's size is not known, and whether it is a report, whatever may be one. */
 function mayBelong(path: string, size: number | undefined): boolean {
   if (belongsToBundle(path, size ?? 0)) return true;
-  return size === undefined && /^(?:(?:tile|entries|evidence|orders)\/|[a-z]+\.md$)/.test(path);
+  return (
+    size === undefined && /^(?:(?:tile|entries|evidence|orders)\/|[a-z]+\.(?:md|json)$)/.test(path)
+  );
 }
 
 async function collect(file: BundleFile): Promise<Buffer> {

@@ -99,6 +99,7 @@ export async function touchedBy(
   const orders = [...access.orders, order];
   const stops: Touched = { grants: [], labs: [], people: [], tokens: [], runs: [], live: [] };
   const stays: Staying = { grants: 0, people: 0, tokens: 0, live: 0 };
+  if (stopsNothing(order)) return { stops, stays: allOf(access) };
   const labs = new Set<string>();
   const runs = new Set<string>();
   const turns = new Turns();
@@ -216,6 +217,21 @@ function hypothetical({ policy }: Pick<Broker, 'policy'>, spec: OrderSpec, now: 
     lapsesUnreviewed: false,
     ...JUST_ISSUED,
   };
+}
+
+/** An order that watches, or makes limits less, stops nobody as such. */
+const stopsNothing = ({ level, measures }: Order): boolean =>
+  level < LEVEL.constrain ||
+  (level === LEVEL.constrain && !measures.features && !measures.purposes && !measures.putBack);
+
+function allOf({ facts, grants, tokens, only }: AccessNow): Staying {
+  const live = [...facts.live.all()].filter(
+    ({ personId, cancellation }) =>
+      !cancellation.isCancelled &&
+      (only === undefined || facts.policy.person(personId)?.labId === only),
+  );
+  const people = grants.reduce((sum, one) => sum + one.people.length, 0);
+  return { grants: grants.length, people, tokens: tokens.length, live: live.length };
 }
 
 /** A network that holds every address of a kind narrows nothing. */

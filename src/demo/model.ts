@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { bind } from '../listener.ts';
 import {
   answerCountTokens,
   answerMessages,
@@ -50,13 +51,7 @@ export async function startDemoModel(
   // Longer than any client's pool keeps a connection, or a reused one may be closed under a request.
   server.keepAliveTimeout = 75_000;
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+  await bind(server, { host, port }, '--port');
   const address = server.address() as AddressInfo;
   const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   let closed: Promise<void> | undefined;

@@ -141,9 +141,9 @@ export interface Checkpoint {
 export function openCheckpoint(note: Buffer, keys: readonly Key[]): Checkpoint {
   const whole = note.toString('utf8');
   if (!Buffer.from(whole).equals(note)) throw tampered();
-  const controls = Array.from(whole).filter((character) => character < ' ' && character !== '\n');
+  const isControl = note.some((byte) => byte < 0x20 && byte !== 0x0a);
   const split = whole.lastIndexOf('\n\n');
-  if (controls.length > 0 || split === -1 || !whole.endsWith('\n')) throw tampered();
+  if (isControl || split === -1 || !whole.endsWith('\n')) throw tampered();
   const text = whole.slice(0, split + 1);
   const signers = new Set<string>();
   for (const line of whole.slice(split + 2, -1).split('\n')) {

@@ -457,6 +457,19 @@ describe('one flipped bit anywhere', () => {
   });
 });
 
+describe('a bundle of one entry', () => {
+  it('is tampered with by a flipped bit in any of its bytes', { timeout: 120_000 }, async () => {
+    const one = sampleLog(1);
+    const whole = await bundleOf(one);
+    const undetected: number[] = [];
+    for (let at = 0; at < whole.length; at += 1) {
+      const { status } = await verify(flip(whole, at, 1 << (at % 8)), one.verifierKey);
+      if (status !== 'tampered') undetected.push(at);
+    }
+    expect(undetected).toEqual([]);
+  });
+});
+
 describe('a truncated bundle', () => {
   it('is incomplete wherever it was cut, down to nothing', async () => {
     const length = fc.oneof(

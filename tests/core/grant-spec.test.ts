@@ -93,7 +93,9 @@ describe('refused', () => {
   test.each(['2026-01-01', 'tomorrow', '2026-01-01T00:00:00', '2026-02-30T00:00:00Z', 1, null])(
     'a window until %j, which is not a moment',
     (until) => {
-      expect(problems({ window: { from: at(NOW), until } })[0]).toMatch(/^window.until: must be a moment, as /);
+      expect(problems({ window: { from: at(NOW), until } })[0]).toMatch(
+        /^window.until: must be a moment, as /,
+      );
     },
   );
 

@@ -22,7 +22,7 @@ import { isOrderInForce, statusOf } from './oracle.ts';
 import { mayLoosen } from './order-rules.ts';
 import { HOUR } from './setting.ts';
 import { isOneOf, partsOf, personOf, placesOf, taken } from './state.ts';
-import type { Model, ModelGrant, ModelPerson } from './state.ts';
+import type { Model, ModelGrant, ModelOrder, ModelPerson } from './state.ts';
 
 /** Made once: keys cost more than everything else together. */
 const spareKeys = Array.from({ length: 64 }, makeKey);
@@ -46,25 +46,49 @@ const isLastAdmin = ({ people }: Model, person: ModelPerson): boolean =>
     (one) => one !== person && !one.removed && one.keys.length > 0 && isOneOf(one, 'host.admin'),
   );
 
+/** Whether an order stops somebody by what is known of them, and would not if it were not known. */
+const isHeldBy = (model: Model, person: ModelPerson, attribute: string): boolean =>
+  model.orders.some(
+    (order) =>
+      isOrderInForce(order, model.now) &&
+      isAboutAttributeOf(model, order, person) &&
+      partsOf(order.selector).attributes?.some(
+        ({ name, is, unknown }) =>
+          name === attribute &&
+          unknown === 'spared' &&
+          is.includes(person.attributes[attribute] ?? ''),
+      ) === true,
+  );
+
+/** Whether an order can be about what is known of a person. */
+function isAboutAttributeOf(
+  model: Model,
+  order: ModelOrder,
+  { id, lab }: Pick<ModelPerson, 'id' | 'lab'>,
+): boolean {
+  const parts = partsOf(order.selector);
+  const issuedByOtherPartner =
+    order.byLab !== lab &&
+    model.labs.some((one) => one.id === order.byLab && one.kind === 'partner');
+  return (
+    order.level > 0 &&
+    !issuedByOtherPartner &&
+    parts.attributes?.some(({ name }) => name === 'export_status') === true &&
+    (parts.lab ?? lab) === lab &&
+    (parts.person ?? id) === id &&
+    (parts.grant === undefined ||
+      model.grants.some((grant) => grant.id === parts.grant && grant.lab === lab))
+  );
+}
+
 /** Whether an order keeps somebody from saying what the export status of a person is: to say otherwise would be to lift it. */
 const isHeld = (model: Model, actor: ModelPerson, { id, lab }: Pick<ModelPerson, 'id' | 'lab'>) =>
-  model.orders.some((order) => {
-    const parts = partsOf(order.selector);
-    const issuedByOtherPartner =
-      order.byLab !== lab &&
-      model.labs.some((one) => one.id === order.byLab && one.kind === 'partner');
-    return (
+  model.orders.some(
+    (order) =>
       isOrderInForce(order, model.now) &&
-      order.level > 0 &&
-      !issuedByOtherPartner &&
-      parts.attributes?.some(({ name }) => name === 'export_status') === true &&
-      (parts.lab ?? lab) === lab &&
-      (parts.person ?? id) === id &&
-      (parts.grant === undefined ||
-        model.grants.some((grant) => grant.id === parts.grant && grant.lab === lab)) &&
-      !mayLoosen(model, order, actor)
-    );
-  });
+      isAboutAttributeOf(model, order, { id, lab }) &&
+      !mayLoosen(model, order, actor),
+  );
 
 const ROLES: Record<ModelPerson['kind'], readonly Role[]> = {
   host: ['admin', 'safety', 'executive', 'auditor'],
@@ -336,9 +360,10 @@ const wait = command(
   fc.record({ hours: fc.constantFrom(1, 1, 2, 5, 23, 25, 73, 24 * 8, 24 * 20), late: fc.nat(3) }),
   async (run, { hours, late }) => {
     advance(run, hours * HOUR);
-    for (const { attributes, attributesUntil } of run.model.people)
-      for (const [name, until] of Object.entries(attributesUntil)) {
-        if (until > run.model.now) continue;
+    for (const person of run.model.people)
+      for (const [name, until] of Object.entries(person.attributesUntil)) {
+        const { attributes, attributesUntil } = person;
+        if (until > run.model.now || isHeldBy(run.model, person, name)) continue;
         delete attributes[name];
         delete attributesUntil[name];
       }
