@@ -16,7 +16,8 @@ module.exports = {
     only('lib', []),
     only('core', []),
     only('store', ['core', 'lib']),
-    only('audit', ['core', 'lib']),
+    only('verify', ['core']),
+    only('audit', ['verify', 'core', 'lib']),
     only('oauth', ['core', 'lib']),
     only('config', ['core', 'lib']),
     only('notices', ['core', 'lib']),
@@ -24,7 +25,7 @@ module.exports = {
     only('broker', ['store', 'audit', 'oauth', 'notices', 'forward', 'core', 'lib']),
     only('gateway', ['broker', 'store', 'audit', 'oauth', 'core', 'lib']),
     only('http', ['broker', 'gateway', 'store', 'audit', 'oauth', 'core', 'lib']),
-    only('cli', ['audit', 'core', 'lib']),
+    only('cli', ['audit', 'verify', 'core', 'lib']),
     {
       name: 'core is pure: no I/O, clock or packages but zod and hashing',
       severity: 'error',
@@ -33,6 +34,12 @@ module.exports = {
         dependencyTypes: ['core', 'npm'],
         pathNot: ['^(node:)?crypto$', 'node_modules/(zod|ipaddr\\.js)/'],
       },
+    },
+    {
+      name: 'sallyport/verify and the formats of the log run in a browser',
+      severity: 'error',
+      from: { path: '^src/(verify/(?!node\\.ts)|core/tlog/|core/audit/note\\.ts)' },
+      to: { dependencyTypes: ['core'] },
     },
     {
       name: 'the writer thread alone opens the database for writing',

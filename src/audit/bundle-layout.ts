@@ -3,7 +3,7 @@
  * writer and verifier agree on every name without trusting each other, and nothing can be left out unseen.
  */
 import { createHash } from 'node:crypto';
-import { TILE_WIDTH, parseTilePath, tileLevels, tilePath, tileWidth } from '../core/audit/tiles.ts';
+import { parseTilePath, tileWidth } from '../core/audit/tiles.ts';
 
 /** Name and version of the format. */
 const BUNDLE_FORMAT = 'sallyport-evidence/1';
@@ -15,15 +15,8 @@ export const MANIFEST_PATH = 'manifest.json';
 export const CHECKPOINT_PATH = 'checkpoint';
 export const VERIFIER_KEY_PATH = 'verifier-key';
 
-const FIXED_PATHS = [MANIFEST_PATH, CHECKPOINT_PATH, VERIFIER_KEY_PATH];
-
-/** A tile's place in the bundle. */
-export interface BundleTile {
-  path: string;
-  level: number;
-  n: number;
-  width: number;
-}
+/** The files that come in front of all others. */
+export const FIXED_PATHS: readonly string[] = [MANIFEST_PATH, CHECKPOINT_PATH, VERIFIER_KEY_PATH];
 
 /** A file of entries: JSON lines, one per entry. */
 export interface BundleEntriesFile {
@@ -33,16 +26,6 @@ export interface BundleEntriesFile {
   count: number;
 }
 
-/** The tiles of a log of `size` entries in bundle order: level by level from the leaves up, left to right. */
-export function* bundleTiles(size: number): Generator<BundleTile> {
-  for (const { level, full, partial } of tileLevels(size)) {
-    for (let n = 0; n < full + (partial > 0 ? 1 : 0); n += 1) {
-      const width = n < full ? TILE_WIDTH : partial;
-      yield { path: tilePath({ level, n, width }), level, n, width };
-    }
-  }
-}
-
 /** The files of entries of a log of `size` entries, in order. */
 export function* bundleEntriesFiles(size: number): Generator<BundleEntriesFile> {
   for (let first = 0; first < size; first += ENTRIES_PER_FILE) {
@@ -50,24 +33,14 @@ export function* bundleEntriesFiles(size: number): Generator<BundleEntriesFile> 
   }
 }
 
-/**
- * Where in the bundle of a log of `size` entries this file stands, counted from 0.
- * Undefined if that bundle has no file of this name.
- */
-export function bundlePosition(path: string, size: number): number | undefined {
-  const fixed = FIXED_PATHS.indexOf(path);
-  if (fixed !== -1) return fixed;
-  let position = FIXED_PATHS.length;
+/** Whether a bundle of a log of `size` entries has a file of this name. */
+export function belongsToBundle(path: string, size: number): boolean {
+  if (FIXED_PATHS.includes(path)) return true;
   const tile = parseTilePath(path);
-  for (const { level, full, partial } of tileLevels(size)) {
-    if (tile?.level === level) {
-      return tileWidth(size, level, tile.n) === tile.width ? position + tile.n : undefined;
-    }
-    position += full + (partial > 0 ? 1 : 0);
-  }
+  if (tile !== undefined && tile.level !== 'entries')
+    return tileWidth(size, tile.level, tile.n) === tile.width;
   const first = Number(/^entries\/(\d{12,})\.jsonl$/.exec(path)?.[1] ?? Number.NaN);
-  const isStart = first < size && first % ENTRIES_PER_FILE === 0 && entriesPath(first) === path;
-  return isStart ? position + first / ENTRIES_PER_FILE : undefined;
+  return first < size && first % ENTRIES_PER_FILE === 0 && entriesPath(first) === path;
 }
 
 /**

@@ -1,28 +1,24 @@
 /** What the verifier needs of a bundle, be it a tar archive or a directory of the same layout. */
 import type { FileHandle } from 'node:fs/promises';
 
-/** One file of a bundle. Its body is read once, to its end, before the next file is asked for. */
+/** Bytes that are read at a time. */
+const READ_BYTES = 256 * 1024;
+
+/** One file of a bundle. */
 export interface BundleFile {
   path: string;
   /** Bytes. */
   size: number;
-  /** Where the reader finds the body again; means nothing to others. */
-  position: number;
-  /** The bytes, in pieces. Throws a Finding when the archive ends before the file does. */
+  /** The bytes, in pieces, from the beginning each time. Throws a Finding when the archive ends before the file does. */
   body: () => AsyncGenerator<Buffer>;
 }
 
-/** A bundle opened for reading. */
+/** A bundle opened for reading. Its files are found by their names: in which order they stand says nothing. */
 export interface BundleReader {
+  /** The file of this name; undefined if there is none. Throws a Finding where damage to the archive may be why. */
+  find: (path: string) => Promise<BundleFile | undefined>;
   /**
-   * The next file. A directory gives the file of the expected name and undefined if there is none; an archive
-   * gives whatever file comes next, and undefined at its end. Throws a Finding where an archive is damaged or cut.
-   */
-  next: (expected: string) => Promise<BundleFile | undefined>;
-  /** Reads `length` bytes of a file that was read before; fewer if the file was changed meanwhile. */
-  again: (file: { path: string; position: number }, length: number) => Promise<Buffer>;
-  /**
-   * A file that is there and has no place in a bundle, when every expected one was read; undefined if none.
+   * A file that is there and has no place in a bundle; undefined if none.
    *
    * @param folders those of the bundle: of a directory, nothing else is looked at
    */
@@ -30,6 +26,8 @@ export interface BundleReader {
     belongs: (path: string) => boolean,
     folders: readonly string[],
   ) => Promise<string | undefined>;
+  /** When every file was read: throws a Finding where the archive does not end as it should. */
+  end: () => Promise<void>;
   close: () => Promise<void>;
 }
 
@@ -51,4 +49,19 @@ export async function readFully(
     filled += bytesRead;
   }
   return filled;
+}
+
+/** The bytes from one position to another, or to the file's end, in pieces that stay as they are. */
+export async function* readPieces(
+  file: FileHandle,
+  start: number,
+  end: number,
+): AsyncGenerator<Buffer> {
+  for (let position = start; position < end;) {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - position));
+    const filled = await readFully(file, buffer, position);
+    if (filled === 0) return;
+    position += filled;
+    yield buffer.subarray(0, filled);
+  }
 }

@@ -3,13 +3,13 @@ import type { Readable } from 'node:stream';
 import { openCheckpoint } from '../core/audit/checkpoint.ts';
 import { MAX_ENTRY_BYTES } from '../core/audit/entry.ts';
 import { readTileAt } from '../core/audit/tiles.ts';
+import { tilesOf } from '../core/tlog/tiles.ts';
 import {
   CHECKPOINT_PATH,
   MANIFEST_PATH,
   VERIFIER_KEY_PATH,
   bundleEntriesFiles,
   bundleManifest,
-  bundleTiles,
 } from './bundle-layout.ts';
 import { streamTar, type AddFile } from './tar-writer.ts';
 
@@ -55,7 +55,7 @@ async function fill(
   await add(MANIFEST_PATH, bundleManifest(origin, size, note, contents.keyHistory));
   await add(CHECKPOINT_PATH, note);
   await add(VERIFIER_KEY_PATH, Buffer.from(`${contents.verifierKey}\n`, 'utf8'));
-  for (const { path, level, n } of bundleTiles(size)) {
+  for (const { path, level, n } of tilesOf(size)) {
     await add(path, readTileAt(size, level, n, contents.tile));
   }
   await addEntries(add, contents.entries, size);

@@ -2,26 +2,15 @@
 import type { Stats } from 'node:fs';
 import { open, opendir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { readFully, type BundleReader } from './bundle-reader.ts';
-
-const READ_BYTES = 256 * 1024;
+import { readPieces, type BundleReader } from './bundle-reader.ts';
 
 /** Reads a bundle from a directory of the same layout. */
 export function openDirectory(root: string): BundleReader {
   return {
-    next: async (path) => {
+    find: async (path) => {
       const status = await statIfThere(join(root, path));
       if (!status?.isFile()) return undefined;
-      return { path, size: status.size, position: 0, body: () => read(join(root, path)) };
-    },
-    again: async ({ path }, length) => {
-      const file = await open(join(root, path), 'r');
-      try {
-        const bytes = Buffer.alloc(length);
-        return bytes.subarray(0, await readFully(file, bytes, 0));
-      } finally {
-        await file.close();
-      }
+      return { path, size: status.size, body: () => read(join(root, path)) };
     },
     surplus: async (belongs, folders) => {
       // Beside the bundle's own folders people may keep notes; inside them, a file would pass for checked.
@@ -31,6 +20,7 @@ export function openDirectory(root: string): BundleReader {
       }
       return undefined;
     },
+    end: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
 }
@@ -38,13 +28,7 @@ export function openDirectory(root: string): BundleReader {
 async function* read(path: string): AsyncGenerator<Buffer> {
   const file = await open(path, 'r');
   try {
-    for (let position = 0; ;) {
-      const buffer = Buffer.allocUnsafe(READ_BYTES);
-      const filled = await readFully(file, buffer, position);
-      if (filled === 0) return;
-      position += filled;
-      yield buffer.subarray(0, filled);
-    }
+    yield* readPieces(file, 0, Infinity);
   } finally {
     await file.close();
   }

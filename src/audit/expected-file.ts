@@ -1,10 +1,11 @@
-/** Asks a bundle for the file that must come next, and tells missing from surplus when another one comes. */
-import { bundlePosition } from './bundle-layout.ts';
+/** Asks a bundle for a file that must be there, and tells a missing one from one that stands in its place. */
+import { Finding, incomplete, tampered } from '../verify/finding.ts';
+import { belongsToBundle } from './bundle-layout.ts';
 import type { BundleFile, BundleReader } from './bundle-reader.ts';
-import { incomplete, tampered } from './finding.ts';
+import { printable } from './tar-reader.ts';
 
 /**
- * The next file, which must have this name.
+ * The file of this name.
  *
  * @param size the log's size by its checkpoint; undefined while that is not known
  * @param firstEntry index of the first entry that is lost with the file, if it holds entries
@@ -16,31 +17,39 @@ export async function expectFile(
   size: number | undefined,
   firstEntry?: number,
 ): Promise<BundleFile> {
-  const file = await reader.next(path);
-  if (file?.path === path) return file;
-  if (file !== undefined) {
-    const stands = positionOf(file.path, size);
-    const belongs = positionOf(path, size) ?? 0;
-    if (stands === undefined) {
-      throw tampered(
-        `The bundle holds “${printable(file.path)}” where ${path} should be; no bundle of this log has such a file.`,
-        firstEntry,
-      );
-    }
-    if (stands < belongs) {
-      throw tampered(`The bundle holds ${file.path} twice or out of order.`, firstEntry);
-    }
+  const file = await found(reader, path, firstEntry);
+  if (file !== undefined) return file;
+  const other = await reader.surplus((name) => mayBelong(name, size), []);
+  if (other !== undefined) {
+    throw tampered(
+      `The bundle does not hold ${path}, but “${printable(other)}”, which no bundle of this log has.`,
+      firstEntry,
+    );
   }
   throw incomplete(`The bundle does not hold ${path}.`, firstEntry);
 }
 
-/** The next file, whole. Throws a Finding when it has another name or size than it must have. */
+async function found(
+  reader: BundleReader,
+  path: string,
+  firstEntry: number | undefined,
+): Promise<BundleFile | undefined> {
+  try {
+    return await reader.find(path);
+  } catch (error) {
+    if (error instanceof Finding && error.status === 'incomplete')
+      throw incomplete(error.message, firstEntry);
+    throw error;
+  }
+}
+
+/** A file, whole. Throws a Finding when it is not there or has another size than it must have. */
 export async function readExact(
   reader: BundleReader,
   path: string,
   size: number,
   bytes: number,
-): Promise<{ file: BundleFile; content: Buffer }> {
+): Promise<Buffer> {
   const file = await expectFile(reader, path, size);
   if (file.size > bytes) {
     throw tampered(`${path} has ${file.size} bytes instead of ${bytes}.`);
@@ -48,30 +57,26 @@ export async function readExact(
   if (file.size < bytes) {
     throw incomplete(`${path} is cut short: it has ${file.size} bytes instead of ${bytes}.`);
   }
-  return { file, content: await collect(file) };
+  return collect(file);
 }
 
-/** The next file, whole, when it has at most so many bytes. Throws a Finding otherwise. */
+/** A file, whole, when it has at most so many bytes. Throws a Finding otherwise. */
 export async function readSmall(reader: BundleReader, path: string, most: number): Promise<Buffer> {
   const file = await expectFile(reader, path, undefined);
   if (file.size > most) throw tampered(`${path} has ${file.size} bytes: too many for such a file.`);
   return collect(file);
 }
 
-/** Position in the bundle; infinite for what comes after the key, where the log's size is not known yet. */
-function positionOf(path: string, size: number | undefined): number | undefined {
-  const position = bundlePosition(path, size ?? 0);
-  if (size === undefined && /^(tile|entries)\/|^report\.md$/.test(path)) return Infinity;
-  return position;
+/** Whether a bundle has such a file; while the log's size is not known, and whether it is a report, whatever may be one. */
+function mayBelong(path: string, size: number | undefined): boolean {
+  if (belongsToBundle(path, size ?? 0)) return true;
+  return (
+    size === undefined && /^(?:(?:tile|entries|evidence|orders)\/|[a-z]+\.(?:md|json)$)/.test(path)
+  );
 }
 
 async function collect(file: BundleFile): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of file.body()) pieces.push(piece);
   return Buffer.concat(pieces);
-}
-
-/** A name out of a forged archive goes to a terminal: without its control characters. */
-function printable(name: string): string {
-  return name.slice(0, 120).replaceAll(/[^\x20-\x7e]/g, '?');
 }

@@ -2,7 +2,7 @@
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import type { BundleReader } from './bundle-reader.ts';
 import { openDirectory } from './directory-reader.ts';
-import { Finding } from './finding.ts';
+import { Finding } from '../verify/finding.ts';
 import { openTar } from './tar-reader.ts';
 
 /** Opens a bundle. Throws a Finding `could_not_run` when there is nothing at that path that can be read. */
@@ -10,7 +10,10 @@ export async function openBundle(path: string): Promise<BundleReader> {
   const status = await orCouldNotRun(path, stat(path));
   if (status.isDirectory()) return openDirectory(path);
   if (!status.isFile()) {
-    throw new Finding('could_not_run', `${path} is neither a file nor a directory.`);
+    throw new Finding(
+      'could_not_run',
+      `${path} is neither a file nor a directory. A bundle is read in any order, which a pipe does not allow: save it to a file first.`,
+    );
   }
   return openTar(await orCouldNotRun(path, open(path, 'r')));
 }

@@ -1,54 +1,40 @@
 /** Verifies an evidence bundle offline: with a key that the caller trusts, and nothing else. */
-import { CheckpointError, type Checkpoint } from '../core/audit/checkpoint.ts';
-import {
-  KeyHistoryError,
-  keysOf,
-  openCheckpointOf,
-  parseKeyHistory,
-  withoutHistory,
-  type KeyRange,
-} from '../core/audit/key-history.ts';
+import { tree } from '../core/audit/merkle.ts';
 import { parseVerifierKey } from '../core/audit/note-keys.ts';
-import { NoteError, describeKey, type NoteVerifier } from '../core/audit/note.ts';
+import { describeKey, type NoteVerifier } from '../core/audit/note.ts';
+import type { Checkpoint, LogKey } from '../core/tlog/checkpoint.ts';
+import { HASH_BYTES } from '../core/tlog/tree.ts';
+import { checkEntries, leafHashesOf } from '../verify/check-entries.ts';
+import { openTrusted, settle, type LogReport } from '../verify/check-log.ts';
+import { checkTiles, type ReadExactTile } from '../verify/check-tiles.ts';
+import { standingAtOnce, standingByProof, wrongStanding } from '../verify/compare.ts';
+import { Finding, tampered, type VerificationStatus } from '../verify/finding.ts';
 import {
   CHECKPOINT_PATH,
   MANIFEST_PATH,
   VERIFIER_KEY_PATH,
+  belongsToBundle,
   bundleManifest,
-  bundlePosition,
   keyHistoryIn,
 } from './bundle-layout.ts';
 import type { BundleReader } from './bundle-reader.ts';
-import { readSmall } from './expected-file.ts';
-import { Finding, tampered, type VerificationStatus } from './finding.ts';
+import { readExact, readSmall } from './expected-file.ts';
+import { knownKeys } from './known-keys.ts';
 import { openBundle } from './open-bundle.ts';
+import { bundleEntries } from './read-entries.ts';
 import { MOST_REPORT_MANIFEST_BYTES, isReportManifest } from './report-layout.ts';
-import { checkEntries } from './verify-entries.ts';
 import { checkReport, type SignedCheckpoint } from './verify-report.ts';
-import { checkTiles } from './verify-tiles.ts';
 
 export type { VerificationStatus };
 
 /** What the verification found. */
-export interface BundleReport {
-  status: VerificationStatus;
-  /** The log, by its checkpoint. Like size and root undefined until the checkpoint's signature was found good. */
-  origin?: string;
-  /** Entries by the checkpoint. */
-  size?: number;
-  /** The signed root, in base64 as in the checkpoint. */
-  root?: string;
-  /** Entries whose bytes were found right. */
-  entriesChecked: number;
+export interface BundleReport extends LogReport {
   /** The incident that it is a report on; undefined for a bundle of the whole log. */
   incident?: string;
-  /** The first entry that is wrong, or missing. Undefined when no single entry is to blame. */
-  firstBadIndex?: number;
-  /** One sentence or two that say what is wrong and where. Undefined when sound. */
-  problem?: string;
-  /** What was checked and found right, in order. */
-  checked: string[];
 }
+
+/** Gives a checkpoint that was seen before; undefined: none that the keys of the log signed. */
+export type SeenOf = (origin: string, keys: readonly LogKey[]) => Checkpoint | undefined;
 
 /** Exit code of the command line for each status. */
 export const EXIT_CODES: Record<VerificationStatus, number> = {
@@ -62,9 +48,9 @@ export const EXIT_CODES: Record<VerificationStatus, number> = {
 const MOST_BYTES = 64 * 1024;
 
 /**
- * Verifies a bundle. Always checks everything: the checkpoint's signature first, for nothing else counts
- * without it; then key and manifest, the tiles up to the signed root, and every entry. Memory does not grow
- * with the entries' bytes.
+ * Verifies a bundle, whose files may come in any order. Always checks everything: the checkpoint's signature first, for
+ * nothing else counts without it; then key and manifest, the tiles up to the signed root, and every entry. Memory does
+ * not grow with the entries' bytes.
  *
  * A sound report says that these are all entries of the log up to the checkpoint. Whether the log was
  * continued, or shown differently to others, only other checkpoints of it tell: see `checkConsistency`.
@@ -74,24 +60,24 @@ const MOST_BYTES = 64 * 1024;
  *   replaced; of those, one is enough where the bundle has the history of the keys
  * @param onEntry is given the bytes of each entry that was found right, in the order of the log. What it makes of them
  *   counts for nothing unless the report says `sound`
+ * @param seen gives a checkpoint of this log that was seen before, its signature found good; the bundle must be of the
+ *   same log, and may be of an earlier moment
  * @returns never rejects: what prevents the verification is a report `could_not_run`
  */
 export async function verifyBundle(
   path: string,
   verifierKey: string | readonly string[],
-  onEntry: (bytes: Buffer) => void = () => undefined,
+  onEntry: (bytes: Uint8Array) => void = () => undefined,
+  seen: SeenOf = () => undefined,
 ): Promise<BundleReport> {
   const report: BundleReport = { status: 'sound', entriesChecked: 0, checked: [] };
   let reader: BundleReader | undefined;
   try {
     const keys = [verifierKey].flat().map(parseTrustedKey);
     reader = await openBundle(path);
-    await verify(reader, keys, report, onEntry);
+    await verify(reader, keys, report, onEntry, seen);
   } catch (error) {
-    const { status, message, firstBadIndex } = asFinding(error);
-    report.status = status;
-    report.problem = message;
-    if (firstBadIndex !== undefined) report.firstBadIndex = firstBadIndex;
+    settle(report, error);
   } finally {
     await reader?.close();
   }
@@ -102,19 +88,16 @@ async function verify(
   reader: BundleReader,
   given: readonly NoteVerifier[],
   report: BundleReport,
-  onEntry: (bytes: Buffer) => void,
+  onEntry: (bytes: Uint8Array) => void,
+  seenOf: SeenOf,
 ): Promise<void> {
   const manifest = await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
   const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
   const history = keyHistoryIn(manifest);
-  const keys = knownKeys(given, history);
-  const { checkpoint, key } = await checkSignature(reader, note, keys, given);
+  const texts = given.map(({ verifierKey }) => verifierKey);
+  const keys = knownKeys(texts, history, 'The bundle');
+  const { checkpoint, key } = await checkSignature(reader, note, keys, given, report);
   const { origin, size, root } = checkpoint;
-  report.origin = origin;
-  report.size = size;
-  report.root = root.toString('base64');
-  report.checked.push(`checkpoint of ${size} entries signed by ${describeKey(key)}`);
-
   const carried = await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
   if (!keys.some(({ verifierKey }) => carried.toString('utf8') === `${verifierKey}\n`)) {
     throw tampered(
@@ -122,13 +105,16 @@ async function verify(
     );
   }
   report.checked.push(
-    given.some(({ verifierKey }) => verifierKey === key.verifierKey)
+    texts.includes(key.verifierKey)
       ? 'verifier key as given'
       : 'verifier key by the history of the keys, in which the one that you gave stands',
   );
+  const seen = seenOf(origin, keys);
+  const atOnce = seen && standingAtOnce(seen, checkpoint);
+  if (seen !== undefined && atOnce === 'fork') throw wrongStanding('fork', seen, checkpoint)!;
 
   if (isReportManifest(manifest)) {
-    await verifyReport(reader, manifest, { ...checkpoint, note }, report);
+    await verifyReport(reader, manifest, checkpoint, report);
     return;
   }
 
@@ -137,24 +123,27 @@ async function verify(
   }
   report.checked.push('manifest');
 
-  const tiles = await checkTiles(reader, size, root);
+  const readTile: ReadExactTile = ({ path, width }) =>
+    readExact(reader, path, size, width * HASH_BYTES);
+  const tiles = await checkTiles(tree, readTile, size, root);
   if (tiles.problem === undefined) {
     report.checked.push(`${tiles.count} hash tiles up to the signed root`);
+    if (seen !== undefined && atOnce === undefined)
+      await checkStanding(seen, checkpoint, readTile, report);
   }
 
   const progress = { matching: 0, onEntry };
   try {
-    await checkEntries(reader, checkpoint, tiles, progress);
+    const blocks = bundleEntries(reader, size, leafHashesOf(tiles));
+    await checkEntries(tree, blocks, checkpoint, tiles, progress);
   } finally {
     report.entriesChecked = progress.matching;
   }
-  const surplus = await reader.surplus(
-    (file) => bundlePosition(file, size) !== undefined,
-    ['tile', 'entries'],
-  );
+  const surplus = await reader.surplus((file) => belongsToBundle(file, size), ['tile', 'entries']);
   if (surplus !== undefined) {
     throw tampered(`The bundle holds ${surplus}, which no bundle of this log has there.`);
   }
+  await reader.end();
   report.checked.push(`${size} entries up to the signed root, each with its own index and log`);
 }
 
@@ -179,40 +168,39 @@ async function verifyReport(
   }
 }
 
-/** The checkpoint, if the caller's key signed it. The bundle's own key serves only to explain why not. */
+/** @throws Finding where the bundle is not of the log that was seen before */
+async function checkStanding(
+  seen: Checkpoint,
+  checkpoint: Checkpoint,
+  readTile: ReadExactTile,
+  report: BundleReport,
+): Promise<void> {
+  const standing = await standingByProof(tree, seen, checkpoint, readTile);
+  const wrong = wrongStanding(standing, seen, checkpoint);
+  if (wrong !== undefined) throw wrong;
+  report.checked.push(`continues the checkpoint of ${seen.size} entries that was seen before`);
+}
+
+/** The checkpoint, if one of the caller's keys signed it. The bundle's own key serves only to explain why not. */
 async function checkSignature(
   reader: BundleReader,
   note: Buffer,
-  keys: readonly KeyRange[],
+  keys: readonly LogKey[],
   given: readonly NoteVerifier[],
-): Promise<{ checkpoint: Checkpoint; key: NoteVerifier }> {
+  report: BundleReport,
+): Promise<{ checkpoint: SignedCheckpoint; key: LogKey }> {
   try {
-    return openCheckpointOf(note, keys);
+    const { checkpoint, key } = openTrusted(note, keys, report);
+    const { origin, size, root } = checkpoint;
+    return { checkpoint: { origin, size, root: Buffer.from(root), note }, key };
   } catch (error) {
-    if (!(error instanceof NoteError || error instanceof CheckpointError)) throw error;
+    if (!(error instanceof Finding)) throw error;
     const carried = await carriedKey(reader);
-    if (
-      carried === undefined ||
-      keys.some(({ verifierKey }) => verifierKey === carried.verifierKey)
-    ) {
-      throw tampered(`The checkpoint is not to be trusted. ${error.message}`);
-    }
+    if (!carried || keys.some(({ verifierKey }) => verifierKey === carried.verifierKey))
+      throw error;
     throw tampered(
       `The bundle carries the key ${describeKey(carried)}, not the key you gave, ${given.map(describeKey).join(' or ')}: either you gave another log's key, or the bundle is forged.`,
     );
-  }
-}
-
-/** The keys that count, and for which sizes: those given, or all of the history that one of them stands in. */
-function knownKeys(given: readonly NoteVerifier[], history: string | undefined): KeyRange[] {
-  const texts = given.map(({ verifierKey }) => verifierKey);
-  if (history === undefined) return withoutHistory(texts);
-  try {
-    return keysOf(parseKeyHistory(history), texts);
-  } catch (error) {
-    if (error instanceof KeyHistoryError)
-      throw tampered(`The bundle is not to be trusted. ${error.message}`);
-    throw error;
   }
 }
 
@@ -232,10 +220,4 @@ function parseTrustedKey(verifierKey: string): NoteVerifier {
   } catch (error) {
     throw new Finding('could_not_run', (error as Error).message);
   }
-}
-
-function asFinding(error: unknown): Finding {
-  if (error instanceof Finding) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
-  return new Finding('could_not_run', `The verification failed: ${code ?? message}.`);
 }

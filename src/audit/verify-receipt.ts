@@ -1,9 +1,6 @@
 /** Verifies a receipt offline: with keys that the caller trusts, and nothing else. No I/O. */
 import { z } from 'zod';
-import { CheckpointError, openCheckpoint, type Checkpoint } from '../core/audit/checkpoint.ts';
 import { leafHash } from '../core/audit/merkle.ts';
-import { NoteError } from '../core/audit/note.ts';
-import { parseVerifierKey } from '../core/audit/note-keys.ts';
 import { verifyInclusion } from '../core/audit/proofs.ts';
 import {
   parseReceipt,
@@ -12,7 +9,17 @@ import {
   type ReceiptPart,
 } from '../core/audit/receipt.ts';
 import { parseTlogProof } from '../core/audit/tlog-proof.ts';
-import { Finding, incomplete, tampered, type VerificationStatus } from './finding.ts';
+import { toBase64 } from '../core/tlog/bytes.ts';
+import type { Checkpoint, LogKey } from '../core/tlog/checkpoint.ts';
+import { openTrusted, type LogReport } from '../verify/check-log.ts';
+import {
+  Finding,
+  asFinding,
+  incomplete,
+  tampered,
+  type VerificationStatus,
+} from '../verify/finding.ts';
+import { knownKeys } from './known-keys.ts';
 
 /** What an entry of a receipt says, once it is proven. */
 export interface ReceivedEntry {
@@ -71,13 +78,19 @@ const ALONE = new Set(['request.denied', 'request.answered']);
  * the log holds these very bytes at this index; then that the entries are those of the request, all of them.
  *
  * @param bytes the receipt as it was kept
- * @param verifierKeys the log's key as the caller has it from elsewhere, or several where it was rotated
+ * @param verifierKeys the log's key as the caller has it from elsewhere, or several where it was rotated; of those, one
+ *   is enough with the history
+ * @param history of the log's keys, as the log offers it (core/audit/key-history.ts)
  * @returns never throws: what prevents the verification is a report `could_not_run`
  */
-export function verifyReceipt(bytes: Uint8Array, verifierKeys: readonly string[]): ReceiptReport {
+export function verifyReceipt(
+  bytes: Uint8Array,
+  verifierKeys: readonly string[],
+  history?: string,
+): ReceiptReport {
   const report: ReceiptReport = { status: 'sound', entries: [] };
   try {
-    const keys = verifierKeys.map(trustedKey);
+    const keys = trustedKeys(verifierKeys, history);
     const receipt = readReceipt(bytes);
     report.of = receipt.of;
     for (const part of receipt.parts) {
@@ -86,26 +99,28 @@ export function verifyReceipt(bytes: Uint8Array, verifierKeys: readonly string[]
         throw tampered('Its proofs lead to different checkpoints: it was put together.');
       report.origin = checkpoint.origin;
       report.size = checkpoint.size;
-      report.root = checkpoint.root.toString('base64');
+      report.root = toBase64(checkpoint.root);
       report.checkpoint = note;
       report.entries.push(entry);
     }
     checkWhole(receipt, report.entries);
   } catch (error) {
-    const finding =
-      error instanceof Finding
-        ? error
-        : new Finding('could_not_run', `The check failed: ${String(error)}.`);
-    report.status = finding.status;
-    report.problem = finding.message;
+    const { status, message } = asFinding(error);
+    report.status = status;
+    report.problem = message;
   }
   return report;
 }
 
-function trustedKey(text: string): string {
+function trustedKeys(given: readonly string[], history: string | undefined): LogKey[] {
   try {
-    return parseVerifierKey(text.trim()).verifierKey;
+    return knownKeys(
+      given.map((key) => key.trim()),
+      history,
+      'The log',
+    );
   } catch (error) {
+    if (error instanceof Finding) throw error;
     throw new Finding('could_not_run', (error as Error).message);
   }
 }
@@ -119,12 +134,13 @@ function readReceipt(bytes: Uint8Array): Receipt {
 
 function checkPart(
   { index, entry, proof: text }: ReceiptPart,
-  keys: readonly string[],
+  keys: readonly LogKey[],
 ): { entry: ReceivedEntry; checkpoint: Checkpoint; note: string } {
   const proof = parseTlogProof(text);
   if (!proof)
     throw tampered(`The proof of entry ${index} is not written as the log writes proofs.`, index);
-  const checkpoint = signed(proof.checkpoint, keys);
+  const report: LogReport = { status: 'sound', entriesChecked: 0, checked: [] };
+  const { checkpoint } = openTrusted(proof.checkpoint, keys, report);
   const { origin, size, root } = checkpoint;
   const leaf = leafHash(entry);
   const isThere = verifyInclusion({ index, size, leafHash: leaf, root, proof: proof.proof });
@@ -143,16 +159,6 @@ function checkPart(
   const { kind, committedAt, ref, lab, person, run } = said;
   const shown = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, lab, person, run };
   return { entry: shown, checkpoint, note: proof.checkpoint };
-}
-
-function signed(note: string, keys: readonly string[]): Checkpoint {
-  try {
-    return openCheckpoint(note, keys);
-  } catch (error) {
-    if (error instanceof NoteError || error instanceof CheckpointError)
-      throw tampered(`The checkpoint is not to be trusted. ${error.message}`);
-    throw error;
-  }
 }
 
 function parseJson(bytes: Uint8Array): unknown {

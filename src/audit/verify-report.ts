@@ -5,9 +5,11 @@ import { MAX_ENTRY_BYTES } from '../core/audit/entry.ts';
 import { leafHash } from '../core/audit/merkle.ts';
 import { verifyInclusion } from '../core/audit/proofs.ts';
 import { parseTlogProof } from '../core/audit/tlog-proof.ts';
-import { MANIFEST_PATH } from './bundle-layout.ts';
+import { FIXED_PATHS, MANIFEST_PATH } from './bundle-layout.ts';
 import type { BundleFile, BundleReader } from './bundle-reader.ts';
-import { incomplete, tampered } from './finding.ts';
+import type { EntriesProgress } from '../verify/check-entries.ts';
+import { incomplete, tampered } from '../verify/finding.ts';
+import { assertOwnPlace } from '../verify/own-place.ts';
 import {
   EXPORT_EVIDENCE,
   REPORT_FOLDERS,
@@ -17,7 +19,6 @@ import {
   type EvidencePaths,
   type ReportManifest,
 } from './report-layout.ts';
-import { assertOwnPlace, type EntriesProgress } from './verify-entries.ts';
 
 /** More than a proof has: 64 hashes and a checkpoint. */
 const MOST_PROOF_BYTES = 128 * 1024;
@@ -50,7 +51,7 @@ export async function checkReport(
   if (!manifest)
     throw tampered(`${MANIFEST_PATH} was changed: it is not the manifest of a report.`);
   const paths = reportPaths(manifest);
-  const next = fileByFile(reader, paths);
+  const next = fileByName(reader, paths);
 
   const digests = new Map<string, string>();
   for (const { path, bytes } of manifest.files) {
@@ -73,9 +74,10 @@ export async function checkReport(
   if (changed) throw tampered(`${changed.path} was changed after the report was made.`);
   for (const index of manifest.entries) await checkEvidence(evidenceOf(index), index);
 
-  const known = new Set(paths);
+  const known = new Set([...FIXED_PATHS, ...paths]);
   const surplus = await reader.surplus((path) => known.has(path), REPORT_FOLDERS);
   if (surplus !== undefined) throw tampered(`It holds ${surplus}, which was not in the report.`);
+  await reader.end();
   return {
     incident: manifest.incident,
     files: manifest.files.length,
@@ -83,17 +85,17 @@ export async function checkReport(
   };
 }
 
-/** Gives the files in their order. Throws a Finding where another one comes, or none. */
-function fileByFile(
+/** Gives a file by its name. Throws a Finding where it is not there: another one may be, in its place. */
+function fileByName(
   reader: BundleReader,
   paths: readonly string[],
 ): (path: string) => Promise<BundleFile> {
-  const toCome = new Set(paths);
+  const known = new Set([...FIXED_PATHS, ...paths]);
   return async (path) => {
-    const file = await reader.next(path);
-    toCome.delete(path);
-    if (file?.path === path) return file;
-    if (file === undefined || toCome.has(file.path)) throw incomplete(`It does not hold ${path}.`);
+    const file = await reader.find(path);
+    if (file !== undefined) return file;
+    const other = await reader.surplus((name) => known.has(name), []);
+    if (other === undefined) throw incomplete(`It does not hold ${path}.`);
     throw tampered(`It holds another file where ${path} should be.`);
   };
 }

@@ -18,4 +18,4 @@ export const VERIFY_EXIT_CODES_HELP = `Exit codes:
   ${EXIT_CODES.sound}  sound: every check passed
   ${EXIT_CODES.tampered}  tampered: something is there that the log's key did not sign
   ${EXIT_CODES.incomplete}  incomplete: what is there is right, but something is missing
-  ${EXIT_CODES.could_not_run}  could not run: nothing can be said about the bundle (wrong usage included)`;
+  ${EXIT_CODES.could_not_run}  could not run: nothing can be said (wrong usage included)`;

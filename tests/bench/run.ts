@@ -20,6 +20,7 @@ import { proofs } from './proofs.ts';
 import { remembering } from './remembering.ts';
 import { revoking } from './revoking.ts';
 import { searching } from './searching.ts';
+import { verify } from './verify.ts';
 
 const AREAS: Record<string, Area> = {
   issuing,
@@ -38,6 +39,7 @@ const AREAS: Record<string, Area> = {
   proofs,
   exports: exportsArea,
   search: searching,
+  verify,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */

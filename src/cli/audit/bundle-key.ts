@@ -1,12 +1,15 @@
-/** The key that an evidence bundle is checked with, as commands take it. */
+/** The keys that a log is checked with, as commands take them. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { CHECKPOINT_PATH, MANIFEST_PATH, VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
+import { VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
 import { readSmall } from '../../audit/expected-file.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
-import { MOST_REPORT_MANIFEST_BYTES } from '../../audit/report-layout.ts';
 import { several } from '../arguments.ts';
 import { commandLine } from '../command-line.ts';
 import { readInputFile } from '../input-file.ts';
+import { fileTrouble, wrongUsage } from '../problems.ts';
+import { profilesPath } from '../profiles.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 export interface KeyOptions {
@@ -20,7 +23,7 @@ export const WEAKNESS =
 
 const MOST_KEY_BYTES = 64 * 1024;
 
-/** Adds the options that say which key. */
+/** Adds the options that say which keys. */
 export function withKey(command: Command): Command {
   return command
     .option(
@@ -35,7 +38,7 @@ export function withKey(command: Command): Command {
 }
 
 /**
- * The keys that a log is checked with.
+ * The keys that a log is checked with: those given, else those configured, never those that the log offers.
  *
  * @param bundle the bundle to take a key from where that was asked for; undefined for what is no bundle
  * @throws where there is none
@@ -48,26 +51,58 @@ export async function trustedKeys(
   const { key, trustKeyInBundle } = options;
   if (key !== undefined && trustKeyInBundle)
     throw new Error('--key and --trust-key-in-bundle exclude each other: give one of them.');
-  if (key !== undefined)
-    return key.map((one) =>
-      one.startsWith('@') ? readInputFile(one.slice(1), 'verifier key').trim() : one,
-    );
   if (trustKeyInBundle) {
     if (bundle !== undefined) return [await keyInBundle(bundle)];
     throw new Error('--trust-key-in-bundle is for bundles: this has no key in it. Give --key.');
   }
+  const keys = givenKeys(around, key);
+  if (keys.length > 0) return keys;
   throw new Error(
     `It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("${commandLine(around, 'audit key')}" prints what a broker says it is; compare it with what the lab publishes or told you).`,
   );
 }
 
-/** Files of a bundle come in a fixed order, so those in front of the key are read over. */
+/**
+ * The keys of an option, each a key or `@FILE` with one on each line; without it, those configured, which may be none.
+ *
+ * @throws CliError where a file cannot be read
+ */
+export function givenKeys(around: Surroundings, option: string[] | undefined): string[] {
+  return option?.flatMap(keysOf) ?? configuredKeys(around);
+}
+
+/** Where people keep the keys that they trust: one to a line. */
+function configuredKeysPath({ env }: Surroundings): string {
+  return join(dirname(profilesPath(env)), 'log-keys');
+}
+
+function configuredKeys(around: Surroundings): string[] {
+  const path = configuredKeysPath(around);
+  try {
+    return linesOf(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw wrongUsage(`Cannot read the keys in ${path}: ${fileTrouble(error)}.`, error);
+  }
+}
+
+function keysOf(given: string): string[] {
+  if (!given.startsWith('@')) return [given];
+  return linesOf(readInputFile(given.slice(1), 'verifier key'));
+}
+
+/** Without empty lines and comments. */
+function linesOf(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
 async function keyInBundle(path: string): Promise<string> {
   const reader = await openBundle(path);
   try {
-    await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
-    await readSmall(reader, CHECKPOINT_PATH, MOST_KEY_BYTES);
-    return (await readSmall(reader, VERIFIER_KEY_PATH, MOST_KEY_BYTES)).toString('utf8');
+    return (await readSmall(reader, VERIFIER_KEY_PATH, MOST_KEY_BYTES)).toString('utf8').trim();
   } finally {
     await reader.close();
   }

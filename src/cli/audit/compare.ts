@@ -1,10 +1,9 @@
 /** `sallyport audit compare`: whether two checkpoints of a log agree, or prove that it was shown in two versions. */
 import type { Command } from 'commander';
+import { openBundle } from '../../audit/open-bundle.ts';
 import { EXIT_CODES } from '../../audit/verify-bundle.ts';
 import { openCheckpoint } from '../../core/audit/checkpoint.ts';
 import {
-  compareByTree,
-  compareCheckpoints,
   seenCheckpoint,
   whyNoSplitView,
   type Comparison,
@@ -20,7 +19,7 @@ import { note, printJson, say, type JsonOption } from '../output.ts';
 import { QuietExit } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { trustedKeys, withKey, type KeyOptions } from './bundle-key.ts';
-import { hashesFromBundle, hashesFromBroker, withHashes, type FetchTile } from './log-hashes.ts';
+import { compareByTiles, tilesOfBroker, tilesOfBundle } from './log-hashes.ts';
 import { comparedSchema, splitViewSchema } from './witness-wire.ts';
 
 interface CompareOptions extends JsonOption, KeyOptions {
@@ -75,8 +74,7 @@ async function compare(
     const two = opened(readInputFile(other, 'checkpoint'), keys);
     if (one.origin !== two.origin)
       throw new Error(`The checkpoints are of two logs: ${one.origin} and ${two.origin}.`);
-    const fetch = await tilesOf(around, options);
-    return print(around, await comparison(one, two, fetch), [one, two], options);
+    return print(around, await comparison(around, one, two, options), [one, two], options);
   } catch (error) {
     note(around, `sallyport: ${error instanceof Error ? error.message : String(error)}`);
     return EXIT_CODES.could_not_run;
@@ -90,24 +88,23 @@ function opened(text: string, keys: readonly string[]): SeenCheckpoint {
   return seenCheckpoint(noteText);
 }
 
-async function tilesOf(
+async function comparison(
   around: Surroundings,
-  { bundle, url, profile }: CompareOptions,
-): Promise<FetchTile | undefined> {
-  if (bundle !== undefined) return hashesFromBundle(bundle);
-  if (url === undefined && profile === undefined) return undefined;
-  return hashesFromBroker(urlOf(around, { url, profile }));
-}
-
-function comparison(
   one: SeenCheckpoint,
   two: SeenCheckpoint,
-  fetch: FetchTile | undefined,
-): Comparison | Promise<Comparison> {
-  const atOnce = compareCheckpoints(one, two, undefined);
-  if (atOnce.verdict !== 'undecided' || !fetch) return atOnce;
-  const size = Math.max(one.size, two.size);
-  return withHashes(size, fetch, (hashAt) => compareByTree(one, two, hashAt), atOnce);
+  { bundle, url, profile }: CompareOptions,
+): Promise<Comparison> {
+  if (bundle === undefined) {
+    const asks = url !== undefined || profile !== undefined;
+    const readTile = asks ? tilesOfBroker(urlOf(around, { url, profile })) : undefined;
+    return compareByTiles(one, two, readTile);
+  }
+  const reader = await openBundle(bundle);
+  try {
+    return await compareByTiles(one, two, await tilesOfBundle(reader));
+  } finally {
+    await reader.close();
+  }
 }
 
 async function againstBroker(
@@ -121,7 +118,7 @@ async function againstBroker(
   const theirs = opened(await textOf(await call(`${log}/checkpoint`)), keys);
   if (theirs.origin !== seen.origin)
     throw new Error(`That broker keeps the log ${theirs.origin}, and this is of ${seen.origin}.`);
-  const found = await comparison(seen, theirs, hashesFromBroker(url));
+  const found = await compareByTiles(seen, theirs, tilesOfBroker(url));
   if (seen.size > theirs.size)
     note(
       around,

@@ -1,80 +1,61 @@
-/** Hashes of a log's tree, a tile at a time: out of an evidence bundle, or from a running broker. */
-import { bundleTiles } from '../../audit/bundle-layout.ts';
+/** Hash tiles of a log, for proofs: out of an evidence bundle, or from a running broker. */
+import type { BundleReader } from '../../audit/bundle-reader.ts';
+import { CHECKPOINT_PATH } from '../../audit/bundle-layout.ts';
 import { readExact, readSmall } from '../../audit/expected-file.ts';
-import { CHECKPOINT_PATH, MANIFEST_PATH, VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
-import { openBundle } from '../../audit/open-bundle.ts';
-import { MOST_REPORT_MANIFEST_BYTES } from '../../audit/report-layout.ts';
-import { HASH_BYTES, type HashAt } from '../../core/audit/merkle.ts';
-import { seenCheckpoint } from '../../core/audit/split-view.ts';
-import { hashesFromTiles, tilePath, tileWidth } from '../../core/audit/tiles.ts';
-import { send } from '../http.ts';
-
-/** Gives a tile with at least so many hashes; undefined where there is none. */
-export type FetchTile = (level: number, n: number, width: number) => Promise<Buffer | undefined>;
+import { HASH_BYTES, tree } from '../../core/audit/merkle.ts';
+import {
+  compareByTree,
+  compareCheckpoints,
+  seenCheckpoint,
+  type Comparison,
+  type SeenCheckpoint,
+} from '../../core/audit/split-view.ts';
+import { tilePath, tileWidth } from '../../core/audit/tiles.ts';
+import type { ReadExactTile } from '../../verify/check-tiles.ts';
+import { withHashes } from '../../verify/compare.ts';
+import { Finding, incomplete } from '../../verify/finding.ts';
+import { tilesFrom } from '../../verify/log-source.ts';
+import { openSource } from './http-log.ts';
 
 const MOST_BYTES = 64 * 1024;
 
 /**
- * Works with the hashes of a tree of so many leaves. Nothing says that they are right: what is made of them has to come
- * to a root that somebody signed.
+ * Compares two checkpoints of one log, by its tiles where it takes them. The tiles are not trusted: they show something
+ * where they lead to the root of the larger checkpoint.
  *
- * @param otherwise what it comes to where a tile cannot be had
+ * @param readTile undefined: there are none
+ * @returns `undecided` as well where a tile is missing, or is none
  */
-export async function withHashes<T>(
-  size: number,
-  fetch: FetchTile,
-  work: (hashAt: HashAt) => T,
-  otherwise: T,
-): Promise<T> {
-  const held = new Map<string, Buffer>();
-  for (;;) {
-    let lacking: { level: number; n: number } | undefined;
-    const hashAt = hashesFromTiles(size, (level, n) => {
-      const tile = held.get(`${level}/${n}`);
-      if (!tile) lacking = { level, n };
-      return tile;
-    });
-    try {
-      return work(hashAt);
-    } catch (error) {
-      // Which tiles it takes shows by what it asks for: each round loads one.
-      if (!lacking) throw error;
-    }
-    const { level, n } = lacking;
-    const width = tileWidth(size, level, n);
-    const tile = await fetch(level, n, width);
-    if (!tile || tile.length < width * HASH_BYTES) return otherwise;
-    held.set(`${level}/${n}`, tile);
-  }
-}
-
-/** Of a running broker. @param url without a slash at its end */
-export function hashesFromBroker(url: string): FetchTile {
-  return async (level, n, width) => {
-    const response = await send(`${url}/api/v1/log/${tilePath({ level, n, width })}`);
-    if (!response.ok) {
-      await response.body?.cancel();
-      return undefined;
-    }
-    return Buffer.from(await response.arrayBuffer());
-  };
-}
-
-/** Of a bundle, whose tiles are read into memory: 32 bytes for each entry. */
-export async function hashesFromBundle(path: string): Promise<FetchTile> {
-  const reader = await openBundle(path);
+export async function compareByTiles(
+  one: SeenCheckpoint,
+  two: SeenCheckpoint,
+  readTile: ReadExactTile | undefined,
+): Promise<Comparison> {
+  const atOnce = compareCheckpoints(one, two, undefined);
+  if (atOnce.verdict !== 'undecided' || !readTile) return atOnce;
+  const size = Math.max(one.size, two.size);
   try {
-    await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
-    const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
-    await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
-    const { size } = seenCheckpoint(note.toString('utf8'));
-    const tiles = new Map<string, Buffer>();
-    for (const tile of bundleTiles(size)) {
-      const { content } = await readExact(reader, tile.path, size, tile.width * HASH_BYTES);
-      tiles.set(`${tile.level}/${tile.n}`, content);
-    }
-    return (level, n) => Promise.resolve(tiles.get(`${level}/${n}`));
-  } finally {
-    await reader.close();
+    return await withHashes(tree, size, readTile, (hashAt) => compareByTree(one, two, hashAt));
+  } catch (error) {
+    if (error instanceof Finding) return atOnce;
+    throw error;
   }
+}
+
+/** Of a running broker. @param url with or without the path of its log */
+export function tilesOfBroker(url: string): ReadExactTile {
+  return tilesFrom(openSource(url));
+}
+
+/** Of a bundle, which may be of a later moment than the tree that is asked for. It must stay open. */
+export async function tilesOfBundle(reader: BundleReader): Promise<ReadExactTile> {
+  const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
+  const { size } = seenCheckpoint(note.toString('utf8'));
+  return async ({ path, level, n, width }) => {
+    const has = tileWidth(size, level, n);
+    if (has < width) throw incomplete(`The bundle, of ${size} entries, does not hold ${path}.`);
+    const there = tilePath({ level, n, width: has });
+    const tile = await readExact(reader, there, size, has * HASH_BYTES);
+    return tile.subarray(0, width * HASH_BYTES);
+  };
 }

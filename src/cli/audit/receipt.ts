@@ -9,10 +9,11 @@ import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, moment, note, printJson, say, type JsonOption } from '../output.ts';
 import { QuietExit, wrongUsage } from '../problems.ts';
 import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
-import { verifierKeys } from '../receipts/keys.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { givenKeys } from './bundle-key.ts';
+import { heedWitnesses, policyOf, withWitnesses, type WitnessOptions } from './witness-options.ts';
 
-interface ReceiptOptions extends JsonOption {
+interface ReceiptOptions extends JsonOption, WitnessOptions {
   key?: string[];
 }
 
@@ -30,7 +31,7 @@ export function addAuditReceipt(group: Command, around: Surroundings): void {
     exitCodes: VERIFY_EXIT_CODES_HELP,
   });
   setUsageExitCode(command, EXIT_CODES.could_not_run);
-  withJson(command)
+  withWitnesses(withJson(command))
     .option(
       '--key <key>',
       "the log's verifier key, or @FILE that holds one on each line; may be given several times",
@@ -45,18 +46,20 @@ export function addAuditReceipt(group: Command, around: Surroundings): void {
 }
 
 /** Never throws: a usage error would end with the code of an incomplete receipt. */
-function checkAll(around: Surroundings, paths: string[], { key = [] }: ReceiptOptions): Checked[] {
+function checkAll(around: Surroundings, paths: string[], options: ReceiptOptions): Checked[] {
   try {
-    if (key.length === 0) throw wrongUsage(keyNeeded(around));
-    const keys = verifierKeys(key);
+    const policy = policyOf(options);
+    const keys = givenKeys(around, options.key);
+    if (keys.length === 0) throw wrongUsage(keyNeeded(around));
     const files = receiptPaths(paths);
     if (files.length === 0)
       throw wrongUsage(`There is no file that ends in .receipt in ${paths.join(', ')}.`);
     return files.map((path) => {
       const read = readReceiptFile(path);
-      return 'problem' in read
-        ? couldNotRun(path, read.problem)
-        : { file: path, ...verifyReceipt(read.bytes, keys) };
+      if ('problem' in read) return couldNotRun(path, read.problem);
+      const report = verifyReceipt(read.bytes, keys);
+      if (policy !== undefined) heedWitnesses(report, policy);
+      return { file: path, ...report };
     });
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);

@@ -77,7 +77,7 @@ async function replayBundle(
   const state = nothingReplayed();
   // Entries are ordered by index: what comes after one that is too late is too late, whatever its clock said.
   let isOver = false;
-  const onEntry = (bytes: Buffer): void => {
+  const onEntry = (bytes: Uint8Array): void => {
     isOver ||= state.size > upTo || !replay(state, bytes, until);
   };
   try {

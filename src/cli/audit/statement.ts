@@ -1,9 +1,10 @@
 /** `sallyport audit statement`: what calls left in the log, held against the receipts of them. */
 import type { Command } from 'commander';
 import { reachOf } from '../../core/authority.ts';
-import { NoteError } from '../../core/audit/note.ts';
 import type { Member } from '../../core/people.ts';
-import { CheckpointError, openCheckpoint } from '../../core/audit/checkpoint.ts';
+import { NoteError } from '../../core/audit/note.ts';
+import { CheckpointError, openCheckpoint, type LogKey } from '../../core/tlog/checkpoint.ts';
+import { knownKeys } from '../../audit/known-keys.ts';
 import { EXIT_CODES, type VerificationStatus } from '../../audit/verify-bundle.ts';
 import { holdReceipts, type HeldFilter, type Holding } from '../../audit/hold-receipts.ts';
 import { verifyReceipt } from '../../audit/verify-receipt.ts';
@@ -15,9 +16,10 @@ import { EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, note, printJson, printTable, say } from '../output.ts';
 import { QuietExit, wrongUsage } from '../problems.ts';
 import { askStatedEntries, askStatements, type WhichCalls } from '../receipts/ask.ts';
+import { fetchKeyHistory } from './http-log.ts';
 import { brokenFrom } from '../receipts/consistency.ts';
 import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
-import { verifierKeys } from '../receipts/keys.ts';
+import { givenKeys } from './bundle-key.ts';
 import type { StatedEntry, Statement, StatementCheckpoint } from '../receipts/wire.ts';
 import { meSchema } from '../wire.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -61,8 +63,8 @@ export function addAuditStatement(group: Command, around: Surroundings): void {
       several,
     )
     .action(async (options: StatementOptions) => {
-      const { of, run, day: on, since, receipts, logKey = [] } = options;
-      if (receipts === undefined && logKey.length > 0)
+      const { of, run, day: on, since, receipts, logKey } = options;
+      if (receipts === undefined && logKey !== undefined)
         throw wrongUsage('--log-key is for --receipts: give both, or neither.');
       const which = { person: of, run, day: on, since };
       if (receipts)
@@ -120,14 +122,14 @@ async function heldAgainst(
   options: StatementOptions,
   which: WhichCalls,
   paths: string[],
-  given: string[],
+  given: string[] | undefined,
 ): Promise<number> {
   try {
-    if (given.length === 0)
+    const keys = givenKeys(around, given);
+    if (keys.length === 0)
       throw wrongUsage(
         "To check receipts takes the log's verifier key: give --log-key with the key as the host lab published it, got by another way than the receipts.",
       );
-    const keys = verifierKeys(given);
     const files = receiptPaths(paths);
     const broker = await connect(around, options);
     const held = await hold(broker, which, files, keys);
@@ -154,17 +156,19 @@ async function hold(
   files: readonly string[],
   keys: readonly string[],
 ): Promise<Held> {
+  const history = await fetchKeyHistory(broker.url);
   const receipts = files.map((file) => {
     const read = readReceiptFile(file);
     return 'problem' in read
       ? { file, status: 'could_not_run' as const, entries: [], problem: read.problem }
-      : { file, ...verifyReceipt(read.bytes, keys) };
+      : { file, ...verifyReceipt(read.bytes, keys, history) };
   });
   const { checkpoint, items: statements } = await askStatements(broker, which);
   const listed = await entriesOf(broker, which, statements, checkpoint.size);
   const filter = await withinReach(broker, which);
   const holding = holdReceipts(checkpoint.size, filter, statements, listed, receipts);
-  const broken = await brokenByStatement(broker, checkpoint, receipts, keys);
+  const known = knownKeys(keys, history, 'The log');
+  const broken = await brokenByStatement(broker, checkpoint, receipts, known);
   return { status: statusOf(holding, broken), checkpoint, statements, broken, ...holding };
 }
 
@@ -193,7 +197,7 @@ async function brokenByStatement(
   broker: BrokerClient,
   { note: newest }: StatementCheckpoint,
   receipts: readonly { status: VerificationStatus; checkpoint?: string }[],
-  keys: readonly string[],
+  keys: readonly LogKey[],
 ): Promise<string[]> {
   try {
     openCheckpoint(newest, keys);

@@ -1,52 +1,49 @@
-/** `sallyport audit verify`: checks an evidence bundle offline. Neither network nor profile is touched. */
-import type { Command } from 'commander';
-import { Finding } from '../../audit/finding.ts';
-import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
+/** `sallyport audit verify`: checks a bundle or a directory offline, without network or profile; or a running broker. */
+import { Option, type Command } from 'commander';
+import { EXIT_CODES, type BundleReport } from '../../audit/verify-bundle.ts';
 import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
 import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, note, printJson, type JsonOption } from '../output.ts';
 import { manyLines } from '../printable.ts';
 import { QuietExit } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { WEAKNESS, trustedKeys, withKey, type KeyOptions } from './bundle-key.ts';
-import { heedWitnesses, policyOf, withWitnesses, type WitnessOptions } from './witness-options.ts';
+import { WEAKNESS, withKey } from './bundle-key.ts';
+import { verifyTarget, type TargetOptions, type Verified } from './verify-target.ts';
+import { withWitnesses } from './witness-options.ts';
 
-type VerifyOptions = JsonOption & KeyOptions & WitnessOptions;
+type VerifyOptions = JsonOption & TargetOptions;
 
 export function addAuditVerify(group: Command, around: Surroundings): void {
-  const command = defineCommand(group, 'verify <bundle>', {
-    summary: 'Check an evidence bundle, offline',
-    details:
-      'Takes a bundle as "audit export" writes it, a report as "incident export" does, or a directory into which one was unpacked. Checks the signature of the checkpoint, every hash and every entry. Needs no broker, no network and no profile.',
+  const command = defineCommand(group, 'verify <target>', {
+    summary: 'Check the log: an evidence bundle, a directory of tiles, or a running broker',
+    details: `Takes a bundle as "audit export" writes it, a report as "incident export" does, a directory into which one was unpacked, a directory of tiles as a mirror keeps it (C2SP tlog-tiles), or the URL of a broker. Checks the signature of the checkpoint, every hash, and every entry that is to be had. For files it needs no broker, no network and no profile.
+
+A directory of tiles or a broker must continue the last checkpoint of that log that this machine saw; where it does not, both checkpoints are kept as the proof.
+
+Without --key, the keys in the file "log-keys" beside the profiles are trusted, one to a line. A key that the log itself offers is never trusted.`,
     examples: [
       "sallyport audit verify evidence.tar --key 'audit.lab.example+1f2e3d4c+AR…'",
       'sallyport audit verify evidence.tar --key @lab-audit.vkey --json',
       'sallyport audit verify evidence.tar --key @lab-audit.vkey --witness @partner-witness.vkey',
+      'sallyport audit verify https://sallyport.lab.example --key @lab-audit.vkey',
+      'sallyport audit verify /srv/mirror/lab-audit --key @lab-audit.vkey',
     ],
     exitCodes: VERIFY_EXIT_CODES_HELP,
   });
   setUsageExitCode(command, EXIT_CODES.could_not_run);
-  withWitnesses(withKey(withJson(command))).action(async (path: string, options: VerifyOptions) => {
-    const report = await verify(around, path, options);
-    print(around, report, options);
-    throw new QuietExit(EXIT_CODES[report.status]);
-  });
-}
-
-async function verify(
-  around: Surroundings,
-  path: string,
-  options: VerifyOptions,
-): Promise<BundleReport> {
-  try {
-    const policy = policyOf(options);
-    const report = await verifyBundle(path, await trustedKeys(around, path, options));
-    return await heedWitnesses(report, path, policy);
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    const status = error instanceof Finding ? error.status : 'could_not_run';
-    return { status, entriesChecked: 0, checked: [], problem };
-  }
+  withWitnesses(withKey(withJson(command)))
+    .option('--profile <name>', 'of a broker: read the entries as the person of this profile')
+    .addOption(
+      new Option('--entries', 'say nothing unless the entries can be checked, too').conflicts(
+        'hashesOnly',
+      ),
+    )
+    .option('--hashes-only', 'check signature and hashes, and leave the entries alone')
+    .action(async (target: string, options: VerifyOptions) => {
+      const verified = await verifyTarget(around, target, options);
+      print(around, verified, options);
+      throw new QuietExit(EXIT_CODES[verified.report.status]);
+    });
 }
 
 const VERDICTS: Record<BundleReport['status'], string> = {
@@ -56,26 +53,39 @@ const VERDICTS: Record<BundleReport['status'], string> = {
   could_not_run: 'COULD NOT RUN',
 };
 
-function print(around: Surroundings, report: BundleReport, options: VerifyOptions): void {
+function print(around: Surroundings, verified: Verified, options: VerifyOptions): void {
+  const { report, target, withoutEntries, conflict, notes } = verified;
   const { trustKeyInBundle } = options;
   if (trustKeyInBundle) note(around, WEAKNESS);
+  for (const more of notes) note(around, more);
   if (report.status === 'could_not_run')
     note(around, `sallyport: ${report.problem ?? 'The verification failed.'}`);
-  if (options.json)
-    printJson(around, { ...report, keyFrom: trustKeyInBundle ? 'bundle' : 'caller' });
-  if (options.json || report.status === 'could_not_run') return;
+  if (options.json) {
+    const keyFrom = trustKeyInBundle ? 'bundle' : 'caller';
+    printJson(around, { ...report, target, withoutEntries, conflict, keyFrom });
+    return;
+  }
+  if (report.status === 'could_not_run') return;
   const lines = report.checked.map((what) => `  ok   ${what}`);
   if (report.problem !== undefined) lines.push(`  BAD  ${report.problem}`);
-  lines.push(`${VERDICTS[report.status]}: ${verdict(report)}`);
+  if (withoutEntries !== undefined) lines.push(`  --   entries not checked: ${withoutEntries}`);
+  if (conflict !== undefined) lines.push(`       both checkpoints are kept in ${conflict}`);
+  lines.push(`${VERDICTS[report.status]}: ${verdict(verified)}`);
   around.out(`${manyLines(lines.join('\n'))}\n`);
 }
 
-function verdict(report: BundleReport): string {
+function verdict({ report, target, withoutEntries }: Verified): string {
   const { origin, size = 0, root, entriesChecked, firstBadIndex, incident } = report;
-  if (report.status === 'sound' && incident !== undefined)
-    return `the report on ${incident} as it was handed out, with ${counted(entriesChecked, 'entry', 'entries')} of ${origin} under the signed root ${root}. What else is in the log, it does not say.`;
-  if (report.status === 'sound')
-    return `all ${counted(size, 'entry', 'entries')} of ${origin} up to the signed root ${root}. Whether others were shown the same log, only their checkpoints tell.`;
+  if (report.status === 'sound') {
+    if (incident !== undefined)
+      return `the report on ${incident} as it was handed out, with ${counted(entriesChecked, 'entry', 'entries')} of ${origin} under the signed root ${root}. What else is in the log, it does not say.`;
+    const what = withoutEntries === undefined ? 'all' : 'the hashes of all';
+    const rest =
+      target === 'bundle'
+        ? ' Whether others were shown the same log, only their checkpoints tell.'
+        : '';
+    return `${what} ${counted(size, 'entry', 'entries')} of ${origin} up to the signed root ${root}.${rest}`;
+  }
   // Not one check passed: the key, the file or the checkpoint is not what was meant, or forged.
   if (report.status === 'tampered' && report.checked.length === 0)
     return 'nothing in it is proven. If the key is the right one, and this the right file, it is forged.';

@@ -1,13 +1,9 @@
 /** Options that say whose cosignatures a checkpoint must have, and what comes of them. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { CHECKPOINT_PATH, MANIFEST_PATH } from '../../audit/bundle-layout.ts';
-import { readSmall } from '../../audit/expected-file.ts';
-import { openBundle } from '../../audit/open-bundle.ts';
-import { MOST_REPORT_MANIFEST_BYTES } from '../../audit/report-layout.ts';
-import type { BundleReport } from '../../audit/verify-bundle.ts';
 import { parseWitnessKey } from '../../core/audit/cosignature.ts';
 import { PolicyError, parseWitnessPolicy } from '../../core/audit/witness-policy.ts';
 import { anyOf, witnessing, type WitnessPolicy } from '../../core/audit/witnessing.ts';
+import type { LogReport } from '../../verify/check-log.ts';
 import { wholeNumber } from '../arguments.ts';
 import { readInputFile } from '../input-file.ts';
 
@@ -16,8 +12,6 @@ export interface WitnessOptions {
   witnessesNeeded?: number;
   policy?: string;
 }
-
-const MOST_CHECKPOINT_BYTES = 64 * 1024;
 
 /** Adds the options that say which witnesses. */
 export function withWitnesses(command: Command): Command {
@@ -60,46 +54,28 @@ export function policyOf(options: WitnessOptions): WitnessPolicy | undefined {
   return anyOf(known, witnessesNeeded ?? known.length);
 }
 
-/**
- * Adds to the report on a bundle what the cosignatures of its checkpoint come to: too few of them, and it is incomplete;
- * one that is forged, and it was tampered with.
- *
- * @param report of the same bundle; one that is not sound stays as it is
- */
-export async function heedWitnesses(
-  report: BundleReport,
-  path: string,
-  policy: WitnessPolicy | undefined,
-): Promise<BundleReport> {
-  if (policy === undefined || report.status !== 'sound') return report;
-  const { signed, missing, bad, isWitnessed } = witnessing(await checkpointIn(path), policy);
-  const names = signed.map(({ name, at }) => `${name} (${new Date(at).toISOString()})`);
-  if (bad.length > 0)
-    return {
-      ...report,
-      status: 'tampered',
-      problem: `The checkpoint carries a cosignature in the name of ${bad.join(', ')} that is not theirs.`,
-    };
-  if (!isWitnessed)
-    return {
-      ...report,
-      status: 'incomplete',
-      problem: `Too few witnesses have cosigned the checkpoint: ${names.join(', ') || 'none'} of ${policy.witnesses.length}; not ${missing.join(', ')}.`,
-    };
-  return {
-    ...report,
-    checked: [...report.checked, `cosigned by ${names.join(', ') || 'nobody, as is enough'}`],
-  };
-}
+/** What a report has that cosignatures bear on. */
+type WitnessedReport = Pick<LogReport, 'status' | 'checkpoint' | 'problem'> & {
+  checked?: string[];
+};
 
-async function checkpointIn(path: string): Promise<Buffer> {
-  const reader = await openBundle(path);
-  try {
-    await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
-    return await readSmall(reader, CHECKPOINT_PATH, MOST_CHECKPOINT_BYTES);
-  } finally {
-    await reader.close();
-  }
+/**
+ * Adds to a report what the cosignatures of its checkpoint come to: too few of them, and it is incomplete; one that is
+ * forged, and it was tampered with.
+ *
+ * @param report of a bundle, a log or a receipt; is changed, but one that is not sound stays as it is
+ */
+export function heedWitnesses(report: WitnessedReport, policy: WitnessPolicy): void {
+  if (report.status !== 'sound' || report.checkpoint === undefined) return;
+  const { signed, missing, bad, isWitnessed } = witnessing(report.checkpoint, policy);
+  const names = signed.map(({ name, at }) => `${name} (${new Date(at).toISOString()})`);
+  if (bad.length > 0) {
+    report.status = 'tampered';
+    report.problem = `The checkpoint carries a cosignature in the name of ${bad.join(', ')} that is not theirs.`;
+  } else if (!isWitnessed) {
+    report.status = 'incomplete';
+    report.problem = `Too few witnesses have cosigned the checkpoint: ${names.join(', ') || 'none'} of ${policy.witnesses.length}; not ${missing.join(', ')}.`;
+  } else report.checked?.push(`cosigned by ${names.join(', ') || 'nobody, as is enough'}`);
 }
 
 function witnessKey(text: string, before: string[] = []): string[] {

@@ -1,22 +1,8 @@
 /** Whether a log has only grown between checkpoints, by the tiles that it serves to anybody. */
-import { openCheckpoint, type Checkpoint } from '../../core/audit/checkpoint.ts';
-import { HASH_BYTES } from '../../core/audit/merkle.ts';
-import { consistencyProof, verifyConsistency } from '../../core/audit/proofs.ts';
-import { hashesFromTiles, tilePath, tileWidth } from '../../core/audit/tiles.ts';
-import { call } from '../http.ts';
-import { failed } from '../problems.ts';
-
-/** A tile that is needed next. */
-class Needed extends Error {
-  readonly level: number;
-  readonly n: number;
-
-  constructor(level: number, n: number) {
-    super(`The tile ${n} of level ${level} is needed.`);
-    this.level = level;
-    this.n = n;
-  }
-}
+import { openCheckpoint } from '../../core/tlog/checkpoint.ts';
+import type { LogKey } from '../../core/tlog/checkpoint.ts';
+import { seenCheckpoint, type SeenCheckpoint } from '../../core/audit/split-view.ts';
+import { compareByTiles, tilesOfBroker } from '../audit/log-hashes.ts';
 
 /**
  * Finds those of several older checkpoints that a newer one does not continue: the log was shown in two versions.
@@ -25,67 +11,38 @@ class Needed extends Error {
  * @param newer signed note
  * @param keys the log's, which signed them all
  * @returns what is wrong with each; none: the log only grew
- * @throws CliError where the broker cannot be reached, or gives no tile that its checkpoint needs
+ * @throws CliError where the broker cannot be reached
  */
 export async function brokenFrom(
   url: string,
   older: Iterable<string>,
   newer: string,
-  keys: readonly string[],
+  keys: readonly LogKey[],
 ): Promise<string[]> {
-  const now = openCheckpoint(newer, keys);
-  const tiles = new Map<string, Uint8Array>();
+  const now = opened(newer, keys);
+  const readTile = tilesOfBroker(url);
   const problems: string[] = [];
   for (const note of older) {
-    const before = openCheckpoint(note, keys);
-    const [first, second] = before.size <= now.size ? [before, now] : [now, before];
-    const isContinued =
-      first.origin === second.origin && (await continues(url, tiles, first, second));
-    if (!isContinued)
+    const before = opened(note, keys);
+    if (before.origin !== now.origin) {
+      problems.push(`The checkpoints are of two logs: ${before.origin} and ${now.origin}.`);
+      continue;
+    }
+    const { verdict } = await compareByTiles(before, now, readTile);
+    const [first, second] = [before.size, now.size].sort((a, b) => a - b);
+    if (verdict === 'split')
       problems.push(
-        `The checkpoint of ${second.size} entries does not continue the one of ${first.size}: the log was shown in two versions.`,
+        `The checkpoint of ${second} entries does not continue the one of ${first}: the log was shown in two versions.`,
+      );
+    if (verdict === 'undecided')
+      problems.push(
+        `That the checkpoint of ${second} entries continues the one of ${first} is not shown: the broker's tiles do not lead to it.`,
       );
   }
   return problems;
 }
 
-async function continues(
-  url: string,
-  tiles: Map<string, Uint8Array>,
-  first: Checkpoint,
-  second: Checkpoint,
-): Promise<boolean> {
-  if (first.size === second.size) return first.root.equals(second.root);
-  for (;;) {
-    const hashes = hashesFromTiles(second.size, (level, n) => {
-      const tile = tiles.get(tilePath(addressOf(second.size, level, n)));
-      if (!tile) throw new Needed(level, n);
-      return tile;
-    });
-    try {
-      const proof = consistencyProof(first.size, second.size, hashes);
-      const [oldSize, oldRoot, newSize, newRoot] = [
-        first.size,
-        first.root,
-        second.size,
-        second.root,
-      ];
-      return verifyConsistency({ oldSize, oldRoot, newSize, newRoot, proof });
-    } catch (error) {
-      if (!(error instanceof Needed)) throw error;
-      const address = addressOf(second.size, error.level, error.n);
-      const path = tilePath(address);
-      const answer = await call(`${url}/api/v1/log/${path}`);
-      const tile = Buffer.from(await answer.arrayBuffer());
-      if (tile.length !== address.width * HASH_BYTES)
-        throw failed(`The broker's ${path} is not a tile of ${address.width} hashes.`);
-      tiles.set(path, tile);
-    }
-  }
+function opened(note: string, keys: readonly LogKey[]): SeenCheckpoint {
+  openCheckpoint(note, keys);
+  return seenCheckpoint(note);
 }
-
-const addressOf = (size: number, level: number, n: number) => ({
-  level,
-  n,
-  width: tileWidth(size, level, n),
-});

@@ -1,140 +1,41 @@
-/** Checkpoints: C2SP tlog-checkpoint without extension lines, signed by a key that bears the origin's name. */
-import { HASH_BYTES, assertTreeSize } from './merkle.ts';
+/** Checkpoints over Node's own crypto. What each function does is said in tlog/checkpoint.ts. */
+import * as neutral from '../tlog/checkpoint.ts';
+import { tree } from './merkle.ts';
 import { parseVerifierKey } from './note-keys.ts';
-import { NoteError, openNote } from './note.ts';
-import { verifyConsistency } from './proofs.ts';
+import type { NoteVerifier } from './note.ts';
 
-/** The log at one moment: its name, how many entries it has, and the root of the tree over them. */
-export interface Checkpoint {
-  origin: string;
-  size: number;
-  root: Buffer;
-}
+export { CheckpointError, formatCheckpoint } from '../tlog/checkpoint.ts';
 
-/** Thrown for a text that is not a checkpoint, or not the named log's. The message says why. */
-export class CheckpointError extends Error {
-  override readonly name = 'CheckpointError';
-}
+export type Checkpoint = neutral.Checkpoint<Buffer>;
 
-/** The body that is signed: `origin\nsize\nbase64(root)\n`. Throws RangeError for values that cannot be right. */
-export function formatCheckpoint(checkpoint: {
-  origin: string;
-  size: number;
-  root: Uint8Array;
-}): string {
-  const { origin, size, root } = checkpoint;
-  assertTreeSize(size);
-  if (origin === '' || origin.includes('\n'))
-    throw new RangeError('An origin is one line of text.');
-  if (root.length !== HASH_BYTES) throw new RangeError('A root is a hash of 32 bytes.');
-  return `${origin}\n${size}\n${Buffer.from(root).toString('base64')}\n`;
-}
-
-/** Reads a checkpoint's body. Throws CheckpointError for everything {@link formatCheckpoint} would not write. */
-export function parseCheckpoint(body: string): Checkpoint {
-  const [origin = '', decimal = '', encoded = '', end, ...more] = body.split('\n');
-  if (end !== '' || more.length > 0) {
-    throw new CheckpointError('A checkpoint has three lines: origin, size and root.');
-  }
-  if (origin === '') throw new CheckpointError('The checkpoint does not name its log.');
-  const size = Number(decimal);
-  if (!/^(0|[1-9]\d*)$/.test(decimal) || !Number.isSafeInteger(size)) {
-    throw new CheckpointError(`“${decimal}” is not a checkpoint's size.`);
-  }
-  const root = Buffer.from(encoded, 'base64');
-  if (root.length !== HASH_BYTES || root.toString('base64') !== encoded) {
-    throw new CheckpointError("The checkpoint's root is not a hash of 32 bytes in base64.");
-  }
-  return { origin, size, root };
-}
+/** Reads a checkpoint's body. @throws CheckpointError */
+export const parseCheckpoint = (body: string): Checkpoint =>
+  withBuffer(neutral.parseCheckpoint(body));
 
 /**
- * Opens a signed checkpoint: checks the signature, then the body.
+ * See `openCheckpoint` of tlog/checkpoint.ts.
  *
- * @param note the checkpoint as served or exported
- * @param verifierKey the key the caller trusts, or several of one log whose key was rotated; a key counts
- *   only for the log whose name it bears
- * @throws NoteError when no trusted key signed it or a signature is wrong, CheckpointError when what was
- *   signed is not this log's checkpoint, RangeError when a verifier key is not one
+ * @param verifierKey a key as text, or several
+ * @throws NoteError, CheckpointError, and RangeError when a verifier key is not one
  */
-export function openCheckpoint(
+export const openCheckpoint = (
   note: string | Uint8Array,
   verifierKey: string | readonly string[],
-): Checkpoint {
-  const keys = typeof verifierKey === 'string' ? [verifierKey] : verifierKey;
-  const { text, verified } = openNote(note, keys.map(parseVerifierKey));
-  const checkpoint = parseCheckpoint(text);
-  if (!verified.some(({ name }) => name === checkpoint.origin)) {
-    throw new CheckpointError(
-      `The checkpoint is of the log ${checkpoint.origin}, but ${verified.map(({ name }) => name).join(', ')} signed it.`,
-    );
-  }
-  return checkpoint;
-}
+): Checkpoint => withBuffer(neutral.openCheckpoint(note, keysOf(verifierKey)));
 
-/** Whether one checkpoint continues the other, and if not, why. */
-export type ConsistencyVerdict = { consistent: true } | { consistent: false; problem: string };
-
-/**
- * Checks that a log has only grown between two of its checkpoints. Both signatures are checked first:
- * a proof between roots that nobody signed shows nothing.
- *
- * @param older signed checkpoint the caller kept
- * @param newer signed checkpoint of the same log
- * @param verifierKey as for {@link openCheckpoint}
- * @param proof the consistency proof's hashes between the two sizes
- * @throws RangeError when a verifier key is not one
- */
-export function checkConsistency(
+/** See `checkConsistency` of tlog/checkpoint.ts. @throws RangeError when a verifier key is not one */
+export const checkConsistency = (
   older: string | Uint8Array,
   newer: string | Uint8Array,
   verifierKey: string | readonly string[],
   proof: readonly Uint8Array[],
-): ConsistencyVerdict {
-  const refuse = (problem: string): ConsistencyVerdict => ({ consistent: false, problem });
-  const before = openOrExplain('older', older, verifierKey);
-  if (typeof before === 'string') return refuse(before);
-  const after = openOrExplain('newer', newer, verifierKey);
-  if (typeof after === 'string') return refuse(after);
-  if (before.origin !== after.origin) {
-    return refuse(`The checkpoints are of two logs: ${before.origin} and ${after.origin}.`);
-  }
-  if (before.size > after.size) {
-    return refuse(
-      `The log shrank: the older checkpoint has ${before.size} entries, the newer ${after.size}.`,
-    );
-  }
-  if (before.size === after.size && !before.root.equals(after.root)) {
-    return refuse(
-      `The log was shown in two versions: both signed checkpoints have ${before.size} entries, and their roots differ.`,
-    );
-  }
-  const proven = verifyConsistency({
-    oldSize: before.size,
-    oldRoot: before.root,
-    newSize: after.size,
-    newRoot: after.root,
-    proof,
-  });
-  if (!proven) {
-    return refuse(
-      `The proof does not show that the log of ${after.size} entries begins with the one of ${before.size}.`,
-    );
-  }
-  return { consistent: true };
+): neutral.ConsistencyVerdict =>
+  neutral.checkConsistency(tree, older, newer, keysOf(verifierKey), proof);
+
+function keysOf(verifierKey: string | readonly string[]): NoteVerifier[] {
+  return (typeof verifierKey === 'string' ? [verifierKey] : verifierKey).map(parseVerifierKey);
 }
 
-function openOrExplain(
-  which: string,
-  note: string | Uint8Array,
-  verifierKey: string | readonly string[],
-): Checkpoint | string {
-  try {
-    return openCheckpoint(note, verifierKey);
-  } catch (error) {
-    if (error instanceof NoteError || error instanceof CheckpointError) {
-      return `The ${which} checkpoint is not to be trusted. ${error.message}`;
-    }
-    throw error;
-  }
+function withBuffer({ origin, size, root }: neutral.Checkpoint): Checkpoint {
+  return { origin, size, root: Buffer.from(root) };
 }

@@ -1,12 +1,14 @@
 /** Cosignatures of witnesses: C2SP tlog-cosignature, timestamped Ed25519 (type 0x04). */
-import { sign, verify, type KeyObject } from 'node:crypto';
+import { sign, type KeyObject } from 'node:crypto';
 import {
+  NODE_PRIMITIVES,
   formatVerifierKey,
   isKeyName,
   keyIdOf,
   rawPublicKey,
   splitVerifierKey,
 } from './note-keys.ts';
+import { toBase64 } from '../tlog/bytes.ts';
 import type { NoteSignature, NoteVerifier } from './note.ts';
 
 /** Signature type of a timestamped cosignature. */
@@ -25,7 +27,7 @@ const WRONG_TYPE =
  * @throws RangeError with a sentence that says what is wrong with it
  */
 export function parseWitnessKey(text: string): NoteVerifier {
-  const { name, keyId, publicKey } = splitVerifierKey(text, COSIGNATURE, WRONG_TYPE);
+  const { name, keyId, raw } = splitVerifierKey(text, COSIGNATURE, WRONG_TYPE);
   return {
     name,
     keyId,
@@ -33,14 +35,18 @@ export function parseWitnessKey(text: string): NoteVerifier {
     verify: (body, signature) => {
       const seconds = secondsOf(signature);
       if (seconds === undefined) return false;
-      return verify(null, cosigned(body, seconds), publicKey, signature.subarray(TIME_BYTES));
+      return NODE_PRIMITIVES.verifyEd25519(
+        raw,
+        cosigned(body, seconds),
+        signature.subarray(TIME_BYTES),
+      );
     },
   };
 }
 
 /** The raw public key of a witness: two verifier keys with the same one are one witness under two names. */
 export function rawWitnessKey(text: string): string {
-  return splitVerifierKey(text, COSIGNATURE, WRONG_TYPE).raw.toString('base64');
+  return toBase64(splitVerifierKey(text, COSIGNATURE, WRONG_TYPE).raw);
 }
 
 /** The verifier key of a witness, as text. Throws RangeError for a name or key that cannot be one. */

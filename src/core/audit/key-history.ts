@@ -3,8 +3,13 @@
  * either knows the other, and up to which size it signed for.
  */
 import { z } from 'zod';
-import { CheckpointError, parseCheckpoint, type Checkpoint } from './checkpoint.ts';
-import { formatCheckpoint } from './checkpoint.ts';
+import { openSigned, type LogKey } from '../tlog/checkpoint.ts';
+import {
+  CheckpointError,
+  formatCheckpoint,
+  parseCheckpoint,
+  type Checkpoint,
+} from './checkpoint.ts';
 import { parseVerifierKey } from './note-keys.ts';
 import { NoteError, describeKey, openNote, type NoteVerifier } from './note.ts';
 
@@ -148,6 +153,15 @@ export function keysOf(history: readonly KeyRange[], trusted: readonly string[])
   );
 }
 
+/** Keys with the sizes that they count for, as checks take them. @throws RangeError where one is none */
+export function logKeysOf(ranges: readonly KeyRange[]): LogKey[] {
+  return ranges.map(({ verifierKey, after, upTo }) => ({
+    ...parseVerifierKey(verifierKey),
+    after,
+    upTo,
+  }));
+}
+
 /**
  * Opens a signed checkpoint with the keys that a log has had. A key counts for the sizes of its time alone: with a key
  * that was replaced, nobody can sign for what came after.
@@ -159,23 +173,8 @@ export function openCheckpointOf(
   note: string | Uint8Array,
   keys: readonly KeyRange[],
 ): { checkpoint: Checkpoint; key: NoteVerifier } {
-  const verifiers = keys.map(({ verifierKey }) => parseVerifierKey(verifierKey));
-  const { text, verified } = openNote(note, verifiers);
-  const checkpoint = parseCheckpoint(text);
-  const { origin, size } = checkpoint;
-  const ofIt = (key: NoteVerifier): boolean =>
-    key.name === origin && verified.some((by) => by.name === origin && by.keyId === key.keyId);
-  const key = verifiers.find((one, i) => {
-    const { after, upTo } = keys[i] as KeyRange;
-    return ofIt(one) && after < size && size <= upTo;
-  });
-  if (key) return { checkpoint, key };
-  const names = verified.map(describeKey).join(', ');
-  if (verified.every(({ name }) => name !== origin))
-    throw new CheckpointError(`The checkpoint is of the log ${origin}, but ${names} signed it.`);
-  throw new CheckpointError(
-    `The checkpoint of ${size} entries is signed by ${names}, which did not sign for the log of that size: another key had taken over, or had not yet.`,
-  );
+  const { checkpoint, key } = openSigned(note, logKeysOf(keys));
+  return { checkpoint: { ...checkpoint, root: Buffer.from(checkpoint.root) }, key };
 }
 
 function nameOf(verifierKey: string): string {

@@ -1,24 +1,26 @@
-/** Keys of signed notes: key ids, verifier keys as text (C2SP signed-note), Ed25519 signers and verifiers. */
+/** Keys of signed notes over Node's own crypto: verifier keys as text, Ed25519 signers and verifiers. */
 import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto';
+import * as neutral from '../tlog/keys.ts';
+import type { Primitives } from '../tlog/primitives.ts';
 import type { NoteSigner, NoteVerifier } from './note.ts';
 
-/** Signature type of plain Ed25519: that of a log. Those of witnesses (0x04) are in cosignature.ts. */
-export const ED25519 = 0x01;
+const { ED25519, PUBLIC_KEY_BYTES, isKeyName } = neutral;
 
-const PUBLIC_KEY_BYTES = 32;
+export { ED25519, isKeyName };
 
-/** Whether a name can be a key's: not empty, no whitespace or control character, no plus sign. */
-export function isKeyName(name: string): boolean {
-  return (
-    /^[^\s\u0085+]+$/u.test(name) && !/\p{Control}/u.test(name) && !/\p{Surrogate}/u.test(name)
-  );
-}
+/** Node's own hashing and signatures. */
+export const NODE_PRIMITIVES: Primitives = {
+  sha256: (bytes) => hash('sha256', bytes, 'buffer'),
+  verifyEd25519: (publicKey, message, signature) => {
+    const x = Buffer.from(publicKey).toString('base64url');
+    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+    return verify(null, message, key, signature);
+  },
+};
 
 /** Key id: the first four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ public key), as a big-endian number. */
-export function keyIdOf(name: string, type: number, publicKey: Uint8Array): number {
-  const input = Buffer.concat([Buffer.from(`${name}\n`, 'utf8'), Buffer.of(type), publicKey]);
-  return hash('sha256', input, 'buffer').readUInt32BE();
-}
+export const keyIdOf = (name: string, type: number, publicKey: Uint8Array): number =>
+  neutral.keyIdOf(NODE_PRIMITIVES.sha256, name, type, publicKey);
 
 /**
  * Writes an Ed25519 verifier key: `name+hex8(key id)+base64(type ‖ public key)`.
@@ -34,66 +36,13 @@ export function formatVerifierKey(name: string, publicKey: Uint8Array, type = ED
   return `${name}+${id}+${Buffer.concat([Buffer.of(type), publicKey]).toString('base64')}`;
 }
 
-/** A verifier key taken apart: its name and id belong together. */
-export interface KeyParts {
-  name: string;
-  keyId: number;
-  /** Of its signatures. */
-  type: number;
-  /** The raw 32 bytes. */
-  raw: Buffer;
-  publicKey: KeyObject;
-}
+/** See `parseVerifierKey` of tlog/keys.ts. @throws RangeError */
+export const parseVerifierKey = (text: string): NoteVerifier =>
+  neutral.parseVerifierKey(NODE_PRIMITIVES, text);
 
-/**
- * Reads a verifier key as text.
- *
- * @throws RangeError with a sentence that says what is wrong with it
- */
-export function parseVerifierKey(text: string): NoteVerifier {
-  const { name, keyId, publicKey } = splitVerifierKey(text, ED25519, WRONG_TYPE);
-  return {
-    name,
-    keyId,
-    verifierKey: text,
-    verify: (message, signature) =>
-      signature.length === 64 && verify(null, message, publicKey, signature),
-  };
-}
-
-const WRONG_TYPE = 'The verifier key is not an Ed25519 key (type 1), the only type known here.';
-
-/**
- * Takes an Ed25519 verifier key apart.
- *
- * @param type that its signatures must have
- * @param wrongType what is said of one of another type
- * @throws RangeError
- */
-export function splitVerifierKey(text: string, type: number, wrongType: string): KeyParts {
-  // The first two plus signs separate; base64 may hold more of them.
-  const [, name, id, encoded] = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(text) ?? [];
-  if (name === undefined || id === undefined || encoded === undefined || !isKeyName(name)) {
-    throw new RangeError('Not a verifier key: it has the form name+hex+base64.');
-  }
-  const bytes = Buffer.from(encoded, 'base64');
-  if (bytes.toString('base64') !== encoded) {
-    throw new RangeError('Not a verifier key: its last part is not in base64.');
-  }
-  if (bytes[0] !== type || bytes.length !== 1 + PUBLIC_KEY_BYTES) throw new RangeError(wrongType);
-  const raw = bytes.subarray(1);
-  const keyId = keyIdOf(name, type, raw);
-  if (keyId !== Number.parseInt(id, 16)) {
-    throw new RangeError(
-      'The verifier key is damaged: its key id does not belong to its name and key.',
-    );
-  }
-  const publicKey = createPublicKey({
-    key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') },
-    format: 'jwk',
-  });
-  return { name, keyId, type, raw, publicKey };
-}
+/** See `splitVerifierKey` of tlog/keys.ts. @throws RangeError */
+export const splitVerifierKey = (text: string, type: number, wrongType: string): neutral.KeyParts =>
+  neutral.splitVerifierKey(NODE_PRIMITIVES.sha256, text, type, wrongType);
 
 /** The raw 32 bytes of the public half of an Ed25519 key. Throws RangeError for keys of another kind. */
 export function rawPublicKey(key: KeyObject): Buffer {

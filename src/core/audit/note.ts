@@ -1,4 +1,5 @@
-/** Signed notes: C2SP signed-note. A text, and after its last blank line the signatures over it. */
+/** Signed notes: C2SP signed-note. A text, and after its last blank line the signatures over it. Runs anywhere. */
+import { concatBytes, fromBase64, fromUtf8, toBase64, toUtf8 } from '../tlog/bytes.ts';
 
 /** A note may carry witnesses' signatures besides the log's. More lines than this are refused unread. */
 const MAX_SIGNATURES = 100;
@@ -54,7 +55,7 @@ export interface NoteSignature {
   name: string;
   keyId: number;
   /** What follows the key id; its meaning depends on the type of key. */
-  signature: Buffer;
+  signature: Uint8Array;
 }
 
 /** A note taken apart, not checked. */
@@ -81,11 +82,11 @@ export interface OpenedNote {
  */
 export function signNote(text: string, signers: readonly NoteSigner[]): string {
   assertNoteText(text);
-  const bytes = Buffer.from(text, 'utf8');
+  const bytes = toUtf8(text);
   const signatures = signers.map(({ name, keyId, sign }) => ({
     name,
     keyId,
-    signature: Buffer.from(sign(bytes)),
+    signature: sign(bytes),
   }));
   return formatNote(text, signatures);
 }
@@ -99,9 +100,9 @@ export function formatNote(text: string, signatures: readonly NoteSignature[]): 
 
 /** A signature as the line of a note that it is, with its newline. */
 export function formatSignature({ name, keyId, signature }: NoteSignature): string {
-  const id = Buffer.alloc(KEY_ID_BYTES);
-  id.writeUInt32BE(keyId);
-  return `${SIGNATURE_PREFIX}${name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
+  const id = new Uint8Array(KEY_ID_BYTES);
+  new DataView(id.buffer).setUint32(0, keyId);
+  return `${SIGNATURE_PREFIX}${name} ${toBase64(concatBytes([id, signature]))}\n`;
 }
 
 /**
@@ -143,7 +144,7 @@ export function openNote(
   verifiers: readonly NoteVerifier[],
 ): OpenedNote {
   const { text, signatures } = parseNote(note);
-  const bytes = Buffer.from(text, 'utf8');
+  const bytes = toUtf8(text);
   const opened: OpenedNote = { text, verified: [], unknown: [] };
   for (const line of signatures) {
     const keys = verifiers.filter(({ name, keyId }) => name === line.name && keyId === line.keyId);
@@ -179,11 +180,15 @@ function parseSignatureLine(line: string): NoteSignature {
   if (name === undefined || encoded === undefined) {
     throw malformed('a line after its last blank line is not a signature');
   }
-  const bytes = Buffer.from(encoded, 'base64');
-  if (bytes.toString('base64') !== encoded || bytes.length <= KEY_ID_BYTES) {
+  const bytes = fromBase64(encoded);
+  if (bytes === undefined || bytes.length <= KEY_ID_BYTES) {
     throw malformed(`the signature by ${name} is not in base64`);
   }
-  return { name, keyId: bytes.readUInt32BE(), signature: bytes.subarray(KEY_ID_BYTES) };
+  return {
+    name,
+    keyId: new DataView(bytes.buffer).getUint32(0),
+    signature: bytes.subarray(KEY_ID_BYTES),
+  };
 }
 
 function assertNoteText(text: string): void {
@@ -194,11 +199,9 @@ function assertNoteText(text: string): void {
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw malformed('it is not UTF-8');
-  }
+  const text = fromUtf8(bytes);
+  if (text === undefined) throw malformed('it is not UTF-8');
+  return text;
 }
 
 function malformed(why: string): NoteError {

@@ -2,23 +2,18 @@
  * The growing end of the tree. A publisher that keeps the edge hashes only what is new: its cost per
  * publication grows with the new leaves and the number of levels, never with the size of the log.
  */
-import { HASH_BYTES, emptyRoot, nodeHash } from './merkle.ts';
+import * as neutral from '../tlog/tree-edge.ts';
+import { tree } from './merkle.ts';
 import {
   TILE_BYTES,
   TILE_WIDTH,
-  hashesOfTile,
   readTileAt,
   tileLevels,
   tileRoot,
   type ReadTile,
 } from './tiles.ts';
 
-/** The size of a tree and, for each level of tiles, the hashes of its last, partial tile (0 to 255 of them). */
-export interface TreeEdge {
-  size: number;
-  /** By level, concatenated. A level whose last tile is full, or that does not exist yet, is empty. */
-  partial: readonly Buffer[];
-}
+export type TreeEdge = neutral.TreeEdge<Buffer>;
 
 /** A tile to be stored whole in place of what was stored for it: 1 to 256 hashes, concatenated. */
 interface TileRow {
@@ -50,23 +45,7 @@ export function edgeFromTiles(size: number, readTile: ReadTile): TreeEdge {
 }
 
 /** Root of the tree with this edge (RFC 6962, 2.1). */
-export function edgeRoot(edge: TreeEdge): Buffer {
-  let root: Buffer | undefined;
-  // Right to left, smallest subtree first: each further one to the left is joined on top.
-  for (const tile of edge.partial) {
-    const hashes = hashesOfTile(tile);
-    let end = tile.length / HASH_BYTES;
-    for (let level = 0; end > 0; level += 1) {
-      const count = 2 ** level;
-      if (Math.floor(end / count) % 2 === 1) {
-        const peak = hashes(level, end / count - 1);
-        root = root === undefined ? Buffer.from(peak) : nodeHash(peak, root);
-        end -= count;
-      }
-    }
-  }
-  return root ?? emptyRoot();
-}
+export const edgeRoot = (edge: TreeEdge): Buffer => neutral.edgeRoot(tree, edge);
 
 /** Root of a tree's first `size` leaves, from its tiles: reads one tile per level. Throws like {@link edgeFromTiles}. */
 export function rootFromTiles(size: number, readTile: ReadTile): Buffer {

@@ -1,4 +1,5 @@
 /** Policies as text: C2SP tlog-policy. What they mean is in witnessing.ts. */
+import { toBase64 } from '../tlog/bytes.ts';
 import { rawWitnessKey } from './cosignature.ts';
 import { ED25519, splitVerifierKey } from './note-keys.ts';
 import type { KnownWitness, Quorum, WitnessPolicy } from './witnessing.ts';
@@ -91,7 +92,7 @@ class PolicyReader {
   #logKey([key = '', ...more]: string[]): string {
     if (more.length > 1) throw new RangeError('a log has a key, and at most a URL.');
     const wrongType = 'the key of a log is of type 1, Ed25519.';
-    this.#once(key, splitVerifierKey(key, ED25519, wrongType).raw.toString('base64'));
+    this.#once(key, toBase64(splitVerifierKey(key, ED25519, wrongType).raw));
     return key;
   }
 

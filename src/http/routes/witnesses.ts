@@ -222,7 +222,7 @@ export const WITNESS_ROUTES = [
     tag,
     summary: 'The keys that the log has had',
     description:
-      'Each step from one key to the next is signed by both, with the size at which it happened. Whoever trusts one of them can check the rest: "audit verify --key-history".',
+      'Each step from one key to the next is signed by both, with the size at which it happened. Whoever trusts one of them can check the rest by this document: "audit verify" does so with a running broker, and with a bundle, which carries it.',
     media: 'application/json; charset=utf-8',
     handle: ({ broker }) => ({ body: logKeyHistory(broker) }),
   }),

@@ -8,7 +8,9 @@ import {
   rootAt,
   rootOfLeaves,
 } from '../../../src/core/audit/merkle.ts';
+import { consistencyProof, inclusionProof } from '../../../src/core/audit/proofs.ts';
 import { hashesOfTile } from '../../../src/core/audit/tiles.ts';
+import { EMPTY_EDGE, appendLeaves } from '../../../src/core/audit/tree-edge.ts';
 import { naiveRoot, someLeaves } from './naive-tree.ts';
 
 /** The leaves and roots of Certificate Transparency's own tests (merkletree/merkle_tree_test). */
@@ -33,7 +35,44 @@ const CT_ROOTS = [
   '5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328',
 ];
 
+/** Hashes of inner nodes, and the proofs made of them, of the same tests. */
+const [LEAF_1, PAIR_1, HALF_1, LEAF_4, PAIR_3, PAIR_2] = [
+  '96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7',
+  '5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e',
+  '6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4',
+  'bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b',
+  'ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0',
+  '0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a',
+] as const;
+const [LEAF_0 = '', ROOT_2 = '', , ROOT_4 = ''] = CT_ROOTS;
+/** [index, size, proof] */
+const CT_INCLUSION: [number, number, string[]][] = [
+  [0, 1, []],
+  [0, 8, [LEAF_1, PAIR_1, HALF_1]],
+  [5, 8, [LEAF_4, PAIR_3, ROOT_4]],
+  [2, 3, [ROOT_2]],
+  [1, 5, [LEAF_0, PAIR_1, LEAF_4]],
+];
+/** [old size, new size, proof] */
+const CT_CONSISTENCY: [number, number, string[]][] = [
+  [1, 1, []],
+  [1, 8, [LEAF_1, PAIR_1, HALF_1]],
+  [6, 8, [PAIR_2, PAIR_3, ROOT_4]],
+  [2, 5, [PAIR_1, LEAF_4]],
+];
+
 describe('the tree of RFC 6962', () => {
+  it('has the published proofs of the CT test vectors', () => {
+    const leaves = CT_LEAVES.map(leafHash);
+    const [tile = Buffer.alloc(0)] = appendLeaves(EMPTY_EDGE, leaves).rows.map((r) => r.hashes);
+    const hashes = hashesOfTile(tile);
+    const hex = (proof: readonly Buffer[]) => proof.map((hash) => hash.toString('hex'));
+    for (const [index, size, proof] of CT_INCLUSION)
+      expect(hex(inclusionProof(index, size, hashes))).toEqual(proof);
+    for (const [oldSize, newSize, proof] of CT_CONSISTENCY)
+      expect(hex(consistencyProof(oldSize, newSize, hashes))).toEqual(proof);
+  });
+
   it('has the published roots after each leaf of the CT test vectors', () => {
     const hashes = CT_LEAVES.map(leafHash);
     const roots = CT_ROOTS.map((_, i) => rootOfLeaves(hashes.slice(0, i + 1)).toString('hex'));

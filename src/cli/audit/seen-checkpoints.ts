@@ -1,0 +1,110 @@
+/**
+ * The last checkpoint that this machine saw of each log. A log that goes back behind it, or that does not contain it,
+ * was shown in two versions; the two checkpoints, both signed, are then kept as the proof.
+ */
+import { hash, randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { openCheckpoint, type Checkpoint, type LogKey } from '../../core/tlog/checkpoint.ts';
+import { fileTrouble } from '../problems.ts';
+import type { Surroundings } from '../surroundings.ts';
+
+type Env = Surroundings['env'];
+
+/** What is known of a log from before. */
+export interface Seen {
+  /** The checkpoint; undefined where none was seen, or it says nothing under the keys that are trusted now. */
+  checkpoint: Checkpoint | undefined;
+  /** As it was signed. */
+  note: string | undefined;
+  /** Why what was kept is of no use. */
+  useless: string | undefined;
+}
+
+/** Where they are kept: `$SALLYPORT_HOME/seen`, else in the user's folder for states. */
+function seenFolder(env: Env): string {
+  const home = env['SALLYPORT_HOME'];
+  if (home) return join(resolve(home), 'seen');
+  const state = env['XDG_STATE_HOME'] || join(env['HOME'] || homedir(), '.local', 'state');
+  return join(state, 'sallyport', 'seen');
+}
+
+/** The last checkpoint of the log that was kept, if the trusted keys signed it. */
+export function lastSeen(env: Env, origin: string, keys: readonly LogKey[]): Seen {
+  const path = pathOf(env, origin);
+  const nothing: Seen = { checkpoint: undefined, note: undefined, useless: undefined };
+  let note: string;
+  try {
+    note = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothing;
+    const why = `Nothing was compared with what was seen before: cannot read ${path}: ${fileTrouble(error)}.`;
+    return { ...nothing, useless: why };
+  }
+  try {
+    return { ...nothing, checkpoint: openCheckpoint(note, keys), note };
+  } catch (error) {
+    return {
+      ...nothing,
+      useless: `The checkpoint of ${origin} that was seen before (${path}) was not signed by a key that you gave, so nothing was compared with it: if the log's key was replaced, give the old one with --key as well. ${(error as Error).message}`,
+    };
+  }
+}
+
+/**
+ * Keeps a checkpoint whose log was found sound.
+ *
+ * @returns what went wrong; undefined if nothing. Not being able to remember is no verdict on the log.
+ */
+export function remember(env: Env, origin: string, note: string): string | undefined {
+  return write(env, pathOf(env, origin), note);
+}
+
+/** The proof that a log was shown in two versions: two checkpoints, as they were signed. */
+export interface Conflict {
+  origin: string;
+  /** `rollback` or `fork`. */
+  standing: string;
+  /** Where the later one came from. */
+  target: string;
+  /** Epoch milliseconds. */
+  foundAt: number;
+  seen: string;
+  now: string;
+}
+
+/** Keeps a proof. Returns where, and what went wrong. */
+export function keepConflict(
+  env: Env,
+  conflict: Conflict,
+): { path: string; problem: string | undefined } {
+  const id = hash('sha256', `${conflict.seen}\n${conflict.now}`, 'hex').slice(0, 16);
+  const path = `${pathOf(env, conflict.origin)}.${conflict.standing}-${id}.json`;
+  const text = JSON.stringify(
+    { ...conflict, foundAt: new Date(conflict.foundAt).toISOString() },
+    null,
+    2,
+  );
+  return { path, problem: write(env, path, `${text}\n`) };
+}
+
+/** Names of logs can be those of no file. */
+function pathOf(env: Env, origin: string): string {
+  const readable = origin.replaceAll(/[^A-Za-z0-9._-]/g, '_').slice(0, 80);
+  return join(seenFolder(env), `${readable}-${hash('sha256', origin, 'hex').slice(0, 16)}`);
+}
+
+/** Whole or not at all: a reader never sees half a file. */
+function write(env: Env, path: string, text: string): string | undefined {
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    mkdirSync(seenFolder(env), { recursive: true, mode: 0o700 });
+    writeFileSync(draft, text, { mode: 0o600, flag: 'wx' });
+    renameSync(draft, path);
+    return undefined;
+  } catch (error) {
+    rmSync(draft, { force: true });
+    return `Cannot write ${path}: ${fileTrouble(error)}.`;
+  }
+}

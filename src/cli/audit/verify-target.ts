@@ -1,0 +1,153 @@
+/** What `audit verify` checks: an evidence bundle, a directory of tiles, or a running broker. */
+import { CHECKPOINT_PATH } from '../../audit/bundle-layout.ts';
+import { knownKeys } from '../../audit/known-keys.ts';
+import { hasEntries, isTileDirectory, tileDirectory } from '../../audit/tile-directory.ts';
+import { verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
+import { tree } from '../../core/audit/merkle.ts';
+import { describeKey } from '../../core/audit/note.ts';
+import { checkLog, openTrusted, settle, type CheckedLog } from '../../verify/check-log.ts';
+import { Finding, incomplete } from '../../verify/finding.ts';
+import type { LogSource } from '../../verify/log-source.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { trustedKeys, type KeyOptions } from './bundle-key.ts';
+import { fetchCheckpoint, fetchKeyHistory, isUrl, openHttpLog } from './http-log.ts';
+import { keepConflict, lastSeen, remember } from './seen-checkpoints.ts';
+import { heedWitnesses, policyOf, type WitnessOptions } from './witness-options.ts';
+
+export interface TargetOptions extends KeyOptions, WitnessOptions {
+  profile?: string;
+  /** `--hashes-only`: entries are not asked for. */
+  hashesOnly?: boolean;
+  /** `--entries`: without entries nothing is said to be sound. */
+  entries?: boolean;
+}
+
+/** What was found, and what else there is to say. */
+export interface Verified {
+  report: BundleReport & CheckedLog;
+  target: 'bundle' | 'directory' | 'broker';
+  /** Why hashes alone were checked; undefined where the entries were, too. */
+  withoutEntries?: string;
+  /** Where the proof is kept that the log was shown in two versions. */
+  conflict?: string;
+  /** For whoever reads: what was not done, and why. */
+  notes: string[];
+}
+
+/** Verifies whatever it is. Never rejects. */
+export async function verifyTarget(
+  around: Surroundings,
+  target: string,
+  options: TargetOptions,
+): Promise<Verified> {
+  const kind = isUrl(target) ? 'broker' : isTileDirectory(target) ? 'directory' : 'bundle';
+  const report: Verified['report'] = { status: 'sound', entriesChecked: 0, checked: [] };
+  const verified: Verified = { report, target: kind, notes: [] };
+  try {
+    const policy = policyOf(options);
+    const keys = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
+    if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
+    else await verifyAsLog(around, target, keys, options, verified);
+    if (policy !== undefined) heedWitnesses(verified.report, policy);
+  } catch (error) {
+    settle(verified.report, couldNotRun(error));
+  }
+  return verified;
+}
+
+/** A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is. */
+async function verifyAsBundle(
+  { env }: Surroundings,
+  path: string,
+  keys: string[],
+  verified: Verified,
+): Promise<void> {
+  verified.report = await verifyBundle(path, keys, undefined, (origin, known) => {
+    const { checkpoint, useless } = lastSeen(env, origin, known);
+    if (useless !== undefined) verified.notes.push(useless);
+    return checkpoint;
+  });
+}
+
+async function verifyAsLog(
+  around: Surroundings,
+  target: string,
+  keys: string[],
+  options: TargetOptions,
+  verified: Verified,
+): Promise<void> {
+  const { env, clock } = around;
+  const checkpoint = await readCheckpoint(target);
+  const known = knownKeys(keys, await readKeyHistory(target), 'The log');
+  // The signature first: what the log says of itself counts for nothing before, its name included.
+  const { checkpoint: signed, key } = openTrusted(checkpoint, known, verified.report);
+  const { origin, size } = signed;
+  if (!keys.includes(key.verifierKey))
+    verified.notes.push(
+      `The log's key was replaced: ${describeKey(key)} signs for it now, by the history of the keys in which the one that you gave stands.`,
+    );
+  const before = lastSeen(env, origin, known);
+  if (before.useless !== undefined) verified.notes.push(before.useless);
+  const { source, withoutEntries } = await openLog(around, target, size, options);
+  if (withoutEntries !== undefined) {
+    if (options.entries === true)
+      throw new Error(`The entries cannot be checked: ${withoutEntries}.`);
+    verified.withoutEntries = withoutEntries;
+  }
+  const report = await checkLog(tree, source, {
+    checkpoint,
+    keys: known,
+    entries: withoutEntries === undefined,
+    seen: before.checkpoint,
+  });
+  verified.report = report;
+  const { standing } = report;
+  const note = Buffer.from(checkpoint).toString('utf8');
+  if (before.note !== undefined && (standing === 'fork' || standing === 'rollback')) {
+    const conflict = { origin, standing, target, foundAt: clock(), seen: before.note, now: note };
+    const { path, problem } = keepConflict(env, conflict);
+    if (problem === undefined) verified.conflict = path;
+    else verified.notes.push(problem);
+  } else if (report.status === 'sound' && before.useless === undefined) {
+    const problem = remember(env, origin, note);
+    if (problem !== undefined)
+      verified.notes.push(`${problem} The next check has nothing to compare with.`);
+  }
+}
+
+interface OpenedLog {
+  source: LogSource;
+  withoutEntries: string | undefined;
+}
+
+async function openLog(
+  around: Surroundings,
+  target: string,
+  size: number,
+  { profile, hashesOnly }: TargetOptions,
+): Promise<OpenedLog> {
+  const asked = hashesOnly === true ? 'you asked for hashes only' : undefined;
+  if (isUrl(target)) return openHttpLog(around, target, profile, size, asked);
+  const there = hasEntries(target) ? undefined : 'the directory has none';
+  return { source: tileDirectory(target), withoutEntries: asked ?? there };
+}
+
+async function readCheckpoint(target: string): Promise<Uint8Array> {
+  if (isUrl(target)) return fetchCheckpoint(target);
+  const found = await tileDirectory(target).read(CHECKPOINT_PATH);
+  if (found === undefined) throw incomplete(`${CHECKPOINT_PATH} is missing.`);
+  return found;
+}
+
+/** The document that says which keys the log has had; undefined where there is none, as for a mirror that has not kept it. */
+async function readKeyHistory(target: string): Promise<string | undefined> {
+  if (isUrl(target)) return fetchKeyHistory(target);
+  const found = await tileDirectory(target).read('keys');
+  return found && Buffer.from(found).toString('utf8');
+}
+
+/** What people are told of a wrong option, a broker out of reach or a key that is none is a sentence already. */
+function couldNotRun(error: unknown): Finding {
+  if (error instanceof Finding) return error;
+  return new Finding('could_not_run', error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,2 @@
+/** `sallyport/verify/node`: Node's own hashing and signatures, for {@link createVerifier}. */
+export { NODE_PRIMITIVES as nodePrimitives } from '../core/audit/note-keys.ts';
