@@ -71,7 +71,8 @@ export async function readSmall(reader: BundleReader, path: string, most: number
 function mayBelong(path: string, size: number | undefined): boolean {
   if (belongsToBundle(path, size ?? 0)) return true;
   return (
-    size === undefined && /^(?:(?:tile|entries|evidence|orders)\/|[a-z]+\.(?:md|json)$)/.test(path)
+    size === undefined &&
+    /^(?:(?:tile|entries|evidence|orders)\/|[a-z]+\.(?:md|json|html)$)/.test(path)
   );
 }
 

@@ -223,6 +223,8 @@ export const AUTHORITY = {
     'host.auditor': 'all',
     'auditor.auditor': 'all',
   },
+  // Entry bundles hold what is about everybody.
+  'log.mirror': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
   // Partners export what is about their own people; never a bundle, which holds what is about all.
   'export.create': {
     'host.auditor': 'all',

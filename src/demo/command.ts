@@ -8,10 +8,11 @@ export function addDemo(program: Command): void {
   defineCommand(program, 'demo [story]', {
     summary: 'Tell the story of a grant, or serve a broker to try things on',
     details:
-      'Without --serve: goes through the whole story step by step with real SDKs and says what each step proves; exits 1 as soon as one is not as it should be. With "recall": an order about people of one attribute, an objection, and the way back. With --serve: a broker with a built-in demo model, two labs, people with their keys, one active grant and one token, until SIGTERM. With --model-only: the demo model alone, as an upstream for brokers of your own, until SIGTERM.',
+      'Without --serve: goes through the whole story step by step with real SDKs and says what each step proves; exits 1 as soon as one is not as it should be. With "recall": an order about people of one attribute, an objection, and the way back. With "audit": a sealed call, receipts, a statement, two brokers that witness each other, evidence, and what comes of changing it. With --serve: a broker with a built-in demo model, two labs, people with their keys, one active grant and one token, until SIGTERM. With --model-only: the demo model alone, as an upstream for brokers of your own, until SIGTERM.',
     examples: [
       'sallyport demo',
       'sallyport demo recall',
+      'sallyport demo audit',
       'sallyport demo --serve --port 9000',
       'sallyport demo --model-only --port 9100',
       'sallyport demo --serve --upstream http://127.0.0.1:11434 --model llama3.2:3b',
@@ -55,17 +56,20 @@ export function addDemo(program: Command): void {
 
 type DemoOptions = DemoServeOptions & { serve?: boolean; modelOnly?: boolean };
 
-type Story = 'grant' | 'recall';
+const STORIES = ['recall', 'audit'] as const;
+
+type Story = 'grant' | (typeof STORIES)[number];
 
 function storyOf(story: string | undefined, { serve, modelOnly }: DemoOptions): Story {
   if (story === undefined) return 'grant';
-  if (story !== 'recall')
+  const found = STORIES.find((one) => one === story);
+  if (found === undefined)
     throw wrongUsage(
-      `There is no story "${story}". There is: recall; without a name, that of a grant.`,
+      `There is no story "${story}". There are: ${STORIES.join(', ')}; without a name, that of a grant.`,
     );
   if (serve || modelOnly)
     throw wrongUsage('A story is told, and --serve serves: give one of them.');
-  return story;
+  return found;
 }
 
 /** Each part is loaded only now: the SDKs that the story uses are large. @returns the exit code */
@@ -76,6 +80,7 @@ async function run(
 ): Promise<number> {
   if (options.modelOnly) return (await import('./serve-model.ts')).serveModel(options, out);
   if (options.serve) return (await import('./serve.ts')).serveDemo(options, out);
+  if (story === 'audit') return (await import('./audit.ts')).tellAudit(out);
   if (story === 'recall') return (await import('./recall.ts')).tellRecall(out);
   return (await import('./story.ts')).tellStory(out);
 }

@@ -12,7 +12,7 @@ import { BrokerClient } from '../cli/broker-client.ts';
 import { publicJwkOf } from '../cli/public-key.ts';
 import { processSurroundings } from '../cli/surroundings.ts';
 import { parseConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, configSchema } from '../config/schema.ts';
 import type { Role } from '../core/people.ts';
 import { createKeyFile, loadKeyFile } from '../lib/key-file.ts';
 import type { Logger } from '../lib/log.ts';
@@ -30,7 +30,7 @@ const savedSchema = z.object({
 
 type Saved = z.infer<typeof savedSchema>;
 
-interface DemoPerson {
+export interface DemoPerson {
   id: string;
   part: CastMember['part'];
   name: string;
@@ -59,7 +59,15 @@ export interface DemoOptions {
   models: string[];
   dialects: ('openai' | 'anthropic')[];
   log: Logger;
+  /** Name of the log; by itself a new one. */
+  origin?: string;
+  /** Who cosigns its checkpoints, and whose it cosigns, as in the configuration file. */
+  witnesses?: WitnessInput;
 }
+
+type WitnessInput = Partial<
+  Pick<z.input<typeof configSchema>, 'witnesses' | 'witnessPolicy' | 'witnessed' | 'witnessing'>
+>;
 
 const anything = z.looseObject({ id: z.string() });
 
@@ -69,7 +77,8 @@ export async function startDemoWorld(options: DemoOptions): Promise<DemoWorld> {
   const known = existsSync(saveFile)
     ? savedSchema.parse(JSON.parse(readFileSync(saveFile, 'utf8')))
     : undefined;
-  const origin = known?.origin ?? `demo.sallyport.invalid/${randomBytes(4).toString('hex')}`;
+  const origin =
+    known?.origin ?? options.origin ?? `demo.sallyport.invalid/${randomBytes(4).toString('hex')}`;
   const server = await startServer({ config: demoConfig(options, origin), log: options.log });
   try {
     const keys = openKeys(join(options.dataDir, 'people'));
@@ -110,7 +119,7 @@ export async function makeActiveGrant(world: DemoWorld, spec: GrantInput): Promi
 }
 
 function demoConfig(
-  { dataDir, host, port, upstream, models, dialects }: DemoOptions,
+  { dataDir, host, port, upstream, models, dialects, witnesses }: DemoOptions,
   origin: string,
 ): Config {
   return parseConfig(
@@ -118,6 +127,7 @@ function demoConfig(
       server: { host, port, shutdownSeconds: 5 },
       dataDir,
       log: { origin },
+      ...witnesses,
       endpoints: [
         {
           id: 'demo',

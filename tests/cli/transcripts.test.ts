@@ -59,6 +59,13 @@ describe('audit open', () => {
   const digest = createHash('sha256').update(sealed).digest('hex');
   const entry = file('entries.json', entries(digest));
 
+  const changed = Buffer.concat([sealed.subarray(0, -1), Buffer.of((sealed.at(-1) ?? 0) ^ 1)]);
+  const others = seal([recipient]);
+  const swapped = Buffer.concat([
+    ...others.update(Buffer.concat([record(OTHER, BODY, salt), record(OTHER, BODY, salt)])),
+    ...others.final(),
+  ]);
+
   it('opens with the key of a recipient, and holds each body against its entry', async () => {
     const { code, out } = await cli.run('audit', 'open', path, '--identity', key, '--entry', entry);
     expect(code).toBe(0);
@@ -78,14 +85,36 @@ describe('audit open', () => {
     expect([again.code, again.err]).toEqual([3, expect.stringMatching(/exists already/)]);
   });
 
+  it('does not call sound what holds nothing of the request that is asked for', async () => {
+    const third = `req_${'3'.repeat(26)}`;
+    const options = ['--identity', key, '--request', third];
+    const { code, err } = await cli.run('audit', 'open', path, ...options);
+    expect([code, err]).toEqual([3, expect.stringMatching(/nothing of what was asked for/)]);
+  });
+
   it.each<[string, () => string, () => string, string[], number]>([
     ['a body that the log does not commit to', () => path, () => key, [entries(digest, 'AAAA')], 1],
     ['a file that is another than the entry names', () => path, () => key, [entries('00')], 1],
+    ['a file with a changed byte', () => file('changed.age', changed), () => key, [], 2],
     [
-      'a file with a changed byte',
-      () => file('changed.age', Buffer.concat([sealed.subarray(0, -1), Buffer.of(1)])),
+      'a file with a changed byte, of which the entry knows how long it was',
+      () => file('changed.age', changed),
       () => key,
-      [],
+      [entries(digest)],
+      1,
+    ],
+    [
+      'a file in the place of another',
+      () => file('swapped.age', swapped),
+      () => key,
+      [entries(digest)],
+      1,
+    ],
+    [
+      'a file that was cut, by its entry',
+      () => file('cut.age', sealed.subarray(0, sealed.length - 10)),
+      () => key,
+      [entries(digest)],
       2,
     ],
     [

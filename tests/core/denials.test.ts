@@ -25,8 +25,10 @@ describe('every denial', () => {
       404: ['not_found_error'],
       405: ['invalid_request_error'],
       409: ['invalid_request_error'],
+      410: ['not_found_error', 'invalid_request_error'],
       412: ['invalid_request_error'],
       415: ['invalid_request_error'],
+      416: ['invalid_request_error'],
       422: ['invalid_request_error'],
       429: ['rate_limit_error'],
       431: ['invalid_request_error'],
@@ -47,7 +49,7 @@ describe('every denial', () => {
     // What refills soon, and nothing else, is 429: SDKs would otherwise go on trying.
     const statuses = denial.retry
       ? [429, 502, 503]
-      : [400, 401, 403, 404, 405, 409, 412, 415, 422, 431, 500, 502, 504];
+      : [400, 401, 403, 404, 405, 409, 410, 412, 415, 416, 422, 431, 500, 502, 504];
     expect(statuses).toContain(denial.status);
   });
 });

@@ -112,7 +112,7 @@ test('what others may look into is refused', async () => {
   );
   chmodSync(facts.dataDir, 0o700);
   const keys = readdirSync(join(facts.dataDir, 'keys')).filter((name) => name.endsWith('.pem'));
-  expect(keys).toHaveLength(2);
+  expect(keys).toHaveLength(3);
   for (const name of keys) {
     const key = join(facts.dataDir, 'keys', name);
     chmodSync(key, 0o640);

@@ -127,6 +127,7 @@ describe('an assertion for a researcher of the host', () => {
       'order.issue',
       'person.add_key',
       'person.remove_key',
+      'report.run',
       'run.end',
       'token.revoke',
     ]);

@@ -13,6 +13,7 @@ import { startServer } from '../../src/server.ts';
 import { HELLO, eventually, startRunningBroker } from '../support/running-broker.ts';
 import { hold } from '../support/scripted-upstream.ts';
 import { WRITER_THREAD } from '../support/store.ts';
+import { KEEPER_THREAD } from '../support/test-broker.ts';
 
 interface Health {
   status: number;
@@ -81,6 +82,7 @@ it('a broker that starts lives, and is not ready before what a crash left open i
     config: configSchema.parse({ server: { port }, dataDir: join(directory, 'data') }),
     log: createLogger({ level: 'silent' }),
     writerThread: slowWriter(directory),
+    keeperThread: KEEPER_THREAD,
   });
   const progress = { started: false };
   void starting.then(() => (progress.started = true));

@@ -191,6 +191,7 @@ describe('the data directory', () => {
     expect(made).toEqual({
       path,
       keys: join(path, 'keys'),
+      transcripts: join(path, 'transcripts.db'),
       database: join(path, DATABASE_FILE),
     });
     expect(prepareDataDirectory(path)).toEqual(made);

@@ -78,6 +78,7 @@ export class LocalBroker {
       configured: configuredBy(excluded, listed),
       approvalsOf,
       channels: [],
+      forwarding: { receivers: [] },
       controlTokenLifetimeMs: 900_000,
       signingKeys: new KeyRing(join(dataDir, 'keys')),
       endpoints,

@@ -13,8 +13,15 @@ export interface CommittedBody {
   part: BodyPart;
   /** HMAC-SHA-256 under the salt, base64. */
   commitment: string | undefined;
-  /** Of the file, hex. */
-  sha256: string | undefined;
+  /** The file that it is in; undefined where the entry does not say. */
+  file: NamedFile | undefined;
+}
+
+/** A file, as an entry names it. */
+interface NamedFile {
+  /** Hex. */
+  sha256: string;
+  bytes: number;
 }
 
 /** What was found of one body in a file. */
@@ -35,6 +42,7 @@ export class TranscriptOpener {
   readonly #bodies = new Map<string, { hmac: Hmac; found: FoundBody }>();
   #begins: Buffer | undefined = Buffer.alloc(0);
   #age: AgeOpener | undefined;
+  #length = 0;
 
   /** @param identities of whoever opens it; none are needed for what is kept in full */
   constructor(identities: readonly KeyObject[]) {
@@ -47,6 +55,7 @@ export class TranscriptOpener {
    */
   push(bytes: Uint8Array): BodyRecord[] {
     this.#sum.update(bytes);
+    this.#length += bytes.length;
     if (!this.#begins) return this.#read(this.#open(bytes));
     this.#begins = Buffer.concat([this.#begins, bytes]);
     if (this.#begins.length < AGE_BEGINS.length) return [];
@@ -65,9 +74,9 @@ export class TranscriptOpener {
     return [...begun, ...last];
   }
 
-  /** SHA-256 of the file, hex. */
-  sha256(): string {
-    return this.#sum.copy().digest('hex');
+  /** The file that was read. */
+  file(): NamedFile {
+    return { sha256: this.#sum.copy().digest('hex'), bytes: this.#length };
   }
 
   /** The bodies that were found. Asked once, when the file has ended or does not open further. */
@@ -129,20 +138,34 @@ export function committedBy(entry: unknown): CommittedBody[] {
         request: ref,
         part: 'request',
         commitment: text(said['requestCommitment']),
-        sha256: undefined,
+        file: undefined,
       },
     ];
   if (kind !== 'request.outcome') return [];
   const facts = transcriptFactsSchema.safeParse(said['transcript']).data;
   return [
-    { request: ref, part: 'request', commitment: undefined, sha256: facts?.request?.sha256 },
+    { request: ref, part: 'request', commitment: undefined, file: facts?.request },
     {
       request: ref,
       part: 'response',
       commitment: text(said['responseCommitment']),
-      sha256: facts?.response?.sha256,
+      file: facts?.response,
     },
   ];
+}
+
+/**
+ * Whether the file is one of those that the entries name: `named`; `cut`: it is shorter than each of them; `other`: it was
+ * changed, or another was put in its place; `unknown`: none of the entries names a file.
+ */
+export function standingOf(
+  file: NamedFile,
+  committed: readonly CommittedBody[],
+): 'named' | 'cut' | 'other' | 'unknown' {
+  const named = committed.flatMap((one) => one.file ?? []);
+  if (named.length === 0) return 'unknown';
+  if (named.some(({ sha256 }) => sha256 === file.sha256)) return 'named';
+  return named.every(({ bytes }) => file.bytes < bytes) ? 'cut' : 'other';
 }
 
 /** `matches`: it is what the log commits to; `differs`: it is not; `unknown`: no entry that was given says. */
@@ -158,8 +181,8 @@ export function verdictOn(
     ({ request, part }) => request === found.request && part === found.part,
   );
   const commitments = about.flatMap(({ commitment }) => commitment ?? []);
-  const digests = about.flatMap(({ sha256 }) => sha256 ?? []);
-  if (digests.some((sha256) => sha256 !== fileSha256)) return 'differs';
+  const files = about.flatMap(({ file }) => file ?? []);
+  if (files.some(({ sha256 }) => sha256 !== fileSha256)) return 'differs';
   if (!commitments.every((commitment) => isSame(commitment, found.commitment))) return 'differs';
   return commitments.length === 0 ? 'unknown' : 'matches';
 }

@@ -8,6 +8,7 @@ import { readIdentities } from '../../audit/sealing/age-identity.ts';
 import {
   TranscriptOpener,
   committedBy,
+  standingOf,
   verdictOn,
   type CommittedBody,
   type FoundBody,
@@ -102,32 +103,49 @@ async function open(path: string, options: OpenOptions): Promise<OpenedFile> {
   const opener = new TranscriptOpener(identitiesIn(options.identity));
   const texts = new Map<string, Buffer[]>();
   const keep = keeper(options, texts);
-  let problem: unknown;
+  let problem: AgeFailure | NotRecords | undefined;
   try {
     for await (const piece of createReadStream(path)) keep(opener.push(piece as Buffer));
     keep(opener.end());
   } catch (error) {
+    if (!(error instanceof AgeFailure || error instanceof NotRecords))
+      throw wrongUsage(`Cannot read ${path}: ${fileTrouble(error)}.`, error);
     problem = error;
   }
-  if (problem !== undefined && !(problem instanceof AgeFailure || problem instanceof NotRecords))
-    throw wrongUsage(`Cannot read ${path}: ${fileTrouble(problem)}.`, problem);
-  const sha256 = opener.sha256();
+  const file = opener.file();
+  const { sha256 } = file;
   const bodies = opener
     .bodies()
     .filter(({ request }) => options.request === undefined || request === options.request)
     .map((found) => ({ ...found, verdict: verdictOn(found, sha256, committed) }));
-  return { status: statusOf(bodies, problem), sha256, bodies, texts, problem: problem?.message };
+  const found = settle(bodies, standingOf(file, committed), problem);
+  return { ...found, sha256, bodies, texts };
 }
 
-function statusOf(
+/** What the entries say of the file comes first: a file that was swapped may open with the same key. */
+function settle(
   bodies: readonly { verdict: Verdict; isWhole: boolean }[],
-  problem: unknown,
-): OpenedFile['status'] {
-  if (problem instanceof AgeFailure && problem.problem === 'cut') return 'incomplete';
-  if (problem instanceof AgeFailure && problem.problem === 'changed') return 'tampered';
-  if (problem !== undefined) return 'could_not_run';
-  if (bodies.some(({ verdict }) => verdict === 'differs')) return 'tampered';
-  return bodies.every(({ isWhole }) => isWhole) ? 'sound' : 'incomplete';
+  standing: ReturnType<typeof standingOf>,
+  failure: AgeFailure | NotRecords | undefined,
+): Pick<OpenedFile, 'status' | 'problem'> {
+  const ageProblem = failure instanceof AgeFailure ? failure.problem : undefined;
+  if (ageProblem === 'not_for_this_key')
+    return { status: 'could_not_run', problem: failure?.message };
+  if (standing === 'other')
+    return {
+      status: 'tampered',
+      problem:
+        'It is none of the files that the entries name: it was changed, or another was put in its place.',
+    };
+  if (ageProblem === 'cut') return { status: 'incomplete', problem: failure?.message };
+  if (ageProblem === 'changed') return { status: 'tampered', problem: failure?.message };
+  if (failure) return { status: 'could_not_run', problem: failure.message };
+  if (bodies.length === 0)
+    return { status: 'could_not_run', problem: 'It holds nothing of what was asked for.' };
+  if (bodies.some(({ verdict }) => verdict === 'differs'))
+    return { status: 'tampered', problem: undefined };
+  const isWhole = standing !== 'cut' && bodies.every((body) => body.isWhole);
+  return { status: isWhole ? 'sound' : 'incomplete', problem: undefined };
 }
 
 function identitiesIn(path: string | undefined): KeyObject[] {

@@ -55,11 +55,11 @@ function tableOf([head = '', , ...rows]: readonly string[]): string {
   return `<table><thead>${row(head, 'th')}</thead><tbody>${rows.map((line) => row(line, 'td')).join('')}</tbody></table>`;
 }
 
-/** What stands between bars that no backslash takes the meaning of. */
+/** What stands between bars. One that is written in a cell has a backslash before it, and so no space. */
 const cellsOf = (line: string): string[] =>
   line
     .slice(2, line.endsWith(' |') ? -2 : undefined)
-    .split(/(?<!\\)(?:\\\\)* \| /)
+    .split(' | ')
     .map((cell) => cell.trim());
 
 /** Code, bold, and what a backslash takes the meaning of; the rest as it is. */

@@ -82,7 +82,7 @@ export const LOG_ROUTES = [
   mediaRoute({
     method: 'get',
     path: '/api/v1/log/tile/entries/*tile',
-    action: 'export.create',
+    action: 'log.mirror',
     tag,
     summary: 'An entry bundle',
     description:
