@@ -5,6 +5,7 @@ import { inspect, parseArgs } from 'node:util';
 import { printTable } from '../../src/cli/output.ts';
 import { checking } from './checking.ts';
 import { exportsArea } from './gateway/exports.ts';
+import { appending } from './appending.ts';
 import { capacity } from './gateway/capacity.ts';
 import { cutting } from './gateway/cutting.ts';
 import { growth } from './gateway/growth.ts';
@@ -40,6 +41,7 @@ const AREAS: Record<string, Area> = {
   exports: exportsArea,
   search: searching,
   verify,
+  appending,
 };
 
 /** Takes minutes and gigabytes: runs when it is asked for, and has so much time. */
