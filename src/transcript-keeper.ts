@@ -1,6 +1,7 @@
 /** The thread that keeps transcripts: seals what is to be sealed, and stores it. Wires store and audit together. */
 import { Worker, parentPort, workerData } from 'node:worker_threads';
 import { seal } from './audit/sealing/age-seal.ts';
+import { Journal } from './store/journal.ts';
 import { openTranscripts } from './store/transcripts/database.ts';
 import { Keeper } from './store/transcripts/keeper.ts';
 import { runKeeperLoop } from './store/transcripts/keeper-loop.ts';
@@ -15,7 +16,8 @@ function start(): void {
   try {
     const { path } = workerData as KeeperSettings;
     const connection = openTranscripts(path);
-    const keeper = new Keeper(connection, path, seal);
+    const journal = new Journal(path.replace(/\.db$/, '.journal'));
+    const keeper = new Keeper(connection, path, journal, seal);
     const checkpointer = new Worker(WAL_CHECKPOINTER, { workerData: { path } });
     // Nobody reads what it does: without it, the keeper copies back by itself, at 16 MB.
     checkpointer.on('error', () => undefined);
@@ -23,7 +25,10 @@ function start(): void {
     runKeeperLoop(port, {
       keeper,
       copyBack: () => checkpointer.postMessage(undefined),
-      onStop: () => connection.close(),
+      onStop: () => {
+        journal.close();
+        connection.close();
+      },
     });
     send({ kind: 'ready' });
   } catch (error) {

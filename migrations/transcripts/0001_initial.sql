@@ -36,6 +36,6 @@ CREATE TABLE bodies (
 ) WITHOUT ROWID;
 CREATE INDEX bodies_by_file ON bodies (file);
 
--- Written to find out whether the disk takes anything.
-CREATE TABLE probes (n INTEGER NOT NULL);
-INSERT INTO probes (n) VALUES (0);
+-- Up to which generation of the journal beside it this database holds everything.
+CREATE TABLE journal (generation INTEGER NOT NULL);
+INSERT INTO journal (generation) VALUES (0);

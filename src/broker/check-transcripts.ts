@@ -40,6 +40,7 @@ export async function checkTranscripts(
 ): Promise<TranscriptsChecked> {
   const { readers, transcriptReader, store } = broker;
   await store.caughtUp();
+  await broker.transcripts.caughtUp();
   await store.write('checkTranscripts', { by: by(broker, actorId), from });
   const outcomes = readers.listEntries({ from, limit: AT_A_TIME, kind: 'request.outcome' });
   const checked: TranscriptsChecked = { sound: 0, destroyed: 0, problems: [], next: null };

@@ -34,6 +34,7 @@ export async function destroyTranscripts(
   const who = by(broker, actorId);
   if (until !== undefined && until > who.at)
     refuse('invalid_request', 'What is to be destroyed was written before now.');
+  await broker.transcripts.caughtUp();
   const held = evenHeld ? [] : broker.readers.transcriptHold(grantId).requests;
   const what = { grantId, writtenUntil: until ?? who.at, dueUntil: null, held };
   const tally = broker.transcriptReader.tally(what);

@@ -100,6 +100,7 @@ async function opened(
 ): Promise<TranscriptFacts> {
   const { store, readers } = broker;
   await store.caughtUp();
+  await broker.transcripts.caughtUp();
   const [outcome] = readers.listEntries({
     from: 0,
     limit: 1,

@@ -63,6 +63,8 @@ export class Journal {
   #generation = 1n;
   #number = 0;
   #offset = 0;
+  /** Where the last byte that is not zero can be. */
+  #usedBytes = CAPACITY;
 
   /**
    * Opens a journal, or makes one: in its full size, so that later writes change nothing but its content and a full
@@ -123,6 +125,7 @@ export class Journal {
     if (bytes === undefined) return false;
     // From here on, a frame of this number may be there.
     this.#number += 1;
+    this.#usedBytes = Math.max(this.#usedBytes, this.#offset + bytes);
     try {
       for (let written = 0; written < bytes;)
         written += writeSync(
@@ -144,6 +147,21 @@ export class Journal {
   mustBeWhole(): void {
     if (fstatSync(this.#fd).size < CAPACITY)
       throw new Error(`${this.path} was cut while the broker was running.`);
+  }
+
+  /**
+   * Overwrites what was here with zeros: for what must not be read any more. Only where the database has taken everything
+   * over.
+   *
+   * @throws what the file system says
+   */
+  wipe(): void {
+    if (this.#usedBytes === 0) return;
+    this.#frame.fill(0, 0, this.#usedBytes);
+    for (let at = 0; at < this.#usedBytes;)
+      at += writeSync(this.#fd, this.#frame, at, this.#usedBytes - at, at);
+    fdatasyncSync(this.#fd);
+    this.#usedBytes = 0;
   }
 
   close(): void {

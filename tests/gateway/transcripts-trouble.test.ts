@@ -3,6 +3,7 @@
  * Known failures 26 (one hung sink freezes everything) and 33 (one path fail-closed, its sibling left open).
  */
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   HELLO,
@@ -14,14 +15,7 @@ import {
   type RunningBroker,
 } from '../support/running-broker.ts';
 import { hold, openaiJson } from '../support/scripted-upstream.ts';
-import {
-  FULL,
-  SEALED,
-  factsIn,
-  lastCall,
-  storedFile,
-  transcriptsPath,
-} from '../support/transcripts.ts';
+import { FULL, SEALED, factsIn, lastCall, storedFile } from '../support/transcripts.ts';
 import { TroubledKeeper } from '../support/troubled-keeper.ts';
 
 const OPERATIONS = ['chat.completions', 'messages', 'responses', 'embeddings'] as const;
@@ -165,18 +159,21 @@ it('a slow disk holds a long answer back, and memory with it', async () => {
   await eventually(() => expect(written).toBeGreaterThan(before));
 }, 30_000);
 
-it('a database that is deleted keeps nothing any more, and says so', async () => {
-  const own = new TroubledKeeper();
-  const other = await startRunningBroker({ keeperThread: own.thread });
-  try {
-    const access = await other.access(SEALED);
-    const url = `${other.url}/v1/chat/completions`;
-    expect((await post(url, access.token, HELLO)).status).toBe(200);
-    rmSync(transcriptsPath(other.test.dataDir));
-    expect((await post(url, access.token, HELLO)).status).toBe(503);
-    expect((await post(url, (await other.access()).token, HELLO)).status).toBe(200);
-  } finally {
-    await other.close();
-    own.remove();
-  }
-});
+it.each(['transcripts.db', 'transcripts.journal'])(
+  '%s, deleted, keeps nothing any more, and says so',
+  async (file) => {
+    const own = new TroubledKeeper();
+    const other = await startRunningBroker({ keeperThread: own.thread });
+    try {
+      const access = await other.access(SEALED);
+      const url = `${other.url}/v1/chat/completions`;
+      expect((await post(url, access.token, HELLO)).status).toBe(200);
+      rmSync(join(other.test.dataDir, file));
+      expect((await post(url, access.token, HELLO)).status).toBe(503);
+      expect((await post(url, (await other.access()).token, HELLO)).status).toBe(200);
+    } finally {
+      await other.close();
+      own.remove();
+    }
+  },
+);

@@ -1,4 +1,6 @@
 /** Opening, checking and destroying transcripts through the API. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TranscriptRetention } from '../../src/broker/destroy-transcripts.ts';
 import { amendGrant, stepGrant } from '../../src/broker/manage-grants.ts';
@@ -296,6 +298,10 @@ describe('destroying', () => {
     const bytes = database.serialize();
     database.close();
     expect(bytes.includes('canary-destroyed')).toBe(false);
+    for (const file of ['transcripts.db', 'transcripts.db-wal', 'transcripts.journal'])
+      expect(readFileSync(join(running.test.dataDir, file)).includes('canary-destroyed')).toBe(
+        false,
+      );
   });
 
   it('touches no other grant', async () => {

@@ -1,11 +1,13 @@
 /** What is stored of transcripts, opened and held against the log. */
 import Database from 'better-sqlite3';
 import { createHash, createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newIdentity, readIdentities } from '../../src/audit/sealing/age-identity.ts';
 import { AgeOpener } from '../../src/audit/sealing/age-open.ts';
 import { RecordReader, type BodyPart } from '../../src/core/transcripts/records.ts';
 import type { TranscriptFacts } from '../../src/core/transcripts/facts.ts';
+import { framesAfter } from '../../src/store/journal.ts';
 import { TranscriptReader } from '../../src/store/transcripts/reader.ts';
 import type { LogEntry, RunningBroker } from './running-broker.ts';
 
@@ -27,8 +29,25 @@ export const FULL = { transcripts: 'full' as const, transcriptRetentionDays: 30 
 
 export const transcriptsPath = (dataDir: string): string => join(dataDir, 'transcripts.db');
 
+/** Resolves when the database has what the journal of transcripts held. */
+function untilCarriedOver(dataDir: string): void {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  const database = new Database(transcriptsPath(dataDir), { readonly: true });
+  const takenOver = database.prepare('SELECT generation FROM journal').pluck();
+  const isBehind = (): boolean => {
+    const before = takenOver.get() as number;
+    const frames = framesAfter(readFileSync(join(dataDir, 'transcripts.journal')), BigInt(before));
+    // Carried over meanwhile: what was read may be of another generation.
+    return frames.length > 0 || takenOver.get() !== before;
+  };
+  for (const until = Date.now() + 3_000; isBehind() && Date.now() < until;)
+    Atomics.wait(sleeper, 0, 0, 5);
+  database.close();
+}
+
 /** The file that a body is in, as it is stored. */
 export function storedFile(dataDir: string, request: string, part: BodyPart): Buffer | undefined {
+  untilCarriedOver(dataDir);
   const reader = new TranscriptReader(transcriptsPath(dataDir));
   try {
     const file = reader.fileOf(request, part);
@@ -89,7 +108,8 @@ export function lastCall(
   return { request: intent.ref, intent, outcome };
 }
 
-/** Looks whether a text is anywhere in a file of the data directory. */
+/** The database of transcripts, with all that is stored. */
 export function openDatabase(dataDir: string): Database.Database {
+  untilCarriedOver(dataDir);
   return new Database(transcriptsPath(dataDir));
 }

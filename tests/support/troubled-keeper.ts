@@ -20,10 +20,18 @@ export class TroubledKeeper {
     const path = join(this.#folder, 'troubled-keeper.mjs');
     writeFileSync(
       path,
-      `import { existsSync } from 'node:fs';
+      `import fs, { existsSync } from 'node:fs';
+       import { syncBuiltinESMExports } from 'node:module';
        import Database from ${JSON.stringify(pathToFileURL(sqlite).href)};
        const is = (what) => existsSync(${JSON.stringify(this.#folder)} + '/' + what);
        const sleeper = new Int32Array(new SharedArrayBuffer(4));
+       const { fdatasyncSync } = fs;
+       fs.fdatasyncSync = (fd) => {
+         if (is('full')) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+         while (is('hangs')) Atomics.wait(sleeper, 0, 0, 5);
+         return fdatasyncSync(fd);
+       };
+       syncBuiltinESMExports();
        const { exec } = Database.prototype;
        Database.prototype.exec = function (sql) {
          while (sql === 'COMMIT' && is('hangs')) Atomics.wait(sleeper, 0, 0, 5);

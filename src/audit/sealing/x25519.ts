@@ -17,8 +17,9 @@ export const publicKeyFrom = (raw: Uint8Array): KeyObject =>
 export const privateKeyFrom = (raw: Uint8Array): KeyObject =>
   createPrivateKey({ key: Buffer.concat([PRIVATE_PREFIX, raw]), format: 'der', type: 'pkcs8' });
 
+/** By way of a JWK, which takes a fraction of the time of SubjectPublicKeyInfo. */
 export const rawPublicKey = (key: KeyObject): Buffer =>
-  key.export({ format: 'der', type: 'spki' }).subarray(PUBLIC_PREFIX.length);
+  Buffer.from(key.export({ format: 'jwk' }).x as string, 'base64url');
 
 export const rawPrivateKey = (key: KeyObject): Buffer =>
   key.export({ format: 'der', type: 'pkcs8' }).subarray(PRIVATE_PREFIX.length);

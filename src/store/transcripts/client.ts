@@ -16,8 +16,11 @@ import type {
 } from './messages.ts';
 import { WaitingBodies } from './packing.ts';
 
-/** Messages that the keeper has not answered: it is at one, and another waits. */
-const MOST_POSTED = 2;
+/**
+ * Messages that the keeper has not answered. While it is at one, all that comes waits for the next: bodies that are sealed
+ * together cost less.
+ */
+const MOST_POSTED = 1;
 
 /** Bytes handed over and not stored yet, of all bodies: beyond it, upstreams are read no further. */
 const MOST_BYTES = 16 << 20;
@@ -27,6 +30,9 @@ const LOOK_EVERY_MS = 25;
 
 /** The keeper may take this long to finish what is queued when the broker stops. */
 const STOP_DEADLINE_MS = 5_000;
+
+/** Whoever reads is told within this time that nothing can be read. */
+const CATCH_UP_MS = 5_000;
 
 /** What no request waits for. */
 const UNHURRIED_MS = 60_000;
@@ -114,11 +120,20 @@ export class TranscriptStore {
     return new KeptBody(this.#parts, keeping, name, salt);
   }
 
+  /**
+   * Resolves when readers of the database see all that callers have been told is stored.
+   *
+   * @throws RefusedError `transcript_unavailable`
+   */
+  async caughtUp(): Promise<void> {
+    await this.#send({ kind: 'catchUp', id: this.#nextId() }, CATCH_UP_MS);
+  }
+
   /** Tries whether something can be stored, unless that is being tried. */
   probe(): void {
     if (this.#isProbing || this.#gone) return;
     this.#isProbing = true;
-    this.#send({ kind: 'probe', id: this.#nextId() })
+    this.caughtUp()
       .catch(() => undefined)
       .finally(() => (this.#isProbing = false));
   }
@@ -196,11 +211,11 @@ export class TranscriptStore {
     this.#postSoon();
   }
 
-  #send(work: Work): Promise<Done> {
+  #send(work: Work, deadlineMs = UNHURRIED_MS): Promise<Done> {
     if (this.#gone) return Promise.reject(unavailable());
     return new Promise((resolve, reject) => {
       this.#outbox.push(work);
-      const dueAt = performance.now() + UNHURRIED_MS;
+      const dueAt = performance.now() + deadlineMs;
       this.#wait(work.id, [{ resolve, reject, dueAt, name: undefined, isOverdue: false }], 0);
       this.#postSoon();
     });

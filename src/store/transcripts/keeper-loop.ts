@@ -6,6 +6,10 @@ import type { FromKeeper, ToKeeper, Work } from './messages.ts';
 /** Messages of one commit. */
 const MOST_MESSAGES = 64;
 
+/** What the journal holds is carried over into the database so soon, or when it has come to so many bytes. */
+const CARRY_OVER_AFTER_MS = 100;
+const CARRY_OVER_BYTES = 1 << 20;
+
 /** The write-ahead log is copied back into the database after so many bytes. */
 const COPY_BACK_BYTES = 4 << 20;
 
@@ -21,6 +25,16 @@ export interface KeeperLoop {
 export function runKeeperLoop(port: MessagePort, { keeper, copyBack, onStop }: KeeperLoop): void {
   const send = (message: FromKeeper): void => port.postMessage(message);
   let sinceCopied = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const carryOver = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    keeper.carryOver();
+  };
+  const carryOverSoon = (): void => {
+    if (keeper.backlogBytes >= CARRY_OVER_BYTES) carryOver();
+    else if (keeper.backlogBytes > 0) timer ??= setTimeout(carryOver, CARRY_OVER_AFTER_MS);
+  };
   port.on('message', (first: ToKeeper) => {
     let next: ToKeeper | undefined = first;
     while (next !== undefined) {
@@ -37,7 +51,9 @@ export function runKeeperLoop(port: MessagePort, { keeper, copyBack, onStop }: K
         sinceCopied = 0;
         copyBack();
       }
+      carryOverSoon();
       if (next?.kind === 'stop') {
+        carryOver();
         onStop();
         send({ kind: 'stopped' });
         port.close();

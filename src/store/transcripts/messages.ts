@@ -53,7 +53,8 @@ export type Work =
   /** The body is no part of a call that anybody made. */
   | ({ kind: 'withdraw'; id: number } & BodyName)
   | ({ kind: 'destroy'; id: number } & DestroyWhat)
-  | { kind: 'probe'; id: number };
+  /** Nothing by itself: the database holds with it all that the journal held before. */
+  | { kind: 'catchUp'; id: number };
 
 export type ToKeeper = { kind: 'work'; work: Work[] } | { kind: 'stop' };
 

@@ -4,6 +4,7 @@ import type { SqliteConnection } from '../database.ts';
 import { chunkId } from './database.ts';
 import { IS_HELD, TO_DESTROY } from './reader.ts';
 import type { BodyName, DestroyWhat } from './messages.ts';
+import type { WholeFile } from './whole-file.ts';
 
 /** Files destroyed in one transaction: requests wait for it. */
 const DESTROYED_AT_A_TIME = 64;
@@ -47,7 +48,8 @@ export class Rows {
       forgetBodies: db.prepare<[number]>('DELETE FROM bodies WHERE file = ?'),
       forgetChunks: db.prepare<[number, number]>('DELETE FROM chunks WHERE id >= ? AND id < ?'),
       forgetFile: db.prepare<[number]>('DELETE FROM files WHERE id = ?'),
-      touch: db.prepare('UPDATE probes SET n = n + 1'),
+      takenOver: db.prepare<[], number>('SELECT generation FROM journal').pluck(),
+      takeOver: db.prepare<[bigint]>('UPDATE journal SET generation = ?'),
       open: db.prepare<[], number>("SELECT id FROM files WHERE state = 'open'").pluck(),
       toDestroy: db
         .prepare<
@@ -72,10 +74,10 @@ export class Rows {
     return { id: Number(lastInsertRowid), chunks: 0 };
   }
 
-  /** A file of which everything is there. */
-  wholeFile(keeping: Keeping, at: number, chunks: readonly Buffer[], digest: Buffer): number {
+  /** A file of which everything is there, with its bodies. */
+  addWhole({ keeping, at, bodies, chunks, digest, length }: WholeFile): void {
     const { mode, recipientIds, grantId, version, keepMs } = keeping;
-    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const due = at + keepMs;
     const { lastInsertRowid } = this.#statements.wholeFile.run(
       digest,
       length,
@@ -84,11 +86,11 @@ export class Rows {
       grantId,
       version,
       at,
-      at + keepMs,
+      due,
     );
     const id = Number(lastInsertRowid);
     for (const [n, chunk] of chunks.entries()) this.#statements.chunk.run(chunkId(id, n), chunk);
-    return id;
+    for (const body of bodies) this.addBody(body, id);
   }
 
   addChunk(file: FileRow, chunk: Uint8Array): void {
@@ -112,9 +114,14 @@ export class Rows {
     if (this.#statements.hasBodies.get(file) === undefined) this.forget(file);
   }
 
-  /** Writes to the disk and nothing that says anything. */
-  touch(): void {
-    this.#statements.touch.run();
+  /** Up to which generation of the journal everything is here. */
+  get takenOver(): bigint {
+    return BigInt(this.#statements.takenOver.get() ?? 0);
+  }
+
+  /** Notes that. It writes to the disk, whatever else there is. */
+  takeOver(generation: bigint): void {
+    this.#statements.takeOver.run(generation);
   }
 
   /** Files that a process left unfinished. */
