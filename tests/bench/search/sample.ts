@@ -2,7 +2,7 @@
 import type { EntryDraft } from '../../../src/core/audit/entry.ts';
 import { mintId } from '../../../src/lib/ids.ts';
 
-export const SAMPLE = {
+const SAMPLE = {
   labs: 4,
   people: 40,
   grants: 20,
