@@ -65,15 +65,12 @@ async function inBatches(by: { batches: number[] }): Promise<void> {
   const committer = new GroupCommit(context);
   committer.takeOver();
   const batches = Array.from({ length: BATCHES }, (_, i) =>
-    Array.from(
-      { length: MAX_BATCH },
-      (_entry, n): Call => ({
-        id: n,
-        name: 'recordEntry',
-        args: { entry: entryAt(i * MAX_BATCH + n, Date.now()) },
-        notAfter: Infinity,
-      }),
-    ),
+    Array.from({ length: MAX_BATCH }, (_entry, n): Call => ({
+      id: n,
+      name: 'recordEntry',
+      args: { entry: entryAt(i * MAX_BATCH + n, Date.now()) },
+      notAfter: Infinity,
+    })),
   );
   const { elapsed } = await costOf(BATCHES * MAX_BATCH, () => {
     for (const batch of batches) {
