@@ -11,6 +11,7 @@ import { GroupCommit, MAX_BATCH, type Call } from '../../src/store/group-commit.
 import { migrate } from '../../src/store/migrations.ts';
 import { newDirectory } from './gateway/program.ts';
 import { costInLanes, costOf, medianOf, type Area } from './harness.ts';
+import { makeWorld, reserveArgs, settleArgs, type Write } from '../support/store.ts';
 import { entryAt } from './search/sample.ts';
 
 const WRITER_THREAD = new URL('../../dist/writer.js', import.meta.url);
@@ -18,7 +19,9 @@ const ORIGIN = 'bench.sallyport.invalid/log';
 
 const ONE_BY_ONE = 2_000;
 const TOGETHER = 20_000;
-const BATCHES = 100;
+/** Entries of a commit of the writer alone. The broker's own commits have at most MAX_BATCH. */
+const BATCH = 4_096;
+const BATCHES = 12;
 const ROUNDS = 3;
 
 /** Asked for: entries a second. */
@@ -36,22 +39,35 @@ export const appending: Area = async (report) => {
     const details = { slowest: Math.min(...rates), quickest: Math.max(...rates) };
     report({ name, value, unit: 'a second', details, ...goal });
   };
-  figure('appended one by one', by.one, LEAST.one);
-  figure(`by ${MAX_BATCH} callers at a time, with what each is told`, by.together);
-  figure(`in commits of ${MAX_BATCH}, by the writer`, by.batches, LEAST.batches);
+  figure('entries of calls, one by one', by.one, LEAST.one);
+  figure(`entries of calls, by ${MAX_BATCH} callers at a time`, by.together);
+  figure(`entries alone, in commits of ${BATCH}, by the writer`, by.batches, LEAST.batches);
 };
 
-/** As the broker appends: through the writer's thread, each caller waiting for its own entry. */
+/** As the gateway appends: through the writer's thread, an intent and an outcome of each call, by callers who wait for each. */
 async function throughTheThread(by: { one: number[]; together: number[] }): Promise<void> {
   const dataDir = newDataDirectory();
   const settings = { dataDir, origin: ORIGIN, rules: DEFAULT_RULES };
   const store = await Store.open(WRITER_THREAD, settings, systemClock);
-  const append = (n: number): Promise<unknown> =>
-    store.write('recordEntry', { entry: entryAt(n, Date.now()) });
-  by.one.push(1e9 / (await costInLanes(ONE_BY_ONE, 1, append)).elapsed);
-  by.together.push(1e9 / (await costInLanes(TOGETHER, MAX_BATCH, append)).elapsed);
+  let epoch = 0;
+  store.subscribe({ onPolicyChanged: (_some, now) => void (epoch = now), onFatal: fail });
+  const write: Write = (name, args) => store.write(name, args);
+  const world = await makeWorld(write, Date.now());
+  const call = async (): Promise<void> => {
+    const at = Date.now();
+    const asked = reserveArgs(world, { epoch, at });
+    await store.write('reserve', asked);
+    const used = { tokens: 90, spendNanoUsd: 900 };
+    await store.write('settle', settleArgs(asked.facts.requestId, at, used));
+  };
+  by.one.push(2e9 / (await costInLanes(ONE_BY_ONE / 2, 1, call)).elapsed);
+  by.together.push(2e9 / (await costInLanes(TOGETHER / 2, MAX_BATCH, call)).elapsed);
   await store.close();
   rmSync(dataDir, { recursive: true });
+}
+
+function fail(reason: string): never {
+  throw new Error(reason);
 }
 
 /** What the writer's thread does with full batches, without the messages to it and back. */
@@ -68,14 +84,15 @@ async function inBatches(by: { batches: number[] }): Promise<void> {
     Array.from({ length: MAX_BATCH }, (_entry, n): Call => ({
       id: n,
       name: 'recordEntry',
-      args: { entry: entryAt(i * MAX_BATCH + n, Date.now()) },
+      args: { entry: entryAt(i * BATCH + n, Date.now()) },
       notAfter: Infinity,
     })),
   );
-  const { elapsed } = await costOf(BATCHES * MAX_BATCH, () => {
+  const { elapsed } = await costOf(BATCHES * BATCH, () => {
     for (const batch of batches) {
-      const { why } = committer.commit(batch);
-      if (why !== undefined) throw new Error(why);
+      const { answers, why } = committer.commit(batch);
+      const other = answers.find((answer) => !('value' in answer));
+      if (other !== undefined) throw new Error(why ?? JSON.stringify(other));
     }
     return Promise.resolve();
   });

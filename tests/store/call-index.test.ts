@@ -1,12 +1,15 @@
 /** What calls left is found by person, run and day as if all entries were looked through, wherever the index has come to. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { EntryDraft, EntryKind } from '../../src/core/audit/entry.ts';
-import { dayNumber, dayOf, type CallRow } from '../../src/store/call-index.ts';
-import { DATABASE_FILE } from '../../src/store/database.ts';
+import { dayNumber, dayOf, type CallFilter, type CallRow } from '../../src/store/call-index.ts';
+import { DATABASE_FILE, openForWriting } from '../../src/store/database.ts';
 import { Readers } from '../../src/store/readers.ts';
 import { LocalWriter, anEntry, makeDataDirectory } from '../support/store.ts';
+
+const UPGRADE = new URL('../../migrations/sqlite/0006_receipts.sql', import.meta.url);
 
 const NOON = Date.parse('2026-05-31T12:00:00Z');
 const DAY_MS = 86_400_000;
@@ -85,6 +88,13 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 function logOf(all: Sample[]): Readers {
   const directory = makeDataDirectory();
+  fill(directory, all);
+  const readers = new Readers(join(directory, DATABASE_FILE));
+  onTestFinished(() => readers.close());
+  return readers;
+}
+
+function fill(directory: string, all: Sample[]): void {
   const writer = new LocalWriter(directory, NOON);
   for (const [id, sample] of all.entries()) {
     writer.now = NOON + sample.days * DAY_MS;
@@ -94,9 +104,6 @@ function logOf(all: Sample[]): Readers {
     ]);
     expect(answers).toEqual([{ id, value: { index: id } }]);
   }
-  const readers = new Readers(join(directory, DATABASE_FILE));
-  onTestFinished(() => readers.close());
-  return readers;
 }
 
 describe('what calls left', () => {
@@ -134,6 +141,49 @@ describe('what calls left', () => {
       }),
       { numRuns: 12 },
     );
+  });
+
+  test('is found in a log that is longer than what the index of searches takes together', () => {
+    const drawn = fc.sample(samples, { numRuns: 30, seed: 7 }).flat();
+    expect(drawn.length).toBeGreaterThan(8_500);
+    const readers = logOf(drawn);
+    for (const size of [4_096, 8_300, drawn.length]) {
+      const calls = readers.calls(size);
+      const wanted = lookThrough(drawn, size);
+      const of = (which: Omit<CallFilter, 'personId'>): CallRow[] =>
+        ['per_a', 'per_b'].flatMap((personId) =>
+          [...calls.groups({ personId, ...which })].flatMap((group) =>
+            [...calls.rows(group, 0, 100)].flat(),
+          ),
+        );
+      const day = dayNumber('2026-05-30');
+      expect(of({})).toEqual(wanted);
+      expect(of({ runId: 'run_a' })).toEqual(wanted.filter(({ runId }) => runId === 'run_a'));
+      expect(of({ runId: '' })).toEqual(wanted.filter(({ runId }) => runId === ''));
+      expect(of({ day })).toEqual(wanted.filter((row) => row.day === day));
+      expect(of({ since: day })).toEqual(wanted.filter((row) => row.day >= day));
+    }
+  });
+
+  test('is what an upgrade writes of the entries that it finds', () => {
+    const drawn = fc.sample(samples, { numRuns: 3, seed: 11 }).flat();
+    const directory = makeDataDirectory();
+    fill(directory, drawn);
+    const db = openForWriting(join(directory, DATABASE_FILE));
+    const rows = (): unknown[] => db.prepare('SELECT * FROM calls_of_steps').all();
+    const written = rows() as { entries: string }[];
+    const [, upgrade = ''] = readFileSync(UPGRADE, 'utf8').split('STRICT, WITHOUT ROWID;');
+    db.exec(`DELETE FROM calls_of_steps; ${upgrade}`);
+    const unpacked = (all: unknown[]): unknown[] =>
+      (all as { entries: string }[]).map(({ entries, ...group }) => ({
+        ...group,
+        entries: (JSON.parse(entries) as number[][]).map(([place, kind, ...more]) =>
+          more.length === 0 ? [place, kind, 1, 0, 0] : [place, kind, ...more],
+        ),
+      }));
+    expect(written.length).toBeGreaterThan(20);
+    expect(unpacked(rows())).toEqual(unpacked(written));
+    db.close();
   });
 
   test('is by days of UTC, written as RFC 3339 has them', () => {
