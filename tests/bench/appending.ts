@@ -81,7 +81,7 @@ async function inBatches(by: { batches: number[] }): Promise<void> {
   const committer = new GroupCommit(context);
   committer.takeOver();
   const batches = Array.from({ length: BATCHES }, (_, i) =>
-    Array.from({ length: MAX_BATCH }, (_entry, n): Call => ({
+    Array.from({ length: BATCH }, (_entry, n): Call => ({
       id: n,
       name: 'recordEntry',
       args: { entry: entryAt(i * BATCH + n, Date.now()) },
