@@ -14,6 +14,8 @@ CREATE TABLE prunings (
   archived_at INTEGER NOT NULL,
   by          TEXT NOT NULL REFERENCES people (id),
   at          INTEGER NOT NULL,
+  -- Index of the entry log.pruned.
+  entry       INTEGER NOT NULL,
   CHECK (first < before AND before <= size AND before % 256 = 0)
 ) STRICT;
 CREATE TRIGGER prunings_are_never_changed BEFORE UPDATE ON prunings

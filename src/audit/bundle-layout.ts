@@ -43,7 +43,11 @@ export function* bundleEntriesFiles({ from, to }: BundleRange): Generator<Bundle
 }
 
 /** Whether a bundle of a range of a log of `size` entries has a file of this name. */
-export function belongsToBundle(path: string, size: number, { from, to }: BundleRange): boolean {
+export function belongsToBundle(
+  path: string,
+  size: number,
+  { from, to }: BundleRange = { from: 0, to: size },
+): boolean {
   if (FIXED_PATHS.includes(path)) return true;
   const tile = parseTilePath(path);
   if (tile !== undefined && tile.level !== 'entries')

@@ -492,6 +492,7 @@ export const prunings = sqliteTable('prunings', {
   archivedAt: integer('archived_at').notNull(),
   by: text().notNull(),
   at: integer().notNull(),
+  entry: integer().notNull(),
 });
 
 export const forwardCursors = sqliteTable('forward_cursors', {

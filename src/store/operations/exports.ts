@@ -46,6 +46,12 @@ export const recordExport = controlOperation(
     const checkpoint =
       args.size === undefined ? checkpointNow(context, by.at) : checkpointOf(context, args.size);
     const { size, note } = checkpoint;
+    const pruned = readPrunings(context.db).at(-1);
+    if (pruned && size <= pruned.entry)
+      refuse(
+        'not_found',
+        'That checkpoint is older than the last pruning of the log. Wait for the next one, or export up to a new one.',
+      );
     const to = args.to ?? size;
     if (to > size || from > to)
       refuse(

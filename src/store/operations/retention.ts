@@ -123,6 +123,7 @@ export const recordPruning = controlOperation(
       archivedAt: archive.at,
       by: who.member.person.id,
       at: by.at,
+      entry: context.size,
     };
     db.insert(prunings).values(row).run();
     context.append({
@@ -142,6 +143,8 @@ export const recordPruning = controlOperation(
         archives: readPrunings(db).map((one) => ({ ...archiveOf(one) })),
       },
     });
+    // At once, so that the newest checkpoint is never one of a log that does not say where its beginning is.
+    checkpointNow(context, by.at);
     notify(context, {
       kind: 'log.pruned',
       ref: exportId,
