@@ -5,6 +5,7 @@ import {
   type Hold,
   type RetentionPolicy,
 } from '../core/audit/retention.ts';
+import { readRawEntry } from '../core/audit/raw-entry.ts';
 import { refuse } from '../core/denials.ts';
 import { archiveOf, type Pruning } from '../store/prunings.ts';
 import type { PruneArgs, Pruned } from '../store/operations/retention.ts';
@@ -69,6 +70,13 @@ export async function showRetention(broker: Broker, actorId: string): Promise<Sh
 export function listArchives(broker: Broker, actorId: string): Pruning[] {
   mayRead(broker, actorId, 'log.read');
   return broker.readers.listPrunings();
+}
+
+/** Whether entries of that moment, epoch milliseconds, or of before were pruned. */
+export function isPruned({ readers }: Pick<Broker, 'readers'>, since: number): boolean {
+  const begins = readers.minimumIndex();
+  const first = begins === 0 ? undefined : readers.firstEntryFrom(begins);
+  return first !== undefined && since <= Date.parse(readRawEntry(first.bytes).committedAt);
 }
 
 /** The archives in which what was pruned is. */
