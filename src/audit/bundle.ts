@@ -100,7 +100,9 @@ async function addEntries(
     }
     if (file === undefined) return;
   }
-  throw new Error(`The log should have the entries up to ${range.to}, but only those below ${index} were found.`);
+  throw new Error(
+    `The log has the entries up to ${range.to} by its checkpoint, but only ${index - range.from} were found.`,
+  );
 }
 
 function assertOneLine(entry: Uint8Array, index: number): void {
