@@ -6,27 +6,22 @@ import {
   type RetentionPolicy,
 } from '../core/audit/retention.ts';
 import { readRawEntry } from '../core/audit/raw-entry.ts';
-import { refuse } from '../core/denials.ts';
 import { archiveOf, type Pruning } from '../store/prunings.ts';
 import type { PruneArgs, Pruned } from '../store/operations/retention.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { mayRead } from './reach.ts';
 
-const NO_POLICY =
-  'Nothing is archived or pruned: the configuration has no "retention". docs/retention.md says what it does.';
-
 /** Outside what the database of the log knows: what retention is decided on, and whom it concerns. */
-export function retentionFacts(broker: Broker): Pick<PruneArgs, 'outside' | 'to'> {
-  const policy = broker.retention ?? refuse('not_prunable', NO_POLICY);
+export function retentionFacts(broker: Broker): Pick<PruneArgs, 'policy' | 'outside' | 'to'> {
   return {
-    outside: outsideOf(broker, policy),
+    policy: broker.retention,
+    outside: outsideOf(broker),
     to: [...broker.policy.labs()].map(({ id }) => ({ labId: id })),
   };
 }
 
-const outsideOf = (broker: Broker, policy: RetentionPolicy): PruneArgs['outside'] => ({
-  policy,
+const outsideOf = (broker: Broker): PruneArgs['outside'] => ({
   now: broker.clock(),
   receivers: broker.forwarding.shown().map(({ id, next }) => ({ id, next })),
   oldestTranscript: broker.transcriptReader.oldest(),
@@ -55,7 +50,7 @@ export async function showRetention(broker: Broker, actorId: string): Promise<Sh
   const { readers, retention: policy } = broker;
   const size = readers.logSize();
   const begins = readers.minimumIndex();
-  const holds = policy ? readers.retentionHolds(size, outsideOf(broker, policy)) : [];
+  const holds = policy ? readers.retentionHolds(size, policy, outsideOf(broker)) : [];
   return {
     policy,
     size,

@@ -14,7 +14,6 @@ import { searchEntries } from './search-entries.ts';
 
 /** What the database of the log does not know. */
 export interface Outside {
-  policy: RetentionPolicy;
   /** Epoch milliseconds. */
   now: number;
   /** Whom the log is forwarded to, and the first entry that each may not have. */
@@ -28,8 +27,13 @@ export interface Outside {
  *
  * @param size of the log
  */
-export function retentionHolds(db: Db, size: number, outside: Outside): Hold[] {
-  const { policy, now, receivers, oldestTranscript } = outside;
+export function retentionHolds(
+  db: Db,
+  size: number,
+  policy: RetentionPolicy,
+  outside: Outside,
+): Hold[] {
+  const { now, receivers, oldestTranscript } = outside;
   const holds: Hold[] = [];
   const hold = (why: Hold['why'], index: number | undefined, id?: string): void => {
     if (index !== undefined && index < size) holds.push({ why, index, id });

@@ -51,7 +51,6 @@ async function fill(upTo: number, change: (index: number) => object = () => ({})
 }
 
 const outside = (changes: Partial<Outside> = {}): Outside => ({
-  policy: POLICY,
   now: writer.now,
   receivers: [],
   oldestTranscript: undefined,
@@ -64,7 +63,14 @@ const to = (): { labId: string }[] => [{ labId: world.host }, { labId: world.par
 async function archive(before?: number, changes: Partial<Outside> = {}): Promise<string> {
   const id = mintId('exp', writer.now);
   const who = by(auditor, writer.now);
-  await writer.write('recordArchive', { by: who, id, before, outside: outside(changes), to: to() });
+  await writer.write('recordArchive', {
+    by: who,
+    id,
+    before,
+    policy: POLICY,
+    outside: outside(changes),
+    to: to(),
+  });
   await completed(id);
   return id;
 }
@@ -95,6 +101,7 @@ const prune = (
     exportId,
     sha256,
     dryRun,
+    policy: POLICY,
     outside: outside(changes),
     to: to(),
   });
@@ -252,7 +259,7 @@ describe('what is open holds entries back', () => {
   ] as const)('%s', async (_what, open, most) => {
     open();
     const view = readers();
-    const holds = view.retentionHolds(1_000, outside());
+    const holds = view.retentionHolds(1_000, POLICY, outside());
     view.close();
     expect(await refusalOf(archive(768))).toContain(
       most === 768 ? 'it was not refused' : `below ${most}:`,
@@ -373,6 +380,7 @@ describe('who prunes, and with what', () => {
       by: by(auditor, writer.now),
       id: cut,
       before: 512,
+      policy: POLICY,
       outside: outside(),
       to: to(),
     });

@@ -1,7 +1,12 @@
 /** Archiving the oldest entries of the log, and pruning what is archived. */
 import { EXPORT_LAYOUT, exportedDataSchema } from '../../core/audit/exports.ts';
 import { readRawEntry, type RawEntry } from '../../core/audit/raw-entry.ts';
-import { PRUNED_TOGETHER, holdInWords, prunableBefore } from '../../core/audit/retention.ts';
+import {
+  PRUNED_TOGETHER,
+  holdInWords,
+  prunableBefore,
+  type RetentionPolicy,
+} from '../../core/audit/retention.ts';
 import { refuse } from '../../core/denials.ts';
 import type { NoticeDraft } from '../../core/notices.ts';
 import type { WriterContext } from '../context.ts';
@@ -16,6 +21,8 @@ import { controlOperation, type By } from './operation.ts';
 
 interface RetentionArgs {
   by: By;
+  /** Of the configuration; undefined: there is none. */
+  policy: RetentionPolicy | undefined;
   outside: Outside;
   /** Whom it concerns. */
   to: NoticeDraft['to'];
@@ -37,7 +44,8 @@ export const recordArchive = controlOperation(
   (context, args: ArchiveArgs, who): ExportRecorded => {
     const { by, id, outside, to } = args;
     const from = minimumIndex(context.db);
-    const before = mustBePrunable(context, outside, args.before);
+    const policy = mustHavePolicy(args);
+    const before = mustBePrunable(context, policy, outside, args.before);
     const checkpoint = checkpointNow(context, by.at);
     const { size, note } = checkpoint;
     const index = context.append({
@@ -48,7 +56,7 @@ export const recordArchive = controlOperation(
       ref: id,
       data: { format: 'archive', layout: EXPORT_LAYOUT, from, to: before, size, checkpoint: note },
     });
-    const pruned = new Date(by.at + outside.policy.noticeMs).toISOString();
+    const pruned = new Date(by.at + policy.noticeMs).toISOString();
     notify(context, {
       kind: 'log.archived',
       ref: id,
@@ -87,6 +95,7 @@ export const recordPruning = controlOperation(
     const { by, exportId, outside, to, dryRun } = args;
     const { db, log } = context;
     const archive = mustFindArchive(context, exportId);
+    const policy = mustHavePolicy(args);
     const { from: first, to: before, size } = archive;
     if (first !== minimumIndex(db))
       refuse(
@@ -103,13 +112,13 @@ export const recordPruning = controlOperation(
         'second_person_needed',
         'Whoever archived entries may not prune them. Another person must.',
       );
-    const allowedAt = archive.at + outside.policy.noticeMs;
+    const allowedAt = archive.at + policy.noticeMs;
     if (by.at < allowedAt)
       refuse(
         'not_prunable',
         `Everybody concerned was told of the archive: it can be pruned by from ${new Date(allowedAt).toISOString()} on.`,
       );
-    mustBePrunable(context, outside, before);
+    mustBePrunable(context, policy, outside, before);
     const { bytes, sha256 } = archive;
     if (dryRun) return { first, before, bytes };
     const row = {
@@ -158,6 +167,13 @@ export const recordPruning = controlOperation(
   ({ exportId }) => exportId,
 );
 
+const mustHavePolicy = ({ policy }: RetentionArgs): RetentionPolicy =>
+  policy ??
+  refuse(
+    'not_prunable',
+    'Nothing is archived or pruned: the configuration has no "retention". docs/retention.md says what it does.',
+  );
+
 /**
  * As far as may be pruned: as far as is asked for, if nothing stands against it.
  *
@@ -165,11 +181,12 @@ export const recordPruning = controlOperation(
  */
 function mustBePrunable(
   { db, size }: WriterContext,
+  policy: RetentionPolicy,
   outside: Outside,
   asked: number | undefined,
 ): number {
   const first = minimumIndex(db);
-  const holds = retentionHolds(db, size, outside);
+  const holds = retentionHolds(db, size, policy, outside);
   const most = prunableBefore(size, holds);
   const before = asked ?? most;
   const [least] = holds.toSorted((one, other) => one.index - other.index);
