@@ -80,8 +80,10 @@ export function runWriterLoop(port: MessagePort, loop: WriterLoop): void {
     else if (oldIndexesLeft) {
       commitOwn('shrinkOldIndexes', {});
       oldIndexesLeft = oldIndex(context.db) !== undefined;
-    } else if (arePrunedLeft(context.db)) commitOwn('removePruned', {});
-    else return;
+    } else if (arePrunedLeft(context.db)) {
+      // On a disk that is full or hangs, the next second will do.
+      if (commitOwn('removePruned', {}).why !== undefined) return;
+    } else return;
     stepTimer = setTimeout(step, PAUSE_BETWEEN_STEPS_MS);
   };
   const idle = new IdleCollection();

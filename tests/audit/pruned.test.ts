@@ -180,6 +180,28 @@ describe('a log that was pruned', () => {
   });
 });
 
+describe('a stream of entries of a log that was pruned', () => {
+  const check = (log: SampleLog, from: number): Promise<LogReport> => {
+    const files = mirrorOf({
+      entries: log.lines,
+      root: Buffer.alloc(0),
+      checkpoint: log.checkpoint,
+      tile: (level, n) => log.tiles.get(`${level}/${n}`),
+    });
+    const source = { read: (path: string) => Promise.resolve(files[path]) };
+    return verifier.entries(batches(log.lines.slice(from), 77), source, key.verifierKey);
+  };
+
+  it('begins where the log says, and nowhere else', async () => {
+    const log = prunedLog(1_000, 512, 900);
+    expect(await check(log, 512)).toMatchObject({ status: 'sound', entriesChecked: 488 });
+    expect(await check(log, 0)).toMatchObject({ status: 'sound', entriesChecked: 1_000 });
+    expect(await check(log, 768)).toMatchObject({ status: 'incomplete', firstBadIndex: 512 });
+    expect(await check(log, 513)).toMatchObject({ status: 'tampered', firstBadIndex: 0 });
+    expect(await check(log, 1_000)).toMatchObject({ status: 'incomplete', firstBadIndex: 0 });
+  });
+});
+
 describe('an archive', () => {
   it('is checked where it is meant to be one, and is incomplete where it is not', async () => {
     await fc.assert(

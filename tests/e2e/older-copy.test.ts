@@ -28,7 +28,7 @@ beforeEach(async () => {
   upstream = await startScriptedUpstream();
   const demo = await startDemo({ dataDir: join(newDirectory(), 'data'), upstream: upstream.url });
   facts = demo.facts;
-  expect(await demo.process.end('SIGTERM')).toMatchObject({ code: 0 });
+  await demo.process.end('SIGTERM');
   older = join(newDirectory(), 'older');
   cpSync(facts.dataDir, older, { recursive: true });
   config = writeServeConfig(facts, { upstream: upstream.url });

@@ -12,7 +12,7 @@ const LOG_PATH = '/log';
 const PREFIX = `/api/v1${LOG_PATH}`;
 
 /** The codes with which a broker says that it has no such thing, or has it no more. */
-const NOT_THERE = ['not_found', 'entry_archived'];
+const NOT_THERE: ReadonlySet<string> = new Set(['not_found', 'entry_archived']);
 
 /** A broker's log. */
 export interface HttpLog {
@@ -58,7 +58,7 @@ export async function openHttpLog(
       const response = await broker.request('GET', `${LOG_PATH}/${path}`);
       return new Uint8Array(await response.arrayBuffer());
     } catch (error) {
-      if (error instanceof RefusedByBroker && NOT_THERE.includes(error.code)) return undefined;
+      if (error instanceof RefusedByBroker && NOT_THERE.has(error.code)) return undefined;
       throw error;
     }
   };

@@ -3,7 +3,7 @@ import { refuse } from '../denials.ts';
 import type { Archive } from './retention.ts';
 
 /** Which archive has an entry. */
-export const archiveWith = (archives: readonly Archive[], index: number): Archive | undefined =>
+const archiveWith = (archives: readonly Archive[], index: number): Archive | undefined =>
   archives.find(({ first, before }) => first <= index && index < before);
 
 /** @throws RefusedError `entry_archived`, with the archive that has the entry */

@@ -26,8 +26,15 @@ export interface RetentionPolicy {
 }
 
 /** Why entries stay. */
-export type HoldReason =
-  'too_new' | 'incident' | 'order' | 'dispute' | 'request' | 'export' | 'forwarding' | 'transcripts';
+type HoldReason =
+  | 'too_new'
+  | 'incident'
+  | 'order'
+  | 'dispute'
+  | 'request'
+  | 'export'
+  | 'forwarding'
+  | 'transcripts';
 
 /** The entries from an index on are needed by something. */
 export interface Hold {
