@@ -6,7 +6,13 @@ import type { Checkpoint, LogKey } from '../core/tlog/checkpoint.ts';
 import { HASH_BYTES } from '../core/tlog/tree.ts';
 import { checkEntries, leafHashesOf } from '../verify/check-entries.ts';
 import { PruningsSaid, archivedInWords } from '../verify/archived.ts';
-import { openTrusted, rangeChecked, settle, withPrunings, type LogReport } from '../verify/check-log.ts';
+import {
+  openTrusted,
+  rangeChecked,
+  settle,
+  withPrunings,
+  type LogReport,
+} from '../verify/check-log.ts';
 import { checkTiles, type ReadExactTile } from '../verify/check-tiles.ts';
 import { standingAtOnce, standingByProof, wrongStanding } from '../verify/compare.ts';
 import { Finding, incomplete, tampered, type VerificationStatus } from '../verify/finding.ts';
@@ -152,7 +158,10 @@ async function verify(
   } finally {
     report.entriesChecked = progress.matching;
   }
-  const surplus = await reader.surplus((file) => belongsToBundle(file, size, range), ['tile', 'entries']);
+  const surplus = await reader.surplus(
+    (file) => belongsToBundle(file, size, range),
+    ['tile', 'entries'],
+  );
   if (surplus !== undefined) {
     throw tampered(`The bundle holds ${surplus}, which no bundle of this log has there.`);
   }

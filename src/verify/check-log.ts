@@ -14,7 +14,13 @@ import { checkEntries, type EntriesProgress, type EntryRange } from './check-ent
 import { checkTiles, type TilesVerdict } from './check-tiles.ts';
 import { standingAtOnce, standingByProof, wrongStanding, type Standing } from './compare.ts';
 import { asFinding, tampered, type VerificationStatus } from './finding.ts';
-import { entriesFrom, firstEntryOf, firstMissingFrom, tilesFrom, type LogSource } from './log-source.ts';
+import {
+  entriesFrom,
+  firstEntryOf,
+  firstMissingFrom,
+  tilesFrom,
+  type LogSource,
+} from './log-source.ts';
 
 /** What a verification found. */
 export interface LogReport {

@@ -126,7 +126,8 @@ function splitBundle(bundle: Uint8Array, most: number): { entries: Uint8Array[];
 }
 
 function* bundlesOf(from: number, size: number): Generator<{ n: number; width: number }> {
-  for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < size; n += 1) yield { n, width: tileWidth(size, 0, n) };
+  for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < size; n += 1)
+    yield { n, width: tileWidth(size, 0, n) };
 }
 
 interface Found {

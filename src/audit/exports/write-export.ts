@@ -32,7 +32,14 @@ export async function writeExport(source: ExportSource, sink: ExportSink): Promi
 async function writeBundle({ plan, batches, tile }: ExportSource, sink: ExportSink): Promise<void> {
   const { checkpoint, verifierKey, keyHistory, range } = plan;
   const entries = counted(batches(), sink);
-  for await (const chunk of evidenceBundle({ checkpoint, verifierKey, keyHistory, range, tile, entries }))
+  for await (const chunk of evidenceBundle({
+    checkpoint,
+    verifierKey,
+    keyHistory,
+    range,
+    tile,
+    entries,
+  }))
     sink.write(chunk as Buffer);
 }
 

@@ -7,7 +7,11 @@ import {
   type OpenExport,
 } from '../../broker/export-audit.ts';
 import { searchShape } from '../../core/audit/entry-search.ts';
-import { EXPORT_FILES, exportFormatSchema, exportedFormatSchema } from '../../core/audit/exports.ts';
+import {
+  EXPORT_FILES,
+  exportFormatSchema,
+  exportedFormatSchema,
+} from '../../core/audit/exports.ts';
 import { idSchema } from '../../core/ids.ts';
 import { toEtag } from '../if-match.ts';
 import { mediaRoute, route } from '../route.ts';
@@ -62,7 +66,13 @@ const exportAnswer = named(
 const params = z.strictObject({ export: idSchema('exp') });
 
 /** What is said of an export beside its bytes. */
-export function headersOf({ id, format, from, size, checkpoint }: OpenExport): Record<string, string> {
+export function headersOf({
+  id,
+  format,
+  from,
+  size,
+  checkpoint,
+}: OpenExport): Record<string, string> {
   const { extension, media } = EXPORT_FILES[format];
   return {
     'content-type': media,
