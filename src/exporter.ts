@@ -8,6 +8,7 @@ import { ChunkSink, ReaderGone, type Chunk } from './audit/exports/chunk-sink.ts
 import type { ExportPlan, ExportSource } from './audit/exports/export-plan.ts';
 import type { ExportOrder, FromExporter } from './audit/exports/thread-messages.ts';
 import { writeExport } from './audit/exports/write-export.ts';
+import type { StoredEntry } from './store/entry-index.ts';
 import { Readers } from './store/readers.ts';
 
 /** Entries that are read at a time: at most 16 MiB, and 64 KiB each is rare. */
@@ -45,8 +46,18 @@ function sourceOf(readers: Readers, plan: ExportPlan): ExportSource {
   const record = readers.readEntry(plan.record)?.bytes;
   if (!record) throw new Error(`The entry ${plan.record}, which records the export, is missing.`);
   const { from, to } = plan.range;
-  const batches = (): ReturnType<ExportSource['batches']> =>
-    readers.entriesBetween(from, to, plan.filter, BATCH);
+  function* batches(): Generator<readonly StoredEntry[]> {
+    const mustBeThere = (): void => {
+      if (readers.minimumIndex() > from)
+        throw new Error('Entries that it is of were pruned while it was made.');
+    };
+    for (const batch of readers.entriesBetween(from, to, plan.filter, BATCH)) {
+      // Pruned entries count as gone before they are: what was read before this was all there.
+      mustBeThere();
+      yield batch;
+    }
+    mustBeThere();
+  }
   return { plan, record, batches, tile: readers.readTile };
 }
 

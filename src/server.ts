@@ -266,6 +266,7 @@ function assemble(
       recordEveryMs: config.witnessing.recordEveryMinutes * 60_000,
       rate: new CallRate(clock, config.witnessing.callsPerMinute),
     },
+    retention: config.retention,
     endpoints,
     store,
     readers,

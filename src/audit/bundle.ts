@@ -10,6 +10,7 @@ import {
   VERIFIER_KEY_PATH,
   bundleEntriesFiles,
   bundleManifest,
+  type BundleRange,
 } from './bundle-layout.ts';
 import { streamTar, type AddFile } from './tar-writer.ts';
 
@@ -21,9 +22,11 @@ export interface BundleContents {
   verifierKey: string;
   /** Of a log whose key was replaced: the history of its keys, so that those who know only another one can verify. */
   keyHistory?: string | undefined;
+  /** Of which entries it is; undefined: of all. */
+  range?: BundleRange | undefined;
   /** Stored hashes of a tile: at least as many as the checkpoint's size needs; of more, the prefix is taken. */
   tile: (level: number, n: number) => Uint8Array | undefined;
-  /** The entries' exact bytes from index 0 on, in batches of any length. What comes after the last one is not read. */
+  /** The entries' exact bytes from the beginning of the range on, in batches of any length. What comes after the last one is not read. */
   entries: Iterable<readonly Uint8Array[]> | AsyncIterable<readonly Uint8Array[]>;
 }
 
@@ -52,26 +55,27 @@ async function fill(
   size: number,
 ): Promise<void> {
   const note = Buffer.from(contents.checkpoint, 'utf8');
-  await add(MANIFEST_PATH, bundleManifest(origin, size, note, contents.keyHistory));
+  const { range = { from: 0, to: size } } = contents;
+  await add(MANIFEST_PATH, bundleManifest(origin, size, note, contents.keyHistory, range));
   await add(CHECKPOINT_PATH, note);
   await add(VERIFIER_KEY_PATH, Buffer.from(`${contents.verifierKey}\n`, 'utf8'));
   for (const { path, level, n } of tilesOf(size)) {
     await add(path, readTileAt(size, level, n, contents.tile));
   }
-  await addEntries(add, contents.entries, size);
+  await addEntries(add, contents.entries, range);
 }
 
 async function addEntries(
   add: AddFile,
   batches: BundleContents['entries'],
-  size: number,
+  range: BundleRange,
 ): Promise<void> {
-  const files = bundleEntriesFiles(size);
+  const files = bundleEntriesFiles(range);
   let file = files.next().value;
   let lines: Uint8Array[] = [];
   let bytes = 0;
   let pieces: Buffer[] = [];
-  let index = 0;
+  let index = range.from;
   const putTogether = (): void => {
     pieces.push(Buffer.concat(lines));
     lines = [];
@@ -96,7 +100,9 @@ async function addEntries(
     }
     if (file === undefined) return;
   }
-  throw new Error(`The log has ${size} entries by its checkpoint, but only ${index} were found.`);
+  throw new Error(
+    `The log has the entries up to ${range.to} by its checkpoint, but only ${index - range.from} were found.`,
+  );
 }
 
 function assertOneLine(entry: Uint8Array, index: number): void {

@@ -1,6 +1,6 @@
 /** Asks a bundle for a file that must be there, and tells a missing one from one that stands in its place. */
 import { Finding, incomplete, tampered } from '../verify/finding.ts';
-import { belongsToBundle } from './bundle-layout.ts';
+import { belongsToBundle, type BundleRange } from './bundle-layout.ts';
 import type { BundleFile, BundleReader } from './bundle-reader.ts';
 import { printable } from './tar-reader.ts';
 
@@ -8,6 +8,7 @@ import { printable } from './tar-reader.ts';
  * The file of this name.
  *
  * @param size the log's size by its checkpoint; undefined while that is not known
+ * @param range of the entries that the bundle is of, once that is known
  * @param firstEntry index of the first entry that is lost with the file, if it holds entries
  * @throws Finding
  */
@@ -16,10 +17,11 @@ export async function expectFile(
   path: string,
   size: number | undefined,
   firstEntry?: number,
+  range?: BundleRange,
 ): Promise<BundleFile> {
   const file = await found(reader, path, firstEntry);
   if (file !== undefined) return file;
-  const other = await reader.surplus((name) => mayBelong(name, size), []);
+  const other = await reader.surplus((name) => mayBelong(name, size, range), []);
   if (other !== undefined) {
     throw tampered(
       `The bundle does not hold ${path}, but “${printable(other)}”, which no bundle of this log has.`,
@@ -68,8 +70,10 @@ export async function readSmall(reader: BundleReader, path: string, most: number
 }
 
 /** Whether a bundle has such a file; while the log's size is not known, and whether it is a report, whatever may be one. */
-function mayBelong(path: string, size: number | undefined): boolean {
-  if (belongsToBundle(path, size ?? 0)) return true;
+function mayBelong(path: string, size: number | undefined, range?: BundleRange): boolean {
+  if (belongsToBundle(path, size ?? 0, range)) return true;
+  // While it is not known of which entries the bundle is, any may be.
+  if (range === undefined && /^entries\/\d{12,}\.jsonl$/.test(path)) return true;
   return (
     size === undefined &&
     /^(?:(?:tile|entries|evidence|orders)\/|[a-z]+\.(?:md|json|html)$)/.test(path)

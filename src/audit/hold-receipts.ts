@@ -107,7 +107,7 @@ export function holdReceipts(
     if (agrees) holding.agreeing += 1;
   }
   for (const entry of listed) {
-    if (entry.request === null) holding.together += 1;
+    if (entry.kind === 'request.denied_repeatedly') holding.together += 1;
     else if (!shown.has(entry.index)) holding.withoutReceipt.push(entry);
   }
   return holding;

@@ -6,7 +6,7 @@ import type { EntryBlocks } from '../verify/check-entries.ts';
 import type { LeafHashAt } from '../verify/explain-mismatch.ts';
 import { Finding, incomplete, tampered } from '../verify/finding.ts';
 import { isJson } from '../verify/own-place.ts';
-import { bundleEntriesFiles, type BundleEntriesFile } from './bundle-layout.ts';
+import { bundleEntriesFiles, type BundleEntriesFile, type BundleRange } from './bundle-layout.ts';
 import type { BundleReader } from './bundle-reader.ts';
 import { expectFile } from './expected-file.ts';
 import { LineTooLong, createLineSplitter } from './line-splitter.ts';
@@ -20,18 +20,20 @@ export async function* bundleEntries(
   reader: BundleReader,
   size: number,
   hashes: LeafHashAt,
+  range: BundleRange = { from: 0, to: size },
 ): EntryBlocks & AsyncGenerator {
-  for (const file of bundleEntriesFiles(size)) yield* readEntriesFile(reader, file, size, hashes);
+  for (const file of bundleEntriesFiles(range))
+    yield* readEntriesFile(reader, file, { size, range }, hashes);
 }
 
 /** Reads one file of entries. Throws a Finding when it does not hold exactly its entries' lines. */
 async function* readEntriesFile(
   reader: BundleReader,
   { path, first, count }: BundleEntriesFile,
-  size: number,
+  { size, range }: { size: number; range: BundleRange },
   hashes: LeafHashAt,
 ): EntryBlocks & AsyncGenerator {
-  const file = await expectFile(reader, path, size, first);
+  const file = await expectFile(reader, path, size, first, range);
   const end = first + count;
   const splitter = createLineSplitter();
   let block: Buffer[] = [];

@@ -5,10 +5,17 @@ import { describeKey, type NoteVerifier } from '../core/audit/note.ts';
 import type { Checkpoint, LogKey } from '../core/tlog/checkpoint.ts';
 import { HASH_BYTES } from '../core/tlog/tree.ts';
 import { checkEntries, leafHashesOf } from '../verify/check-entries.ts';
-import { openTrusted, settle, type LogReport } from '../verify/check-log.ts';
+import { PruningsSaid, archivedInWords } from '../verify/archived.ts';
+import {
+  openTrusted,
+  rangeChecked,
+  settle,
+  withPrunings,
+  type LogReport,
+} from '../verify/check-log.ts';
 import { checkTiles, type ReadExactTile } from '../verify/check-tiles.ts';
 import { standingAtOnce, standingByProof, wrongStanding } from '../verify/compare.ts';
-import { Finding, tampered, type VerificationStatus } from '../verify/finding.ts';
+import { Finding, incomplete, tampered, type VerificationStatus } from '../verify/finding.ts';
 import {
   CHECKPOINT_PATH,
   MANIFEST_PATH,
@@ -16,6 +23,8 @@ import {
   belongsToBundle,
   bundleManifest,
   keyHistoryIn,
+  rangeIn,
+  type BundleRange,
 } from './bundle-layout.ts';
 import type { BundleReader } from './bundle-reader.ts';
 import { readExact, readSmall } from './expected-file.ts';
@@ -31,6 +40,8 @@ export type { VerificationStatus };
 export interface BundleReport extends LogReport {
   /** The incident that it is a report on; undefined for a bundle of the whole log. */
   incident?: string;
+  /** Of an archive, which entries it is of. */
+  range?: BundleRange;
 }
 
 /** Gives a checkpoint that was seen before; undefined: none that the keys of the log signed. */
@@ -62,6 +73,7 @@ const MOST_BYTES = 64 * 1024;
  *   counts for nothing unless the report says `sound`
  * @param seen gives a checkpoint of this log that was seen before, its signature found good; the bundle must be of the
  *   same log, and may be of an earlier moment
+ * @param isArchive whether it is meant to be of some entries alone: of an archive, nothing is said of the others
  * @returns never rejects: what prevents the verification is a report `could_not_run`
  */
 export async function verifyBundle(
@@ -69,13 +81,14 @@ export async function verifyBundle(
   verifierKey: string | readonly string[],
   onEntry: (bytes: Uint8Array) => void = () => undefined,
   seen: SeenOf = () => undefined,
+  isArchive = false,
 ): Promise<BundleReport> {
   const report: BundleReport = { status: 'sound', entriesChecked: 0, checked: [] };
   let reader: BundleReader | undefined;
   try {
     const keys = [verifierKey].flat().map(parseTrustedKey);
     reader = await openBundle(path);
-    await verify(reader, keys, report, onEntry, seen);
+    await verify(reader, keys, report, { onEntry, seenOf: seen, isArchive });
   } catch (error) {
     settle(report, error);
   } finally {
@@ -88,8 +101,11 @@ async function verify(
   reader: BundleReader,
   given: readonly NoteVerifier[],
   report: BundleReport,
-  onEntry: (bytes: Uint8Array) => void,
-  seenOf: SeenOf,
+  {
+    onEntry,
+    seenOf,
+    isArchive,
+  }: { onEntry: (bytes: Uint8Array) => void; seenOf: SeenOf; isArchive: boolean },
 ): Promise<void> {
   const manifest = await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
   const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
@@ -118,7 +134,9 @@ async function verify(
     return;
   }
 
-  if (!manifest.equals(bundleManifest(origin, size, note, history))) {
+  const range = rangeIn(manifest, size);
+  const { from, to } = range;
+  if (!manifest.equals(bundleManifest(origin, size, note, history, range))) {
     throw tampered(`${MANIFEST_PATH} was changed: it does not describe the signed checkpoint.`);
   }
   report.checked.push('manifest');
@@ -132,19 +150,38 @@ async function verify(
       await checkStanding(seen, checkpoint, readTile, report);
   }
 
-  const progress = { matching: 0, onEntry };
+  const said = new PruningsSaid();
+  const progress = withPrunings({ matching: 0, onEntry }, from, said);
   try {
-    const blocks = bundleEntries(reader, size, leafHashesOf(tiles));
-    await checkEntries(tree, blocks, checkpoint, tiles, progress);
+    const blocks = bundleEntries(reader, size, leafHashesOf(tiles), range);
+    await checkEntries(tree, blocks, checkpoint, tiles, progress, range);
   } finally {
     report.entriesChecked = progress.matching;
   }
-  const surplus = await reader.surplus((file) => belongsToBundle(file, size), ['tile', 'entries']);
+  const surplus = await reader.surplus(
+    (file) => belongsToBundle(file, size, range),
+    ['tile', 'entries'],
+  );
   if (surplus !== undefined) {
     throw tampered(`The bundle holds ${surplus}, which no bundle of this log has there.`);
   }
   await reader.end();
-  report.checked.push(`${size} entries up to the signed root, each with its own index and log`);
+  if (isArchive) {
+    report.range = range;
+    report.checked.push(
+      `the ${to - from} entries ${from} to ${to - 1} under the signed root, each with its own index and log`,
+    );
+    return;
+  }
+  if (to < size)
+    throw incomplete(
+      `The bundle has the entries ${from} to ${to - 1} of ${size}: it is an archive, and says nothing of the others. Hand it in with --archive.`,
+      to,
+    );
+  report.checked.push(rangeChecked(range));
+  if (from === 0) return;
+  report.archived = said.covering(from, said.upTo, (index) => `Entry ${index} is missing.`);
+  report.checked.push(archivedInWords(report.archived));
 }
 
 /** What comes after the key in a report on an incident. */

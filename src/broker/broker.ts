@@ -2,6 +2,7 @@
 import type { WitnessKey } from '../audit/witness-key.ts';
 import type { WatchedLog } from '../core/audit/witness-settings.ts';
 import type { WitnessPolicy } from '../core/audit/witnessing.ts';
+import type { RetentionPolicy } from '../core/audit/retention.ts';
 import type { AuthorityRules } from '../core/authority-rules.ts';
 import type { Endpoint } from '../core/endpoints.ts';
 import type { NoticeChannel } from '../core/notice-channels.ts';
@@ -85,6 +86,8 @@ export interface Broker {
     recordEveryMs: number;
     rate: CallRate;
   };
+  /** When entries of the log may be archived and pruned; undefined: never. */
+  retention: RetentionPolicy | undefined;
   endpoints: ReadonlyMap<string, Endpoint>;
   store: Store;
   readers: Readers;

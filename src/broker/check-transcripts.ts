@@ -23,6 +23,8 @@ export interface TranscriptsChecked {
   problems: TranscriptProblem[];
   /** Index of the entry to go on from; null: all were checked. */
   next: number | null;
+  /** Entries in front of this index are in archives: nothing that is stored is of them. null: none were asked for. */
+  archivedBefore: number | null;
 }
 
 interface Outcome {
@@ -43,7 +45,15 @@ export async function checkTranscripts(
   await broker.transcripts.caughtUp();
   await store.write('checkTranscripts', { by: by(broker, actorId), from });
   const outcomes = readers.listEntries({ from, limit: AT_A_TIME, kind: 'request.outcome' });
-  const checked: TranscriptsChecked = { sound: 0, destroyed: 0, problems: [], next: null };
+  const begins = readers.minimumIndex();
+  const archivedBefore = from < begins ? begins : null;
+  const checked: TranscriptsChecked = {
+    sound: 0,
+    destroyed: 0,
+    problems: [],
+    next: null,
+    archivedBefore,
+  };
   for (const outcome of outcomes) {
     const facts = factsOf(outcome);
     if (!facts) continue;

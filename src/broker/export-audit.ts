@@ -6,20 +6,23 @@ import {
   EXPORT_LAYOUT,
   RESUMABLE_MS,
   exportedDataSchema,
-  type ExportFormat,
+  type ExportedFormat,
   type ExportedData,
 } from '../core/audit/exports.ts';
 import type { EntryDraft } from '../core/audit/entry.ts';
 import { readRawEntry } from '../core/audit/raw-entry.ts';
+import { refuseArchived } from '../core/audit/archived.ts';
 import { refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { actorOf } from '../store/operations/operation.ts';
+import { archiveOf } from '../store/prunings.ts';
 import type { ExportArgs } from '../store/operations/exports.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { keyHistoryOf, logKeyOf } from './rotate-log-key.ts';
 import type { Progress } from './export-threads.ts';
 import { mayRead } from './reach.ts';
+import { retentionFacts } from './retention.ts';
 
 /** Patient: what was made for minutes is not to be lost to a disk that is busy for a second. */
 const RECORD_WITHIN_MS = 10_000;
@@ -29,7 +32,9 @@ export type ExportAsked = Omit<ExportArgs, 'by' | 'id' | 'size'> & { witnessed?:
 /** An export that is being read. */
 export interface OpenExport {
   id: string;
-  format: ExportFormat;
+  format: ExportedFormat;
+  /** The first entry that is looked at. */
+  from: number;
   /** Of the log. */
   size: number;
   /** Signed; what the export is below of. */
@@ -59,6 +64,26 @@ export async function beginExport(
   const { index } = await broker.store.write('recordExport', { ...asked, by: who, id, size });
   const recorded = mustFind(broker, actorId, id);
   return open(broker, actorId, { ...recorded, index }, 0);
+}
+
+/**
+ * Archives the oldest entries of the log, those that retention lets go of, and streams the archive: a bundle of them.
+ *
+ * @param before up to the entry in front of this index; undefined: as far as retention allows
+ * @throws RefusedError
+ */
+export async function beginArchive(
+  broker: Broker,
+  actorId: string,
+  before: number | undefined,
+): Promise<OpenExport> {
+  const who = by(broker, actorId);
+  const labId = broker.policy.member(actorId)?.lab.id ?? refuse('invalid_token');
+  broker.exports.mustHaveRoom(labId);
+  const id = mintId('exp', who.at);
+  const about = retentionFacts(broker);
+  const { index } = await broker.store.write('recordArchive', { ...about, by: who, id, before });
+  return open(broker, actorId, { ...mustFind(broker, actorId, id), index }, 0);
 }
 
 /** What is known of an export. Times are epoch milliseconds. */
@@ -113,6 +138,8 @@ export async function resumeExport(
   await broker.store.caughtUp();
   const recorded = mustFind(broker, actorId, exportId);
   const { data } = recorded;
+  if (data.from < broker.readers.minimumIndex())
+    refuseArchived(broker.readers.listPrunings().map(archiveOf), data.from);
   if (reach !== 'all' && data.filter.lab !== member.lab.id) refuse('not_found');
   if (broker.clock() >= recorded.at + RESUMABLE_MS || data.layout !== EXPORT_LAYOUT)
     refuse('export_over');
@@ -147,7 +174,8 @@ function open(broker: Broker, actorId: string, recorded: Recorded, skip: number)
       sha256,
     });
   });
-  return { id, format: data.format, size: data.size, checkpoint: data.checkpoint, content };
+  const { format, from, size, checkpoint } = data;
+  return { id, format, from, size, checkpoint, content };
 }
 
 function planOf(broker: Broker, { id, data, index }: Recorded): ExportPlan {

@@ -12,6 +12,7 @@ import { mintId } from '../lib/ids.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { keyHistoryOf, logKeyOf } from './rotate-log-key.ts';
+import { isPruned } from './retention.ts';
 import { evidenceOf, type EvidencedOrder } from './incident-evidence.ts';
 import { mustHaveReach } from './order-reach.ts';
 import { mustSeeIncident } from './show-incidents.ts';
@@ -75,6 +76,7 @@ async function tryExport(
     entries,
     export: { id, at: who.at, by: actorId },
     origin: store.origin,
+    archivedBefore: isPruned(broker, incident.openedAt) ? readers.minimumIndex() : undefined,
     nameOf: (personId) => policy.person(personId)?.name,
   });
   const files: ReportFile[] = [

@@ -4,10 +4,12 @@
  */
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { searchData, type EntrySearch } from '../core/audit/entry-search.ts';
+import { refuseArchived } from '../core/audit/archived.ts';
 import { RefusedError, type DenialCode } from '../core/denials.ts';
 import type { StoredEntry } from '../store/entry-index.ts';
 import type { Broker } from './broker.ts';
 import { mayRead } from './reach.ts';
+import { archivesOf } from './retention.ts';
 import { recordReading, searchWithin } from './read-log.ts';
 
 /** Why a follow ends that its follower has not ended. */
@@ -59,6 +61,7 @@ export async function followLog(
     await broker.store.caughtUp();
     // What was committed while the reading was recorded is not to be missed.
     const from = follow.from ?? broker.readers.logSize();
+    if (from < broker.readers.minimumIndex()) refuseArchived(archivesOf(broker), from);
     await recordReading(broker, actorId, { follow: true, from, ...searchData(search) });
     return events(broker, { ...follow, from }, gone, leave);
   } catch (error) {
@@ -86,6 +89,10 @@ async function* events(
       if (performance.now() - heardAt >= SIGN_OF_LIFE_MS) {
         yield { kind: 'position', next };
         heardAt = performance.now();
+      }
+      if (next < readers.minimumIndex()) {
+        yield { kind: 'end', why: 'entry_archived' };
+        return;
       }
       const page = readers.searchEntries(search, { ...FORWARD, from: next });
       let isChanged = false;

@@ -1,9 +1,11 @@
 /** Entry bundles of C2SP tlog-tiles: the entries themselves, for those who may take the whole log out. */
 import { entryBundle } from '../core/audit/entry-bundle.ts';
 import { TILE_WIDTH, tileWidth } from '../core/audit/tiles.ts';
+import { refuseArchived } from '../core/audit/archived.ts';
 import { refuse } from '../core/denials.ts';
 import type { Broker } from './broker.ts';
 import { mayRead } from './reach.ts';
+import { archivesOf } from './retention.ts';
 
 /**
  * The entries of a bundle, within what the latest checkpoint covers. The reading goes on record before they are shown.
@@ -24,6 +26,7 @@ export async function readEntryBundle(
   if (width > tileWidth(size, 0, n))
     return refuse('not_found', 'The latest checkpoint does not cover that bundle.');
   const from = n * TILE_WIDTH;
+  if (from < readers.minimumIndex()) refuseArchived(archivesOf(broker), from);
   await bundleReadings.note(member, from, from + width);
   const [entries = []] = readers.entryBatches(from, from + width, TILE_WIDTH);
   if (entries.length !== width) throw new Error(`The log has no whole bundle ${n}.`);

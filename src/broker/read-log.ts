@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Json } from '../core/audit/entry.ts';
 import { searchData, type EntrySearch } from '../core/audit/entry-search.ts';
+import { refuseArchived } from '../core/audit/archived.ts';
 import { refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { actorOf } from '../store/operations/operation.ts';
@@ -9,6 +10,7 @@ import type { StoredEntry } from '../store/entry-index.ts';
 import type { FoundEntries, SearchRange } from '../store/search-entries.ts';
 import type { Broker } from './broker.ts';
 import { mayRead, type ReadingMember } from './reach.ts';
+import { archivesOf } from './retention.ts';
 
 /** A search whose page finds nothing goes on by itself for so many pages: each is recorded once. */
 const PAGES_AT_ONCE = 10;
@@ -91,6 +93,7 @@ export async function readLogEntry(
   index: number,
 ): Promise<StoredEntry> {
   const range = { from: index, below: index + 1, limit: 1, direction: 'oldest first' } as const;
+  if (index < broker.readers.minimumIndex()) refuseArchived(archivesOf(broker), index);
   const [entry] = (await readLog(broker, actorId, {}, range)).found;
   return entry ? entry : refuse('not_found', 'There is no such entry, or you may not see it.');
 }

@@ -5,12 +5,14 @@ import { inclusionProof } from '../core/audit/proofs.ts';
 import { formatReceipt, type ProvenEntry, type ReceiptOf } from '../core/audit/receipt.ts';
 import { hashesFromTiles } from '../core/audit/tiles.ts';
 import { formatTlogProof } from '../core/audit/tlog-proof.ts';
+import { refuseArchived } from '../core/audit/archived.ts';
 import { refuse } from '../core/denials.ts';
 import type { StoredEntry } from '../store/entry-index.ts';
 import type { EntryFilter } from '../store/readers.ts';
 import type { Broker } from './broker.ts';
 import { coveringCheckpoint } from './covering-checkpoint.ts';
 import { mayRead } from './reach.ts';
+import { archivesOf } from './retention.ts';
 import { recordReading } from './record-reading.ts';
 
 /** The kinds of entry that a request leaves under its own id. */
@@ -31,11 +33,17 @@ const NOT_THERE =
  * The receipt of a request or of one entry. The reading is itself an entry, written before anything is shown.
  *
  * @returns the text of the receipt
- * @throws RefusedError `not_found`; `log_unavailable` where no checkpoint covers the entry
+ * @throws RefusedError `not_found`; `entry_archived`; `log_unavailable` where no checkpoint covers the entry
  */
 export async function readReceipt(broker: Broker, actorId: string, of: ReceiptOf): Promise<string> {
   const { receipts } = await readReceipts(broker, actorId, [of]);
-  return receipts[0]?.receipt ?? refuse('not_found', NOT_THERE);
+  const [one] = receipts;
+  if (one) return one.receipt;
+  const begins = broker.readers.minimumIndex();
+  if ('entry' in of && of.entry < begins) refuseArchived(archivesOf(broker), of.entry);
+  const archived =
+    begins === 0 ? '' : ` Entries below ${begins} were archived, and are not in this broker.`;
+  return refuse('not_found', `${NOT_THERE}${archived}`);
 }
 
 interface MadeReceipt {
@@ -81,12 +89,14 @@ export async function readReceipts(
 export async function readProof(broker: Broker, actorId: string, index: number): Promise<string> {
   await broker.store.caughtUp();
   const reader = mayRead(broker, actorId, 'log.read');
-  const entries = entriesOf(broker, reader.bounds, { entry: index });
-  await recordReading(broker, reader, { proof: index, found: entries.length });
-  if (entries.length === 0) return refuse('not_found', NOT_THERE);
+  // Of an entry that was pruned, its hash is left, which anybody can read.
+  const isPruned = index < broker.readers.minimumIndex();
+  const isThere = isPruned || entriesOf(broker, reader.bounds, { entry: index }).length > 0;
+  await recordReading(broker, reader, { proof: index, found: isThere ? 1 : 0 });
+  if (!isThere) return refuse('not_found', NOT_THERE);
   const { size, note } = await coveringCheckpoint(broker, index);
-  const [one] = proven(entries, size, hashesFromTiles(size, broker.readers.readTile));
-  return formatTlogProof(index, one?.proof ?? [], note);
+  const hashes = hashesFromTiles(size, broker.readers.readTile);
+  return formatTlogProof(index, inclusionProof(index, size, hashes), note);
 }
 
 const nameOf = (of: ReceiptOf): string | number => ('request' in of ? of.request : of.entry);

@@ -13,6 +13,7 @@ import { by } from './by.ts';
 import { touchesGrant, touchesLab } from './concerned.ts';
 import { showRun } from './list-tokens.ts';
 import { mayRead } from './reach.ts';
+import { isPruned } from './retention.ts';
 import { logKeyOf } from './rotate-log-key.ts';
 import { showGrant } from './show-grant.ts';
 
@@ -22,13 +23,15 @@ interface Subject {
   id: string;
   title: string;
   grantId: string;
+  /** Epoch milliseconds. */
+  createdAt: number;
 }
 
 /** @throws RefusedError `not_found` for a run that the reader does not see */
 export function reportOnRun(broker: Broker, actorId: string, runId: string): Promise<UsageReport> {
   mayRead(broker, actorId, 'report.run');
-  const { id, name, grantId } = showRun(broker, actorId, runId);
-  return report(broker, actorId, { of: 'run', id, title: name, grantId });
+  const { id, name, grantId, createdAt } = showRun(broker, actorId, runId);
+  return report(broker, actorId, { of: 'run', id, title: name, grantId, createdAt });
 }
 
 /** @throws RefusedError `not_found` for a grant that the reader does not see */
@@ -39,7 +42,9 @@ export function reportOnGrant(
 ): Promise<UsageReport> {
   mayRead(broker, actorId, 'report.grant');
   const { grant } = showGrant(broker, actorId, grantId);
-  return report(broker, actorId, { of: 'grant', id: grantId, title: grant.spec.title, grantId });
+  const { title } = grant.spec;
+  const { createdAt } = grant;
+  return report(broker, actorId, { of: 'grant', id: grantId, title, grantId, createdAt });
 }
 
 async function report(broker: Broker, actorId: string, subject: Subject): Promise<UsageReport> {
@@ -53,11 +58,12 @@ async function report(broker: Broker, actorId: string, subject: Subject): Promis
   const who = by(broker, actorId);
   const operation = of === 'run' ? 'recordRunReport' : 'recordGrantReport';
   const recorded = await store.write(operation, { by: who, id, grantId, labId, onlyOf });
+  const begins = readers.minimumIndex();
   const plan: ExportPlan = {
     id: mintId('exp', who.at),
     format: 'figures',
     run: of === 'run' ? id : undefined,
-    range: { from: 0, to: recorded.size },
+    range: { from: begins, to: recorded.size },
     filter: { grant: grantId, lab: bounds.labId, person: bounds.personId },
     record: recorded.index,
     checkpoint: recorded.note,
@@ -77,6 +83,7 @@ async function report(broker: Broker, actorId: string, subject: Subject): Promis
     log: store.origin,
     checkpoint: recorded.note,
     size: recorded.size,
+    archivedBefore: isPruned(broker, subject.createdAt) ? begins : null,
     entry: recorded.index,
     figures,
     orders: ordersOn(broker, reach, subject, figures, who.at).map((order) =>

@@ -33,6 +33,8 @@ export interface Page<T> {
   items: T[];
   /** Where the next part begins; null at the end. */
   next: string | null;
+  /** Of entries: those in front of this index were asked for, too, and are in archives. */
+  archivedBefore?: number | null | undefined;
 }
 
 /** Parameters of a query; undefined ones are left out, those with several values are given several times. */
@@ -85,11 +87,13 @@ export class BrokerClient {
   ): Promise<Page<T>> {
     const items: T[] = [];
     let next: string | null = null;
+    let archivedBefore: Page<T>['archivedBefore'];
     for await (const page of this.pages(path, itemSchema, limit, query)) {
       items.push(...page.items);
       next = page.next;
+      archivedBefore ??= page.archivedBefore;
     }
-    return { items, next };
+    return { items, next, ...(typeof archivedBefore === 'number' && { archivedBefore }) };
   }
 
   /** The parts of a list as they come, until there is no more or `limit` is reached. */
@@ -99,7 +103,11 @@ export class BrokerClient {
     limit: number,
     query: Query = {},
   ): AsyncGenerator<Page<T>> {
-    const schema = z.looseObject({ items: z.array(itemSchema), next: z.string().nullable() });
+    const schema = z.looseObject({
+      items: z.array(itemSchema),
+      next: z.string().nullable(),
+      archivedBefore: z.number().nullish(),
+    });
     let count = 0;
     let next: string | null = null;
     do {

@@ -7,6 +7,7 @@ import { exclusionsSchema } from '../core/exclusions.ts';
 import { isLoopback } from '../core/loopback.ts';
 import { forwardSchema } from '../core/forwarding.ts';
 import { noticeChannelsSchema } from '../core/notice-channels.ts';
+import { retentionSchema } from '../core/audit/retention.ts';
 import { checkWitnessConfig, witnessShape } from '../core/audit/witness-settings.ts';
 import { networkSchema } from '../core/networks.ts';
 
@@ -108,6 +109,7 @@ export const configSchema = z
     notices: noticeChannelsSchema.prefault({}),
     ...witnessShape,
     forward: forwardSchema.prefault({}),
+    retention: retentionSchema.optional(),
   })
   .superRefine((config, context) => {
     const fail = (path: (string | number)[], message: string): void =>

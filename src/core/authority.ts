@@ -214,6 +214,16 @@ export const AUTHORITY = {
     'host.auditor': 'all',
     'auditor.auditor': 'all',
   },
+  // What may be archived and pruned, and what holds it back.
+  'retention.read': {
+    'host.admin': 'all',
+    'host.safety': 'all',
+    'host.auditor': 'all',
+    'auditor.auditor': 'all',
+  },
+  // Archives are made by auditors; another person, who runs the broker, prunes.
+  'log.archive': { 'host.auditor': 'all', 'auditor.auditor': 'all' },
+  'log.prune': { 'host.admin': 'all' },
   // The log's key is the host's; whoever trusts the log follows it.
   'log.rotate_key': { 'host.admin': 'all' },
   'split_view.read': EVERYONE,

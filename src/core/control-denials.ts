@@ -48,6 +48,16 @@ export const CONTROL_DENIALS = {
     'not_found_error',
     'This export cannot be resumed any more: its time is over, or the broker makes such exports in another way since. Export again.',
   ),
+  entry_archived: no(
+    410,
+    'not_found_error',
+    'The entry was archived and is not in this broker any more. "sallyport audit archives" says which archive has it.',
+  ),
+  not_prunable: no(
+    409,
+    'invalid_request_error',
+    'Retention does not allow that. "sallyport audit retention" says what it allows, and what holds entries back.',
+  ),
   range_not_satisfiable: no(416, 'invalid_request_error', 'There is nothing at that position.'),
   incident_state: no(
     409,

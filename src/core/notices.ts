@@ -49,6 +49,8 @@ export const NOTICE_KINDS = [
   'log.key_rotated',
   'log.split_view',
   'log.behind',
+  'log.archived',
+  'log.pruned',
 ] as const;
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number];

@@ -17,6 +17,7 @@ import { ORDER_ROUTES } from './routes/orders.ts';
 import { PEOPLE_ROUTES } from './routes/people.ts';
 import { RECEIPT_ROUTES } from './routes/receipts.ts';
 import { REPORT_ROUTES } from './routes/reports.ts';
+import { RETENTION_ROUTES } from './routes/retention.ts';
 import { RUN_ROUTES } from './routes/runs.ts';
 import { STATEMENT_ROUTES } from './routes/statements.ts';
 import { SYSTEM_ROUTES } from './routes/system.ts';
@@ -44,6 +45,7 @@ export const ROUTES: readonly Route[] = [
   ...STATEMENT_ROUTES,
   ...WITNESS_ROUTES,
   ...EXPORT_ROUTES,
+  ...RETENTION_ROUTES,
   ...REPORT_ROUTES,
   ...TRANSCRIPT_ROUTES,
   ...FORWARDING_ROUTES,

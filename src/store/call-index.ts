@@ -8,6 +8,7 @@ import type { Db } from './database.ts';
 import { STEP, indexedUpTo } from './entry-index.ts';
 import { CHUNK, addPlaces, noPlaces, placesOf } from './postings.ts';
 import { prepared } from './prepared.ts';
+import { minimumIndex } from './prunings.ts';
 import { coveredUpTo } from './search-index.ts';
 
 /** The kinds of entry that a call leaves, in the order of their numbers in the index. */
@@ -271,7 +272,11 @@ export class CallReader {
     // Calls without a run have no term that says so.
     const [field, value] =
       runId === undefined || runId === '' ? ['person', personId] : ['run', runId];
-    for (const { chunk, places, times } of chunksWith(this.#db).all(field, value, since, until)) {
+    const chunks = chunksWith(this.#db).all(field, value, since, until);
+    // Read after the terms: of what was pruned, there may be none any more. What it left here stays.
+    const gone = Math.min(minimumIndex(this.#db) / STEP, end);
+    for (let step = 0; step < gone; step += 1) yield step;
+    for (const { chunk, places, times } of chunks) {
       const bits = noPlaces();
       addPlaces(bits, places);
       let before = -1;
@@ -281,6 +286,7 @@ export class CallReader {
         before = inChunk;
         const step = (chunk * CHUNK) / STEP + inChunk;
         if (step >= covered) break;
+        if (step < gone) continue;
         const [least, greatest] = [
           times.readDoubleLE(inChunk * 16),
           times.readDoubleLE(inChunk * 16 + 8),
@@ -288,7 +294,7 @@ export class CallReader {
         if (greatest >= since && least < until) yield step;
       }
     }
-    for (let step = covered; step < end; step += 1) yield step;
+    for (let step = Math.max(covered, gone); step < end; step += 1) yield step;
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Db } from './database.ts';
 import type { StoredEntry } from './entry-index.ts';
 import { prepared } from './prepared.ts';
+import { minimumIndex } from './prunings.ts';
 import { forwardCursors } from './schema.ts';
 
 /** Entries that are looked at for a batch, those of other kinds included. */
@@ -58,7 +59,7 @@ export function readForwardBatch(
   isForIt: (kind: string) => boolean,
   most: { entries: number; bytes: number },
 ): ForwardBatch {
-  const first = firstFrom(db).get(start);
+  const first = firstFrom(db).get(Math.max(start, minimumIndex(db)));
   if (first === undefined) return { entries: [], next: start, missing: 0 };
   const batch: ForwardBatch = { entries: [], next: first, missing: first - start };
   let bytes = 0;

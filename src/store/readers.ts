@@ -2,6 +2,7 @@
 import { and, asc, desc, eq, gt, gte, inArray, isNull, lt } from 'drizzle-orm';
 import type { WitnessPolicy } from '../core/audit/witnessing.ts';
 import type { ReadTile } from '../core/audit/tiles.ts';
+import type { Hold } from '../core/audit/retention.ts';
 import type { Delivery, DeliveryState } from '../core/deliveries.ts';
 import type { Grant } from '../core/grants.ts';
 import type { Incident } from '../core/incidents/incident.ts';
@@ -45,6 +46,9 @@ import { listTokens, type TokenFilter, type TokenRow } from './list-tokens.ts';
 import { readLogKeys, type LogKeyRow } from './log-key-rows.ts';
 import { maybe, type PageRequest, type Searched } from './page.ts';
 import { prepared } from './prepared.ts';
+import { minimumIndex, readPrunings, type Pruning } from './prunings.ts';
+import { arePrunedLeft } from './remove-pruned.ts';
+import { retentionHolds } from './retention-holds.ts';
 import {
   readMeta,
   readGrant,
@@ -429,6 +433,26 @@ export class Readers {
       .limit(1)
       .get();
     return last ? last.idx + 1 : 0;
+  }
+
+  /** The log's minimum index: entries below it are in archives. */
+  minimumIndex(): number {
+    return minimumIndex(this.#db);
+  }
+
+  /** What was archived and pruned, oldest first. */
+  listPrunings(): Pruning[] {
+    return readPrunings(this.#db);
+  }
+
+  /** Whether rows of entries are left that were pruned. */
+  arePrunedLeft(): boolean {
+    return arePrunedLeft(this.#db);
+  }
+
+  /** What needs entries to stay. */
+  retentionHolds(...args: Tail<Parameters<typeof retentionHolds>>): Hold[] {
+    return retentionHolds(this.#db, ...args);
   }
 
   readEntry(

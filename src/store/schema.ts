@@ -481,6 +481,20 @@ export const checkpoints = sqliteTable('checkpoints', {
   at: integer().notNull(),
 });
 
+export const prunings = sqliteTable('prunings', {
+  before: integer().primaryKey(),
+  first: integer().notNull(),
+  exportId: text('export_id').notNull(),
+  sha256: text().notNull(),
+  bytes: integer().notNull(),
+  size: integer().notNull(),
+  archivedBy: text('archived_by').notNull(),
+  archivedAt: integer('archived_at').notNull(),
+  by: text().notNull(),
+  at: integer().notNull(),
+  entry: integer().notNull(),
+});
+
 export const forwardCursors = sqliteTable('forward_cursors', {
   receiver: text().primaryKey(),
   next: integer().notNull(),

@@ -13,6 +13,7 @@ import type { Db } from './database.ts';
 import { indexedUpTo, type StoredEntry } from './entry-index.ts';
 import { CHUNK, placesOf } from './postings.ts';
 import { prepared } from './prepared.ts';
+import { minimumIndex } from './prunings.ts';
 import { coveredUpTo } from './search-index.ts';
 import {
   ConditionSource,
@@ -64,7 +65,12 @@ export function searchEntries(
 ): FoundEntries {
   const found: StoredEntry[] = [];
   const isForward = range.direction === 'oldest first';
-  const part = { ...range, below: Math.min(range.below, size) };
+  const least = minimumIndex(db);
+  const part = {
+    ...range,
+    from: Math.max(range.from, least),
+    below: Math.min(range.below, size),
+  };
   for (const step of new Search(db, search, part, size).steps()) {
     if ('stopAt' in step) return { found, next: step.stopAt, size };
     found.push(step);

@@ -8,6 +8,7 @@ import type { Db } from './database.ts';
 import { STEP, indexedUpTo } from './entry-index.ts';
 import { CHUNK, encodePlaces } from './postings.ts';
 import { prepared } from './prepared.ts';
+import { minimumIndex } from './prunings.ts';
 
 const STEPS_OF_CHUNK = CHUNK / STEP;
 
@@ -86,8 +87,12 @@ export class SearchIndex {
   #write(chunk: number): void {
     const { terms, times } = this.#chunk;
     const insert = insertTerm(this.#db);
-    for (const { term, places } of terms())
-      insert.run(term[0], term[1], chunk, encodePlaces(places));
+    // What was pruned since it was read.
+    const least = minimumIndex(this.#db) - chunk * CHUNK;
+    for (const { term, places } of terms()) {
+      const left = least > 0 ? places.filter((place) => place >= least) : places;
+      if (left.length > 0) insert.run(term[0], term[1], chunk, encodePlaces(left));
+    }
     const bytes = Buffer.from(times.buffer);
     insertChunk(this.#db).run(chunk, Math.min(...times), Math.max(...times), bytes);
     this.#chunk = new Chunk();
@@ -109,6 +114,8 @@ class Chunk {
 
   /** @param first place of the step in the chunk */
   addStep(first: number, texts: readonly string[]): void {
+    // All of a step is pruned, or nothing: nothing is looked for there, whatever its time.
+    if (texts.length === 0) return;
     let least = committedText(texts[0] ?? '');
     let greatest = least;
     for (const [i, text] of texts.entries()) {

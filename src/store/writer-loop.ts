@@ -4,6 +4,7 @@ import { IdleCollection } from '../lib/idle-collection.ts';
 import { MAX_BATCH, type Call, type Committed, type GroupCommit } from './group-commit.ts';
 import type { WriterContext } from './context.ts';
 import { oldIndex } from './old-indexes.ts';
+import { arePrunedLeft } from './remove-pruned.ts';
 import type { OperationName } from './operations/index.ts';
 import type { FromWriter, ToWriter } from './thread-messages.ts';
 
@@ -17,7 +18,7 @@ const CHECKPOINT_EVERY_MS = 1_000;
 const CARRY_OVER_AFTER_MS = 100;
 const CARRY_OVER_ENTRIES = 256;
 
-/** What an upgrade left to be indexed or taken away is done in steps of some milliseconds, with such pauses between them. */
+/** What an upgrade left to be indexed or taken away, and what was pruned, is done in steps of some milliseconds, with such pauses between them. */
 const PAUSE_BETWEEN_STEPS_MS = 20;
 
 /** The write-ahead log is copied back into the database each time the log has grown by so many entries. */
@@ -79,6 +80,9 @@ export function runWriterLoop(port: MessagePort, loop: WriterLoop): void {
     else if (oldIndexesLeft) {
       commitOwn('shrinkOldIndexes', {});
       oldIndexesLeft = oldIndex(context.db) !== undefined;
+    } else if (arePrunedLeft(context.db)) {
+      // On a disk that is full or hangs, the next second will do.
+      if (commitOwn('removePruned', {}).why !== undefined) return;
     } else return;
     stepTimer = setTimeout(step, PAUSE_BETWEEN_STEPS_MS);
   };

@@ -17,13 +17,19 @@ export interface EntriesProgress {
 }
 
 /**
- * The entries of one tile after another, from index 0 on: as many as the tile has hashes, each as its exact bytes. Where
+ * The entries of one tile after another, from the first that is to be checked on: as many as the tile has hashes, each as its exact bytes. Where
  * some are missing, it gives those in front of them, and throws a Finding.
  */
 export type EntryBlocks = AsyncIterable<readonly Uint8Array[]>;
 
+/** The entries `from` to `to - 1`: `from` is a multiple of 256, and `to` as well, or the log's size. */
+export interface EntryRange {
+  from: number;
+  to: number;
+}
+
 /**
- * Reads all entries in order. Holds those of one tile.
+ * Reads all entries in order, or those of a range. Holds those of one tile.
  *
  * When the tiles do not reach the root, it goes on past the first mismatch: if the entries reach it, they
  * are right and a tile was changed.
@@ -36,8 +42,9 @@ export async function checkEntries(
   checkpoint: Checkpoint,
   tiles: TilesVerdict,
   progress: EntriesProgress,
+  range: EntryRange = { from: 0, to: checkpoint.size },
 ): Promise<void> {
-  const check = new EntryCheck(tree, checkpoint, tiles, progress);
+  const check = new EntryCheck(tree, checkpoint, tiles, progress, range);
   try {
     for await (const lines of blocks) await check.add(lines);
   } catch (error) {
@@ -67,11 +74,20 @@ class EntryCheck {
   /** Over the hashes of whole tiles, and of the partial one at the end: the same root, since 256 is a power of two. */
   readonly #accumulator: RootAccumulator;
   readonly #hashes = new Uint8Array(TILE_WIDTH * HASH_BYTES);
-  #index = 0;
+  readonly #range: EntryRange;
+  #index: number;
   #misfit: Misfit | undefined;
   #explained: Finding | undefined;
 
-  constructor(tree: Tree, checkpoint: Checkpoint, tiles: TilesVerdict, progress: EntriesProgress) {
+  constructor(
+    tree: Tree,
+    checkpoint: Checkpoint,
+    tiles: TilesVerdict,
+    progress: EntriesProgress,
+    range: EntryRange,
+  ) {
+    this.#range = range;
+    this.#index = range.from;
     this.#tree = tree;
     this.#checkpoint = checkpoint;
     this.#tiles = tiles;
@@ -79,6 +95,15 @@ class EntryCheck {
     this.#assertPlace = placeCheck(checkpoint.origin);
     this.#leafHashAt = leafHashesOf(tiles);
     this.#accumulator = tree.createRootAccumulator();
+    this.#takeFromTiles(0, range.from);
+  }
+
+  /** Entries that are not there: what the tiles say of them. */
+  #takeFromTiles(from: number, to: number): void {
+    for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < to; n += 1) {
+      const root = this.#tiles.rootOfTile(n);
+      if (root !== undefined) this.#accumulator.add(root);
+    }
   }
 
   /** The entries that follow: those of one tile, or fewer where the others are missing. */
@@ -129,9 +154,11 @@ class EntryCheck {
   /** After the last entry. @throws Finding */
   async end(): Promise<void> {
     const { size, root } = this.#checkpoint;
+    const { from, to } = this.#range;
+    if (to < size) this.#takeFromTiles(to, size);
     const reached = equalBytes(this.#accumulator.root(), root);
     if (this.#tiles.problem !== undefined) {
-      if (reached) this.#progress.matching = size;
+      if (reached) this.#progress.matching = to - from;
       throw blame(this.#tiles.problem, reached, this.#misfit?.index, size);
     }
     if (this.#misfit !== undefined) throw await this.#explain(this.#misfit, undefined);

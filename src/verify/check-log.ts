@@ -7,12 +7,20 @@ import {
   type Checkpoint,
   type LogKey,
 } from '../core/tlog/checkpoint.ts';
+import { TILE_WIDTH, tilePath, tileWidth } from '../core/tlog/tiles.ts';
 import type { Tree } from '../core/tlog/tree.ts';
-import { checkEntries, type EntriesProgress } from './check-entries.ts';
-import { checkTiles } from './check-tiles.ts';
+import { PruningsSaid, archivedInWords, type Archived } from './archived.ts';
+import { checkEntries, type EntriesProgress, type EntryRange } from './check-entries.ts';
+import { checkTiles, type TilesVerdict } from './check-tiles.ts';
 import { standingAtOnce, standingByProof, wrongStanding, type Standing } from './compare.ts';
 import { asFinding, tampered, type VerificationStatus } from './finding.ts';
-import { entriesFrom, tilesFrom, type LogSource } from './log-source.ts';
+import {
+  entriesFrom,
+  firstEntryOf,
+  firstMissingFrom,
+  tilesFrom,
+  type LogSource,
+} from './log-source.ts';
 
 /** What a verification found. */
 export interface LogReport {
@@ -25,6 +33,11 @@ export interface LogReport {
   root?: string;
   /** The signed note itself, cosignatures and all. */
   checkpoint?: string;
+  /**
+   * The beginning of the log that is not there, and of which the log says that it was archived. Undefined where every entry
+   * was looked at, or none.
+   */
+  archived?: Archived;
   /** Entries whose bytes were found right. */
   entriesChecked: number;
   /** The first entry that is wrong, or missing. Undefined when no single entry is to blame. */
@@ -87,17 +100,75 @@ export async function checkLog(
         stands(await standingByProof(tree, seen, signed, readTile));
     }
     if (entries) {
-      const blocks = entriesFrom(source, signed.size);
-      await checkEntries(tree, blocks, signed, tiles, progress);
-      report.checked.push(
-        `${signed.size} entries up to the signed root, each with its own index and log`,
-      );
+      await checkEntriesThere(tree, source, signed, tiles, progress, report);
     } else if (tiles.problem !== undefined) throw tampered(tiles.problem.problem);
   } catch (error) {
     settle(report, error);
   }
   report.entriesChecked = progress.matching;
   return report;
+}
+
+/** The entries from the first that is there on; in front of it, the log has to say itself that it was pruned. */
+async function checkEntriesThere(
+  tree: Tree,
+  source: LogSource,
+  signed: Checkpoint,
+  tiles: TilesVerdict,
+  progress: EntriesProgress,
+  report: LogReport,
+): Promise<void> {
+  const { size } = signed;
+  const from = await firstEntryOf(source, size);
+  const said = new PruningsSaid();
+  const watched = withPrunings(progress, from, said);
+  try {
+    await checkEntries(tree, entriesFrom(source, size, from), signed, tiles, watched, {
+      from,
+      to: size,
+    });
+  } finally {
+    progress.matching = watched.matching;
+  }
+  report.checked.push(rangeChecked({ from, to: size }));
+  if (from === 0) return;
+  report.archived = await coveringOf(said, source, from, size);
+  report.checked.push(archivedInWords(report.archived));
+}
+
+async function coveringOf(
+  said: PruningsSaid,
+  source: LogSource,
+  from: number,
+  size: number,
+): Promise<Archived> {
+  const first = await firstMissingFrom(source, size, said.upTo);
+  return said.covering(from, first, (index) => {
+    const n = Math.floor(index / TILE_WIDTH);
+    return `${tilePath({ level: 'entries', n, width: tileWidth(size, 0, n) })} is missing.`;
+  });
+}
+
+/** The same, and what entries say of prunings is kept, where any can be missing. */
+export function withPrunings(
+  progress: EntriesProgress,
+  from: number,
+  said: PruningsSaid,
+): EntriesProgress {
+  if (from === 0) return progress;
+  return {
+    matching: progress.matching,
+    onEntry: (bytes) => {
+      said.see(bytes);
+      progress.onEntry(bytes);
+    },
+  };
+}
+
+/** What is said of entries that were found right. */
+export function rangeChecked({ from, to }: EntryRange): string {
+  const which = from === 0 ? '' : ` from ${from} on`;
+  return `${to - from} entries${which} up to the signed root, each with its own index and log`;
 }
 
 /**

@@ -1,13 +1,30 @@
 /** Checks entries that come as a stream of their own, beside the tiles: JSON lines, or a table of somebody's. */
 import { TILE_WIDTH, tileWidth } from '../core/tlog/tiles.ts';
 import type { Tree } from '../core/tlog/tree.ts';
-import { checkEntries, type EntriesProgress, type EntryBlocks } from './check-entries.ts';
-import { openTrusted, settle, type LogCheck, type LogReport } from './check-log.ts';
+import { PruningsSaid, archivedInWords } from './archived.ts';
+import {
+  checkEntries,
+  type EntriesProgress,
+  type EntryBlocks,
+  type EntryRange,
+} from './check-entries.ts';
+import {
+  openTrusted,
+  rangeChecked,
+  settle,
+  withPrunings,
+  type LogCheck,
+  type LogReport,
+} from './check-log.ts';
 import { checkTiles } from './check-tiles.ts';
 import { incomplete, tampered } from './finding.ts';
+import { ownPlace } from './own-place.ts';
 import { tilesFrom, type LogSource } from './log-source.ts';
 
-/** Exact bytes of entries, in the order of the log from index 0 on, in pieces of any number. */
+/**
+ * Exact bytes of entries, in the order of the log, in pieces of any number: from index 0 on or, of a log that was pruned, from
+ * its first entry on.
+ */
 export type EntryStream = Iterable<readonly Uint8Array[]> | AsyncIterable<readonly Uint8Array[]>;
 
 /**
@@ -29,10 +46,21 @@ export async function checkStream(
     if (tiles.problem === undefined) {
       report.checked.push(`${tiles.count} hash tiles up to the signed root`);
     }
-    await checkEntries(tree, inBlocks(entries, signed.size), signed, tiles, progress);
-    report.checked.push(
-      `${signed.size} entries up to the signed root, each with its own index and log`,
-    );
+    const { size } = signed;
+    const { from, all } = await beginningOf(entries, size);
+    const said = new PruningsSaid();
+    const watched = withPrunings(progress, from, said);
+    const range = { from, to: size };
+    try {
+      await checkEntries(tree, inBlocks(all, range), signed, tiles, watched, range);
+    } finally {
+      progress.matching = watched.matching;
+    }
+    report.checked.push(rangeChecked(range));
+    if (from > 0) {
+      report.archived = said.covering(from, said.upTo, (index) => `Entry ${index} is missing.`);
+      report.checked.push(archivedInWords(report.archived));
+    }
   } catch (error) {
     settle(report, error);
   }
@@ -40,10 +68,40 @@ export async function checkStream(
   return report;
 }
 
+/** Where a stream begins by what its first entry says of itself: at 0, unless that is the beginning of a tile. */
+async function beginningOf(
+  entries: EntryStream,
+  size: number,
+): Promise<{ from: number; all: EntryStream }> {
+  const pieces = iteratorOf(entries);
+  const seen: (readonly Uint8Array[])[] = [];
+  let first: Uint8Array | undefined;
+  while (first === undefined) {
+    const { done, value } = await pieces.next();
+    if (done === true) break;
+    seen.push(value);
+    [first] = value;
+  }
+  const index = first && ownPlace(first)?.index;
+  const isOne = typeof index === 'number' && index > 0 && index < size && index % TILE_WIDTH === 0;
+  async function* all(): AsyncGenerator<readonly Uint8Array[]> {
+    yield* seen;
+    yield* { [Symbol.asyncIterator]: () => pieces };
+  }
+  return { from: isOne ? index : 0, all: all() };
+}
+
+async function* iteratorOf(entries: EntryStream): AsyncGenerator<readonly Uint8Array[]> {
+  yield* entries;
+}
+
 /** The same entries, as many at a time as their tile has. Throws a Finding where there are too few, or too many. */
-async function* inBlocks(entries: EntryStream, size: number): EntryBlocks & AsyncGenerator {
+async function* inBlocks(
+  entries: EntryStream,
+  { from, to: size }: EntryRange,
+): EntryBlocks & AsyncGenerator {
   let block: Uint8Array[] = [];
-  let index = 0;
+  let index = from;
   for await (const piece of entries) {
     for (const entry of piece) {
       if (index === size) throw tampered(`The stream goes on after entry ${size - 1}.`, size);

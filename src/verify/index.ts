@@ -88,7 +88,7 @@ export interface Verifier {
    */
   log: (source: LogSource, keys: TrustedKeys, options?: LogOptions) => Promise<LogReport>;
   /**
-   * A stream of entries, from index 0 on, against checkpoint and hash tiles. Holds those of one tile.
+   * A stream of entries, from index 0 on or from where a pruned log begins, against checkpoint and hash tiles. Holds those of one tile.
    *
    * @param entries exact bytes, in pieces of any number
    * @param source reads `checkpoint` and the hash tiles

@@ -46,15 +46,13 @@ export function tilesFrom(source: LogSource): ReadExactTile {
  *
  * @param from index of the first that is asked for: a multiple of 256
  */
-export async function* entriesFrom(source: LogSource, size: number): EntryBlocks & AsyncGenerator {
-  const read = ({ n, width }: { n: number; width: number }) =>
-    readOrWider(source, {
-      path: tilePath({ level: 'entries', n, width }),
-      level: 'entries',
-      n,
-      width,
-    });
-  for await (const [{ n, width }, found] of inOrder(bundlesOf(size), AHEAD, read)) {
+export async function* entriesFrom(
+  source: LogSource,
+  size: number,
+  from = 0,
+): EntryBlocks & AsyncGenerator {
+  const read = ({ n, width }: { n: number; width: number }) => readBundle(source, n, width);
+  for await (const [{ n, width }, found] of inOrder(bundlesOf(from, size), AHEAD, read)) {
     const path = tilePath({ level: 'entries', n, width });
     const first = n * TILE_WIDTH;
     if (found === undefined) throw incomplete(`${path} is missing.`, first);
@@ -69,6 +67,43 @@ export async function* entriesFrom(source: LogSource, size: number): EntryBlocks
     }
   }
 }
+
+/**
+ * The first entry that a source has, where it has any: a multiple of 256. In front of it a log may have been pruned. It looks
+ * between a bundle that is missing and one that is there: of a source with several gaps, it finds one end of a gap.
+ */
+export async function firstEntryOf(source: LogSource, size: number): Promise<number> {
+  const has = async (n: number): Promise<boolean> =>
+    (await readBundle(source, n, tileWidth(size, 0, n))) !== undefined;
+  const last = Math.floor((size - 1) / TILE_WIDTH);
+  if (size === 0 || (await has(0)) || !(await has(last))) return 0;
+  let [missing, there] = [0, last];
+  while (there - missing > 1) {
+    const middle = Math.floor((missing + there) / 2);
+    if (await has(middle)) there = middle;
+    else missing = middle;
+  }
+  return there * TILE_WIDTH;
+}
+
+/** The first entry from an index on whose bundle is missing. */
+export async function firstMissingFrom(
+  source: LogSource,
+  size: number,
+  from: number,
+): Promise<number> {
+  let n = Math.floor(from / TILE_WIDTH);
+  while (n * TILE_WIDTH < size && (await readBundle(source, n, tileWidth(size, 0, n)))) n += 1;
+  return n * TILE_WIDTH;
+}
+
+const readBundle = (source: LogSource, n: number, width: number): Promise<Found | undefined> =>
+  readOrWider(source, {
+    path: tilePath({ level: 'entries', n, width }),
+    level: 'entries',
+    n,
+    width,
+  });
 
 /**
  * Takes an entry bundle apart: each entry has its length in front of it, 16 bits, big-endian.
@@ -90,8 +125,9 @@ function splitBundle(bundle: Uint8Array, most: number): { entries: Uint8Array[];
   return { entries, rest: bundle.length - at };
 }
 
-function* bundlesOf(size: number): Generator<{ n: number; width: number }> {
-  for (let n = 0; n * TILE_WIDTH < size; n += 1) yield { n, width: tileWidth(size, 0, n) };
+function* bundlesOf(from: number, size: number): Generator<{ n: number; width: number }> {
+  for (let n = Math.floor(from / TILE_WIDTH); n * TILE_WIDTH < size; n += 1)
+    yield { n, width: tileWidth(size, 0, n) };
 }
 
 interface Found {

@@ -138,7 +138,7 @@ describe('the layout', () => {
           'checkpoint',
           'verifier-key',
           ...[...tilesOf(size)].map(({ path }) => path),
-          ...[...bundleEntriesFiles(size)].map(({ path }) => path),
+          ...[...bundleEntriesFiles({ from: 0, to: size })].map(({ path }) => path),
         ];
         expect(paths.filter((path) => !belongsToBundle(path, size))).toEqual([]);
       }),

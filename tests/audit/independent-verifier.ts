@@ -180,13 +180,33 @@ function checkOwnPlace(entry: Buffer, index: number, origin: string): void {
 /**
  * @param missing where entries end too soon: what is thrown for the first that is not there
  */
-function checkEntries(entries: readonly Buffer[], leaves: readonly Buffer[], origin: string): void {
-  for (const [index, entry] of entries.entries()) {
+function checkEntries(
+  entries: readonly Buffer[],
+  leaves: readonly Buffer[],
+  origin: string,
+  from = 0,
+): void {
+  for (const [i, entry] of entries.entries()) {
+    const index = from + i;
     const leaf = leaves[index];
     if (leaf === undefined || !leafHash(entry).equals(leaf)) throw tampered(index);
     checkOwnPlace(entry, index, origin);
   }
-  if (entries.length < leaves.length) throw incomplete(entries.length);
+  if (from + entries.length < leaves.length) throw incomplete(from + entries.length);
+}
+
+/** As far as the last `log.pruned` among these entries says that the log was archived, from entry 0 on without a gap. */
+function archivedUpTo(entries: readonly Buffer[]): number {
+  interface Said {
+    kind?: unknown;
+    data?: { before?: number; archives?: { first: number; before: number }[] };
+  }
+  const said = entries
+    .map((entry) => JSON.parse(entry.toString('utf8')) as Said)
+    .findLast(({ kind }) => kind === 'log.pruned')?.data;
+  let upTo = 0;
+  for (const { first, before } of said?.archives ?? []) if (first === upTo) upTo = before;
+  return Math.min(upTo, said?.before ?? 0);
 }
 
 // Receipts and consistency
@@ -275,10 +295,14 @@ export function checkMirror(read: ReadFile, keys: readonly Key[], seenNote?: Buf
   if (seen !== undefined && !treeHash(leaves.slice(0, seen.size)).equals(seen.root))
     throw tampered();
   const entries: Buffer[] = [];
-  for (const { path, n, width } of tilesOf('entries', size)) {
+  const bundles = tilesOf('entries', size);
+  const isThere = ({ path, width }: { path: string; width: number }): boolean =>
+    readAt(read, path, width)[0] !== undefined;
+  const begins = Math.max(0, bundles.findIndex(isThere)) * 256;
+  for (const { path, n, width } of bundles.slice(begins / 256)) {
     const [bundle, isWider] = readAt(read, path, width);
     if (bundle === undefined) {
-      checkEntries(entries, leaves, origin);
+      checkEntries(entries, leaves, origin, begins);
       continue;
     }
     let at = 0;
@@ -290,9 +314,11 @@ export function checkMirror(read: ReadFile, keys: readonly Key[], seenNote?: Buf
       at = end;
       count += 1;
     }
-    checkEntries(entries, leaves.slice(0, n * 256 + width), origin);
+    checkEntries(entries, leaves.slice(0, n * 256 + width), origin, begins);
     if (at < bundle.length && !isWider) throw tampered(n * 256 + width);
   }
+  const upTo = archivedUpTo(entries);
+  if (upTo < begins) throw incomplete(upTo);
 }
 
 // Bundles
@@ -344,11 +370,14 @@ export function checkBundle(tar: Buffer, keys: readonly Key[]): void {
   const carried = must('verifier-key').toString().trim();
   const [key] = readKeys([carried]);
   if (!keys.some(({ id, name }) => key?.name === name && key.id.equals(id))) throw tampered();
+  const [from, to] = (JSON.parse(manifest) as { range: [number, number] }).range;
+  const isWhole = from === 0 && to === size;
   const expected = {
-    format: 'sallyport-evidence/1',
+    format: `sallyport-evidence/${isWhole ? 1 : 2}`,
     origin,
-    range: [0, size],
-    entries: size,
+    ...(isWhole ? {} : { size }),
+    range: [from, to],
+    entries: to - from,
     checkpointSha256: createHash('sha256').update(note).digest('hex'),
   };
   if (manifest !== `${JSON.stringify(expected, null, 2)}\n`) throw tampered();
@@ -358,22 +387,26 @@ export function checkBundle(tar: Buffer, keys: readonly Key[]): void {
     for (const { path, width } of tilesOf(String(level), hashes))
       names.add(width === 256 ? path : `${path}.p/${width}`);
   const entries: Buffer[] = [];
-  for (let first = 0; first < size; first += 1024) {
+  for (let first = from; first < to; first += 1024 - (first % 1024)) {
+    const end = Math.min(to, first - (first % 1024) + 1024);
     const path = `entries/${String(first).padStart(12, '0')}.jsonl`;
     names.add(path);
     const content = read(path);
     if (content === undefined) {
-      checkEntries(entries, leaves, origin);
+      checkEntries(entries, leaves, origin, from);
       continue;
     }
     let at = 0;
-    for (let end = content.indexOf(10); end !== -1; end = content.indexOf(10, at)) {
-      entries.push(content.subarray(at, end));
-      at = end + 1;
+    for (let line = content.indexOf(10); line !== -1; line = content.indexOf(10, at)) {
+      entries.push(content.subarray(at, line));
+      at = line + 1;
     }
-    checkEntries(entries, leaves.slice(0, first + 1024), origin);
-    if (at < content.length) throw tampered(entries.length);
+    checkEntries(entries, leaves.slice(0, end), origin, from);
+    if (at < content.length) throw tampered(from + entries.length);
   }
   for (const path of files.keys()) if (!names.has(path)) throw tampered();
   if (isCut) throw incomplete();
+  if (to < size) throw incomplete(to);
+  const upTo = archivedUpTo(entries);
+  if (upTo < from) throw incomplete(upTo);
 }

@@ -78,7 +78,7 @@ describe('audit verify', () => {
     ['a key file that is not there', [sound, '--key', '@/no/key'], 'there is no such file'],
     ['no bundle there', ['/no/bundle', '--key', log.verifierKey], 'there is no such file'],
     ['no bundle there to take a key from', ['/no/b', '--trust-key-in-bundle'], 'no such file'],
-    ['no bundle named', [], "Missing required argument 'target'"],
+    ['no bundle named', [], 'Say what to check: a bundle, a directory, a URL, or --archive FILE.'],
     ['an option that does not exist', [sound, '--kye', 'a'], "Unknown option '--kye'"],
   ])('with %s ends with 3, not with a verdict', async (_what, args, expected) => {
     const { code, out, err } = await cli.run('audit', 'verify', ...args);

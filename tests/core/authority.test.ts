@@ -65,7 +65,7 @@ describe('the table', () => {
     const changing = ACTIONS.filter(
       // To acknowledge is to speak for oneself alone, of whatever one may read.
       (action) =>
-        !/\.read$|^order\.|^dispute\.|^(export\.create|log\.mirror|report\.(run|grant)|incident\.export|grant\.approve|notice\.acknowledge|transcript\.check)$|^duty\.(confirm|return)$/.test(
+        !/\.read$|^order\.|^dispute\.|^(export\.create|log\.(archive|mirror)|report\.(run|grant)|incident\.export|grant\.approve|notice\.acknowledge|transcript\.check)$|^duty\.(confirm|return)$/.test(
           action,
         ),
     );

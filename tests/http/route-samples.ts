@@ -83,6 +83,10 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
       return { issuer: `https://sample-${made}.example`, jwks: { keys: [publicKey] } };
     case '/api/v1/exports':
       return { format: 'jsonl' };
+    case '/api/v1/log/archives':
+      return {};
+    case '/api/v1/log/prunings':
+      return { export: `exp_${nothing}`, sha256: '0'.repeat(64) };
     case '/api/v1/assertions':
       return { audience: SAMPLE_AUDIENCE };
     case '/api/v1/invitations':

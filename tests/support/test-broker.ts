@@ -36,6 +36,7 @@ export interface TestBrokerOptions {
   metrics?: ConfigInput['metrics'];
   notices?: ConfigInput['notices'];
   forward?: ConfigInput['forward'];
+  retention?: ConfigInput['retention'];
   logging?: ConfigInput['logging'];
   witnesses?: ConfigInput['witnesses'];
   witnessPolicy?: ConfigInput['witnessPolicy'];
@@ -87,6 +88,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
     metrics: options.metrics,
     notices: options.notices,
     forward: options.forward,
+    retention: options.retention,
     logging: options.logging,
     witnesses: options.witnesses,
     witnessPolicy: options.witnessPolicy,

@@ -63,6 +63,35 @@ export function entryOf(
   return serialiseEntry(writeEntry(draft), { log, index: own, committedAt: at, host: 'lab_host' });
 }
 
+/** The entry of a pruning. @param archives from and to which index each has entries, the last one included */
+export function pruningOf(index: number, archives: readonly [number, number][]): Buffer {
+  const at = DAY + index * 1000;
+  const [first, before] = archives.at(-1)!;
+  const draft = {
+    id: `ent_${String(index).padStart(6, '0')}`,
+    kind: 'log.pruned' as const,
+    at,
+    actor: { person: 'per_admin', lab: 'lab_host', roles: ['admin'] },
+    ref: `exp_${before}`,
+    data: {
+      before,
+      first,
+      archives: archives.map(([from, to]) => ({
+        first: from,
+        before: to,
+        export: `exp_${to}`,
+        sha256: hash('sha256', `archive ${to}`),
+      })),
+    },
+  };
+  return serialiseEntry(writeEntry(draft), {
+    log: ORIGIN,
+    index,
+    committedAt: at,
+    host: 'lab_host',
+  });
+}
+
 export interface VectorLog {
   entries: Buffer[];
   root: Buffer;

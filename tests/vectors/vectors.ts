@@ -3,6 +3,7 @@ import type { Files } from './kit.ts';
 import { bundleVectors } from './make-bundles.ts';
 import { logVectors } from './make-logs.ts';
 import { noteVectors } from './make-notes.ts';
+import { prunedVectors } from './make-pruned.ts';
 import { proofVectors } from './make-proofs.ts';
 
 /**
@@ -34,6 +35,12 @@ export interface Vector extends Expected {
 
 /** All vectors, in the order of their names. */
 export async function allVectors(): Promise<Vector[]> {
-  const all = [...noteVectors(), ...proofVectors(), ...logVectors(), ...(await bundleVectors())];
+  const all = [
+    ...noteVectors(),
+    ...proofVectors(),
+    ...logVectors(),
+    ...(await bundleVectors()),
+    ...(await prunedVectors()),
+  ];
   return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -1,13 +1,13 @@
 /** What an export is made from, and what its bytes go into. */
 import type { EntrySearch } from '../../core/audit/entry-search.ts';
 import type { ReadTile } from '../../core/audit/tiles.ts';
-import type { ExportFormat, ExportRange } from '../../core/audit/exports.ts';
+import type { ExportRange, ExportedFormat } from '../../core/audit/exports.ts';
 
 /** All that the bytes of an export follow from, beside the log itself: the same plan gives the same bytes. */
 export interface ExportPlan {
   id: string;
   /** `figures`: what a report is made from. */
-  format: ExportFormat | 'figures';
+  format: ExportedFormat | 'figures';
   /** Of figures: of the entries of this run alone. */
   run?: string | undefined;
   range: ExportRange;

@@ -14,6 +14,7 @@ import { writeParquet } from './parquet.ts';
 export async function writeExport(source: ExportSource, sink: ExportSink): Promise<void> {
   switch (source.plan.format) {
     case 'bundle':
+    case 'archive':
       return writeBundle(source, sink);
     case 'jsonl':
       return writeEntryLines(source, sink);
@@ -29,9 +30,16 @@ export async function writeExport(source: ExportSource, sink: ExportSink): Promi
 }
 
 async function writeBundle({ plan, batches, tile }: ExportSource, sink: ExportSink): Promise<void> {
-  const { checkpoint, verifierKey, keyHistory } = plan;
+  const { checkpoint, verifierKey, keyHistory, range } = plan;
   const entries = counted(batches(), sink);
-  for await (const chunk of evidenceBundle({ checkpoint, verifierKey, keyHistory, tile, entries }))
+  for await (const chunk of evidenceBundle({
+    checkpoint,
+    verifierKey,
+    keyHistory,
+    range,
+    tile,
+    entries,
+  }))
     sink.write(chunk as Buffer);
 }
 

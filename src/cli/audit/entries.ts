@@ -1,5 +1,6 @@
 /** `sallyport audit entries` */
 import type { Command } from 'commander';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineListCommand, printNamedList, type ListOptions } from '../lists.ts';
 import { namesFor } from '../names.ts';
@@ -38,8 +39,18 @@ export function addAuditEntries(group: Command, around: Surroundings): void {
     else {
       const entries = await broker.list(PATH, entrySchema, options.limit, query);
       await printNamedList(around, broker, options, entries, ENTRY_HEAD, entryRow);
+      noteArchived(around, entries.archivedBefore);
     }
   });
+}
+
+/** What was not looked at, since it is not there. */
+function noteArchived(around: Surroundings, before: number | null | undefined): void {
+  if (typeof before !== 'number') return;
+  note(
+    around,
+    `Entries below ${before} were not looked at: they are in archives ("${commandLine(around, 'audit archives')}").`,
+  );
 }
 
 /** Prints pages as they come: a log of any length in bounded memory, and with `json` still one document. */
@@ -51,7 +62,8 @@ async function printAll(
 ): Promise<void> {
   let count = 0;
   if (json) around.out('{"items": [');
-  for await (const { items } of broker.pages(PATH, entrySchema, Infinity, query)) {
+  for await (const { items, archivedBefore } of broker.pages(PATH, entrySchema, Infinity, query)) {
+    noteArchived(around, archivedBefore);
     if (json)
       for (const item of items) {
         around.out(`${count === 0 ? '' : ','}\n${JSON.stringify(item)}`);

@@ -1,6 +1,6 @@
 /** `sallyport audit export`: the log, or a part of it, in a file. */
 import { Option, type Command } from 'commander';
-import { EXPORT_FILES, exportFormatSchema, type ExportFormat } from '../../core/audit/exports.ts';
+import { EXPORT_FILES, exportFormatSchema, type ExportedFormat } from '../../core/audit/exports.ts';
 import { wholeNumber } from '../arguments.ts';
 import type { BrokerClient } from '../broker-client.ts';
 import { commandLine } from '../command-line.ts';
@@ -18,8 +18,11 @@ import { searchQuery, withSearchOptions, type SearchOptions } from './search-opt
 /** The broker makes an export anew before it goes on with it. */
 const RESUME_PATIENCE_MS = 290_000;
 
-interface ExportOptions extends BrokerOptions, SearchOptions {
-  format: ExportFormat;
+/** What an export is of, and where it goes. */
+export interface ExportOptions extends BrokerOptions, SearchOptions {
+  format: ExportedFormat;
+  /** Of an archive: up to the entry in front of this index. */
+  before?: number;
   out?: string;
   to?: number;
   witnessed?: boolean;
@@ -48,19 +51,21 @@ export function addAuditExport(group: Command, around: Surroundings): void {
     .option('--witnessed', 'up to the newest checkpoint that enough witnesses have cosigned');
   withSearchOptions(command)
     .option('--resume', 'go on with an export to the same file that was cut')
-    .action(async (options: ExportOptions) => {
-      const file = new PartialFile(
-        options.out ?? `audit.${EXPORT_FILES[options.format].extension}`,
-      );
-      refuseOverwriting(file.path);
-      if (options.resume) await resume(around, options, file);
-      else await begin(around, options, file);
-    });
+    .action((options: ExportOptions) => exportToFile(around, options));
+}
+
+/** Begins an export, or goes on with one, and keeps it in a file. */
+export async function exportToFile(around: Surroundings, options: ExportOptions): Promise<void> {
+  const file = new PartialFile(options.out ?? `audit.${EXPORT_FILES[options.format].extension}`);
+  refuseOverwriting(file.path);
+  if (options.resume) await resume(around, options, file);
+  else await begin(around, options, file);
 }
 
 /** What is asked for, as the API takes it. */
 function askedOf(around: Surroundings, options: ExportOptions): object {
-  const { format, to, witnessed } = options;
+  const { format, before, to, witnessed } = options;
+  if (format === 'archive') return before === undefined ? {} : { before };
   const asked = { format, to, witnessed, ...searchQuery(around, options) };
   return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
 }
@@ -74,14 +79,15 @@ async function begin(
   await file.create();
   const opened = await orRemove(file, async () => {
     const broker = await connect(around, options);
-    const response = await broker.request('POST', '/exports', askedOf(around, options));
+    const path = options.format === 'archive' ? '/log/archives' : '/exports';
+    const response = await broker.request('POST', path, askedOf(around, options));
     const exportId = response.headers.get('x-sallyport-export') ?? '';
     await file.note({ url: broker.url, export: exportId, format: options.format });
     return { broker, response, exportId };
   });
   const { broker, response, exportId } = opened;
   const isFiltered = Object.keys(askedOf(around, options)).some(
-    (name) => !['format', 'from', 'to', 'witnessed'].includes(name),
+    (name) => !['format', 'from', 'to', 'witnessed', 'before'].includes(name),
   );
   await receive(around, options, file, { broker, exportId, isFiltered }, response, 0);
 }
@@ -91,7 +97,7 @@ async function resume(
   options: ExportOptions,
   file: PartialFile,
 ): Promise<void> {
-  if (Object.keys(askedOf(around, options)).length > 1)
+  if (Object.keys(askedOf(around, options)).some((name) => name !== 'format'))
     throw wrongUsage('What is resumed is what was asked for before: leave out ranges and filters.');
   const part = await file.partOf();
   const broker = await connect(around, options);
@@ -141,12 +147,11 @@ const resumeLine = (
   around: Surroundings,
   { format, profile }: ExportOptions,
   { path }: PartialFile,
-): string =>
-  commandLine(
-    around,
-    `audit export${format === 'bundle' ? '' : ` --format ${format}`} --out ${path} --resume`,
-    profile,
-  );
+): string => {
+  const formatted = format === 'bundle' ? 'export' : `export --format ${format}`;
+  const command = format === 'archive' ? 'archive' : formatted;
+  return commandLine(around, `audit ${command} --out ${path} --resume`, profile);
+};
 
 /** Holds the file against what the broker has on record of it, and gives it its name. */
 async function finish(
@@ -173,25 +178,60 @@ async function finish(
 
 function report(
   around: Surroundings,
-  { format, json, profile }: ExportOptions,
+  options: ExportOptions,
   path: string,
   exportId: string,
   { completed, ...shown }: ShownExport,
 ): void {
+  const { format, json, profile } = options;
   const { entries = 0, bytes = 0, sha256 } = completed ?? {};
   if (json) {
-    const { checkpoint } = shown;
-    printJson(around, { file: path, export: exportId, format, entries, bytes, sha256, checkpoint });
+    const { checkpoint, from: first } = shown;
+    printJson(around, {
+      file: path,
+      export: exportId,
+      format,
+      first,
+      entries,
+      bytes,
+      sha256,
+      checkpoint,
+    });
     return;
   }
   const amount = `${counted(entries, 'entry', 'entries')}, ${counted(bytes, 'byte')}`;
   say(around, `Wrote ${path}: ${amount} (${exportId}).`);
+  const { from, to } = shown;
+  if (format === 'archive') {
+    noteArchive(around, path, exportId, { from, to });
+    return;
+  }
+  if (from > 0 && options.from === undefined)
+    note(
+      around,
+      `The log begins at entry ${from} here: what was before is in archives ("${commandLine(around, 'audit archives', profile)}").`,
+    );
   if (format !== 'bundle') return;
   note(around, `Check it with: ${commandLine(around, `audit verify ${path} --key KEY`)}`);
   const key = commandLine(around, 'audit key', profile);
   note(
     around,
     `Get the key from the host lab by another way than this bundle; "${key}" prints what the broker says it is.`,
+  );
+}
+
+function noteArchive(
+  around: Surroundings,
+  path: string,
+  exportId: string,
+  { from, to }: Pick<ShownExport, 'from' | 'to'>,
+): void {
+  const check = commandLine(around, `audit verify --archive ${path} --key KEY`);
+  note(around, `It has the entries ${from} to ${to - 1}. Check it with: ${check}`);
+  const prune = commandLine(around, `audit prune --export ${exportId} --archive ${path}`);
+  note(
+    around,
+    `Everybody concerned was told. When the time of notice is over, an admin, another person than you, can prune: ${prune}`,
   );
 }
 

@@ -1,4 +1,5 @@
 /** A log read from a running broker: hashes are anybody's to see, entries are for those entitled. */
+import { TILE_WIDTH, tilePath, tileWidth } from '../../core/tlog/tiles.ts';
 import type { LogSource } from '../../verify/log-source.ts';
 import { brokerUrl, connect } from '../connection.ts';
 import { errorOf, send } from '../http.ts';
@@ -10,8 +11,8 @@ import type { Surroundings } from '../surroundings.ts';
 const LOG_PATH = '/log';
 const PREFIX = `/api/v1${LOG_PATH}`;
 
-/** The code with which a broker says that it has no such thing. */
-const NOT_FOUND = 'not_found';
+/** The codes with which a broker says that it has no such thing, or has it no more. */
+const NOT_THERE: ReadonlySet<string> = new Set(['not_found', 'entry_archived']);
 
 /** A broker's log. */
 export interface HttpLog {
@@ -57,7 +58,7 @@ export async function openHttpLog(
       const response = await broker.request('GET', `${LOG_PATH}/${path}`);
       return new Uint8Array(await response.arrayBuffer());
     } catch (error) {
-      if (error instanceof RefusedByBroker && error.code === NOT_FOUND) return undefined;
+      if (error instanceof RefusedByBroker && NOT_THERE.has(error.code)) return undefined;
       throw error;
     }
   };
@@ -102,12 +103,13 @@ async function readOpenly(url: string): Promise<Uint8Array | undefined> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-/** Whether the first bundle of entries is to be had tells whether any is. */
+/** Whether the last bundle of entries is to be had tells whether any is: the first ones may have been pruned. */
 async function whyNot(read: LogSource['read'], size: number): Promise<string | undefined> {
   if (size === 0) return undefined;
-  const first = size < 256 ? `tile/entries/000.p/${size}` : 'tile/entries/000';
+  const n = Math.floor((size - 1) / TILE_WIDTH);
+  const last = tilePath({ level: 'entries', n, width: tileWidth(size, 0, n) });
   try {
-    if ((await read(first)) !== undefined) return undefined;
+    if ((await read(last)) !== undefined) return undefined;
     return 'the broker does not serve them';
   } catch (error) {
     if (!(error instanceof RefusedByBroker)) throw error;

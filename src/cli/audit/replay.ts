@@ -6,27 +6,36 @@ import { replay } from '../../core/audit/replay.ts';
 import { nothingReplayed } from '../../core/audit/replayed.ts';
 import { levelInWords, ownEnd } from '../../core/orders/order.ts';
 import { selectorInWords } from '../../core/orders/selector.ts';
-import { instant, wholeNumber } from '../arguments.ts';
+import { instant, several, wholeNumber } from '../arguments.ts';
 import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
 import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, moment, note, printJson, printTable, say, type JsonOption } from '../output.ts';
 import { QuietExit } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
+import {
+  coverageOf,
+  giveEntries,
+  mustBeOfOneLog,
+  verifyArchives,
+  withTilesOf,
+} from './verify-archives.ts';
 import { WEAKNESS, trustedKeys, withKey, type KeyOptions } from './bundle-key.ts';
 
 interface ReplayOptions extends JsonOption, KeyOptions {
   at?: string;
   upTo?: number;
+  archive?: string[];
 }
 
 export function addAuditReplay(group: Command, around: Surroundings): void {
   const command = defineCommand(group, 'replay <bundle>', {
     summary: 'Tell from an evidence bundle what stood at a moment, offline',
     details:
-      'Checks the bundle as "audit verify" does and, if it is sound, makes from its entries the grants with their status, the orders in force, the people and the live tokens of a moment. Needs no broker, no network and no profile. What the entries do not tell is said.',
+      'Checks the bundle as "audit verify" does and, if it is sound, makes from its entries the grants with their status, the orders in force, the people and the live tokens of a moment. Of a log that was pruned, it takes the archives as well. Needs no broker, no network and no profile. What the entries do not tell is said.',
     examples: [
       'sallyport audit replay evidence.tar --key @lab-audit.vkey',
       'sallyport audit replay evidence.tar --key @lab-audit.vkey --at 2026-06-15T12:00:00Z --json',
+      'sallyport audit replay evidence.tar --archive archive-2026.tar --key @lab-audit.vkey',
     ],
     exitCodes: VERIFY_EXIT_CODES_HELP,
   });
@@ -42,6 +51,7 @@ export function addAuditReplay(group: Command, around: Surroundings): void {
       'as of this entry of the log, and the moment it was made',
       wholeNumber(0),
     )
+    .option('--archive <file>', 'an archive of what was pruned; again for each', several)
     .action(async (path: string, options: ReplayOptions) => {
       const { report, told, at } = await replayBundle(around, path, options);
       if (options.trustKeyInBundle) note(around, WEAKNESS);
@@ -83,7 +93,8 @@ async function replayBundle(
   try {
     if (options.at !== undefined && options.upTo !== undefined)
       throw new Error('--at and --up-to exclude each other: give one of them.');
-    const report = await verifyBundle(path, await trustedKeys(around, path, options), onEntry);
+    const keys = await trustedKeys(around, path, options);
+    const report = await verifyWhole(path, keys, options.archive ?? [], onEntry);
     if (report.incident !== undefined)
       throw new Error(
         `This is the report on ${report.incident}: it has ${report.entriesChecked} of ${report.size ?? 0} entries, and what stood takes them all. Give it a bundle of "sallyport audit export".`,
@@ -99,6 +110,32 @@ async function replayBundle(
     const report = { status: 'could_not_run' as const, entriesChecked: 0, checked: [], problem };
     return { report, told: undefined, at: 0 };
   }
+}
+
+/**
+ * Checks a bundle and what is in front of it, and gives the entries in the order of the log.
+ *
+ * @throws Finding where archives are not sound, or do not have all that the bundle lacks
+ */
+async function verifyWhole(
+  path: string,
+  keys: readonly string[],
+  archives: readonly string[],
+  onEntry: (bytes: Uint8Array) => void,
+): Promise<BundleReport> {
+  const report = await verifyBundle(path, keys);
+  if (report.status !== 'sound' || report.incident !== undefined) return report;
+  const { archived, checkpoint = '' } = report;
+  const found = await verifyArchives(archives, keys);
+  await withTilesOf(path, (readTile) => mustBeOfOneLog(found, { note: checkpoint, readTile }));
+  const [gap] = coverageOf(found, archived).missing;
+  if (gap !== undefined)
+    throw new Error(
+      `The log was pruned, and what stood takes all of its entries: hand in the archive that has the entries ${gap.from} to ${gap.to - 1} with --archive ("audit archives" says which it is).`,
+    );
+  await giveEntries(found, archived?.before ?? 0, keys, onEntry);
+  await verifyBundle(path, keys, onEntry);
+  return report;
 }
 
 /** Sets and endless ends have no JSON. */

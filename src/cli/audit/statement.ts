@@ -10,12 +10,13 @@ import { holdReceipts, type HeldFilter, type Holding } from '../../audit/hold-re
 import { verifyReceipt } from '../../audit/verify-receipt.ts';
 import { day, id, several } from '../arguments.ts';
 import type { BrokerClient } from '../broker-client.ts';
+import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, note, printJson, printTable, say } from '../output.ts';
 import { QuietExit, wrongUsage } from '../problems.ts';
-import { askStatedEntries, askStatements, type WhichCalls } from '../receipts/ask.ts';
+import { askStatedEntries, askStatements, type Found, type WhichCalls } from '../receipts/ask.ts';
 import { fetchKeyHistory } from './http-log.ts';
 import { brokenFrom } from '../receipts/consistency.ts';
 import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
@@ -70,16 +71,24 @@ export function addAuditStatement(group: Command, around: Surroundings): void {
       if (receipts)
         throw new QuietExit(await heldAgainst(around, options, which, receipts, logKey));
       const broker = await connect(around, options);
-      const { checkpoint, items } = await askStatements(broker, which);
-      if (options.json) printJson(around, { checkpoint, items });
-      else print(around, checkpoint, items);
+      const found = await askStatements(broker, which);
+      if (options.json) printJson(around, found);
+      else print(around, found);
     });
+}
+
+/** Statements count what was pruned as before: the index and the hashes of it stay. */
+function noteArchived(around: Surroundings, before: number | null): void {
+  if (before === null) return;
+  note(
+    around,
+    `Entries below ${before} are in archives: they are counted here as before, and your receipts of them hold; the entries themselves the host lab has ("${commandLine(around, 'audit archives')}").`,
+  );
 }
 
 function print(
   around: Surroundings,
-  { origin, size, root }: StatementCheckpoint,
-  items: Statement[],
+  { checkpoint: { origin, size, root }, items, archivedBefore }: Found<Statement>,
 ): void {
   if (items.length === 0) note(around, 'None.');
   else
@@ -110,6 +119,7 @@ function print(
         one.digest,
       ]),
     );
+  noteArchived(around, archivedBefore);
   say(
     around,
     `As of the checkpoint of ${counted(size, 'entry', 'entries')} of ${origin}, root ${root}.`,
@@ -146,6 +156,7 @@ interface Held extends Holding {
   status: VerificationStatus;
   checkpoint: StatementCheckpoint;
   statements: Statement[];
+  archivedBefore: number | null;
   /** Where the log was not continued from what receipts show. */
   broken: string[];
 }
@@ -163,13 +174,14 @@ async function hold(
       ? { file, status: 'could_not_run' as const, entries: [], problem: read.problem }
       : { file, ...verifyReceipt(read.bytes, keys, history) };
   });
-  const { checkpoint, items: statements } = await askStatements(broker, which);
+  const { checkpoint, items: statements, archivedBefore } = await askStatements(broker, which);
   const listed = await entriesOf(broker, which, statements, checkpoint.size);
   const filter = await withinReach(broker, which);
   const holding = holdReceipts(checkpoint.size, filter, statements, listed, receipts);
   const known = knownKeys(keys, history, 'The log');
   const broken = await brokenByStatement(broker, checkpoint, receipts, known);
-  return { status: statusOf(holding, broken), checkpoint, statements, broken, ...holding };
+  const status = statusOf(holding, broken);
+  return { status, checkpoint, statements, archivedBefore, broken, ...holding };
 }
 
 /** What the statements are of, where whoever asks may see less than all. */
@@ -221,7 +233,7 @@ function statusOf(holding: Holding, broken: readonly string[]): VerificationStat
 }
 
 function printHeld(around: Surroundings, held: Held): void {
-  print(around, held.checkpoint, held.statements);
+  print(around, { ...held, items: held.statements });
   const bad = [
     ...held.broken,
     ...held.contradictions,

@@ -7,15 +7,19 @@ import { tree } from '../../core/audit/merkle.ts';
 import { describeKey } from '../../core/audit/note.ts';
 import { checkLog, openTrusted, settle, type CheckedLog } from '../../verify/check-log.ts';
 import { Finding, incomplete } from '../../verify/finding.ts';
-import type { LogSource } from '../../verify/log-source.ts';
+import type { ReadExactTile } from '../../verify/check-tiles.ts';
+import { tilesFrom, type LogSource } from '../../verify/log-source.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { trustedKeys, type KeyOptions } from './bundle-key.ts';
-import { fetchCheckpoint, fetchKeyHistory, isUrl, openHttpLog } from './http-log.ts';
+import { fetchCheckpoint, fetchKeyHistory, isUrl, openHttpLog, openSource } from './http-log.ts';
 import { keepConflict, lastSeen, remember } from './seen-checkpoints.ts';
+import { coverageOf, mustBeOfOneLog, verifyArchives, withTilesOf } from './verify-archives.ts';
 import { heedWitnesses, policyOf, type WitnessOptions } from './witness-options.ts';
 
 export interface TargetOptions extends KeyOptions, WitnessOptions {
   profile?: string;
+  /** Archives of what was pruned. */
+  archive?: string[];
   /** `--hashes-only`: entries are not asked for. */
   hashesOnly?: boolean;
   /** `--entries`: without entries nothing is said to be sound. */
@@ -25,7 +29,9 @@ export interface TargetOptions extends KeyOptions, WitnessOptions {
 /** What was found, and what else there is to say. */
 export interface Verified {
   report: BundleReport & CheckedLog;
-  target: 'bundle' | 'directory' | 'broker';
+  target: 'bundle' | 'directory' | 'broker' | 'archives';
+  /** Entries that were archived, and are in no archive that was handed in. */
+  notChecked?: { from: number; to: number }[];
   /** Why hashes alone were checked; undefined where the entries were, too. */
   withoutEntries?: string;
   /** Where the proof is kept that the log was shown in two versions. */
@@ -37,9 +43,10 @@ export interface Verified {
 /** Verifies whatever it is. Never rejects. */
 export async function verifyTarget(
   around: Surroundings,
-  target: string,
+  target: string | undefined,
   options: TargetOptions,
 ): Promise<Verified> {
+  if (target === undefined) return verifyAlone(around, options);
   const kind = isUrl(target) ? 'broker' : isTileDirectory(target) ? 'directory' : 'bundle';
   const report: Verified['report'] = { status: 'sound', entriesChecked: 0, checked: [] };
   const verified: Verified = { report, target: kind, notes: [] };
@@ -48,11 +55,69 @@ export async function verifyTarget(
     const keys = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
     if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
     else await verifyAsLog(around, target, keys, options, verified);
+    if (options.archive !== undefined)
+      await withArchives(options.archive, keys, verified, (work) =>
+        kind === 'bundle'
+          ? withTilesOf(target, work)
+          : work(tilesFrom(isUrl(target) ? openSource(target) : tileDirectory(target))),
+      );
     if (policy !== undefined) heedWitnesses(verified.report, policy);
   } catch (error) {
     settle(verified.report, couldNotRun(error));
   }
   return verified;
+}
+
+/** Archives without the log that they are of: nothing is said of the entries that none of them has. */
+async function verifyAlone(around: Surroundings, options: TargetOptions): Promise<Verified> {
+  const report: Verified['report'] = { status: 'sound', entriesChecked: 0, checked: [] };
+  const verified: Verified = { report, target: 'archives', notes: [] };
+  try {
+    const [first] = options.archive ?? [];
+    if (first === undefined)
+      throw new Error('Say what to check: a bundle, a directory, a URL, or --archive FILE.');
+    const keys = await trustedKeys(around, first, options);
+    const archives = await verifyArchives(options.archive ?? [], keys);
+    const newest = archives.reduce((one, other) =>
+      (other.report.size ?? 0) > (one.report.size ?? 0) ? other : one,
+    );
+    const { origin, size, root, checkpoint = '' } = newest.report;
+    await withTilesOf(newest.path, (readTile) =>
+      mustBeOfOneLog(archives, { note: checkpoint, readTile }),
+    );
+    Object.assign(report, { origin, size, root, checkpoint });
+    report.checked.push(`checkpoints of ${archives.length} archives signed by the log`);
+    report.checked.push(...coverageOf(archives, undefined).checked);
+    report.entriesChecked = archives.reduce((sum, one) => sum + one.report.entriesChecked, 0);
+  } catch (error) {
+    settle(report, couldNotRun(error));
+  }
+  return verified;
+}
+
+/** Archives beside the log that they are of. */
+async function withArchives(
+  paths: readonly string[],
+  keys: readonly string[],
+  verified: Verified,
+  withTiles: (work: (readTile: ReadExactTile) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const { report } = verified;
+  if (report.status !== 'sound') {
+    verified.notes.push(
+      'The archives were not looked at: what they are held against is not sound.',
+    );
+    return;
+  }
+  const archives = await verifyArchives(paths, keys);
+  await withTiles((readTile) =>
+    mustBeOfOneLog(archives, { note: report.checkpoint ?? '', readTile }),
+  );
+  const { checked, missing } = coverageOf(archives, report.archived);
+  // They are checked here after all.
+  if (report.archived !== undefined && missing.length === 0) report.checked.pop();
+  report.checked.push(...checked);
+  verified.notChecked = missing;
 }
 
 /** A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is. */

@@ -1,6 +1,7 @@
 /** `sallyport audit verify`: checks a bundle or a directory offline, without network or profile; or a running broker. */
 import { Option, type Command } from 'commander';
 import { EXIT_CODES, type BundleReport } from '../../audit/verify-bundle.ts';
+import { several } from '../arguments.ts';
 import { defineCommand, setUsageExitCode, withJson } from '../define.ts';
 import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, note, printJson, type JsonOption } from '../output.ts';
@@ -14,11 +15,13 @@ import { withWitnesses } from './witness-options.ts';
 type VerifyOptions = JsonOption & TargetOptions;
 
 export function addAuditVerify(group: Command, around: Surroundings): void {
-  const command = defineCommand(group, 'verify <target>', {
+  const command = defineCommand(group, 'verify [target]', {
     summary: 'Check the log: an evidence bundle, a directory of tiles, or a running broker',
     details: `Takes a bundle as "audit export" writes it, a report as "incident export" does, a directory into which one was unpacked, a directory of tiles as a mirror keeps it (C2SP tlog-tiles), or the URL of a broker. Checks the signature of the checkpoint, every hash, and every entry that is to be had. For files it needs no broker, no network and no profile.
 
 A directory of tiles or a broker must continue the last checkpoint of that log that this machine saw; where it does not, both checkpoints are kept as the proof.
+
+Of a log that was pruned, the beginning is in archives: it is sound where the log itself says so. With --archive, they are checked as well, and against it; without a target, by themselves.
 
 Without --key, the keys in the file "log-keys" beside the profiles are trusted, one to a line. A key that the log itself offers is never trusted.`,
     examples: [
@@ -27,6 +30,7 @@ Without --key, the keys in the file "log-keys" beside the profiles are trusted, 
       'sallyport audit verify evidence.tar --key @lab-audit.vkey --witness @partner-witness.vkey',
       'sallyport audit verify https://sallyport.lab.example --key @lab-audit.vkey',
       'sallyport audit verify /srv/mirror/lab-audit --key @lab-audit.vkey',
+      'sallyport audit verify evidence.tar --archive archive-2026.tar --key @lab-audit.vkey',
     ],
     exitCodes: VERIFY_EXIT_CODES_HELP,
   });
@@ -38,8 +42,9 @@ Without --key, the keys in the file "log-keys" beside the profiles are trusted, 
         'hashesOnly',
       ),
     )
+    .option('--archive <file>', 'an archive of what was pruned; again for each', several)
     .option('--hashes-only', 'check signature and hashes, and leave the entries alone')
-    .action(async (target: string, options: VerifyOptions) => {
+    .action(async (target: string | undefined, options: VerifyOptions) => {
       const verified = await verifyTarget(around, target, options);
       print(around, verified, options);
       throw new QuietExit(EXIT_CODES[verified.report.status]);
@@ -54,7 +59,7 @@ const VERDICTS: Record<BundleReport['status'], string> = {
 };
 
 function print(around: Surroundings, verified: Verified, options: VerifyOptions): void {
-  const { report, target, withoutEntries, conflict, notes } = verified;
+  const { report, target, withoutEntries, notChecked, conflict, notes } = verified;
   const { trustKeyInBundle } = options;
   if (trustKeyInBundle) note(around, WEAKNESS);
   for (const more of notes) note(around, more);
@@ -62,7 +67,7 @@ function print(around: Surroundings, verified: Verified, options: VerifyOptions)
     note(around, `sallyport: ${report.problem ?? 'The verification failed.'}`);
   if (options.json) {
     const keyFrom = trustKeyInBundle ? 'bundle' : 'caller';
-    printJson(around, { ...report, target, withoutEntries, conflict, keyFrom });
+    printJson(around, { ...report, target, withoutEntries, notChecked, conflict, keyFrom });
     return;
   }
   if (report.status === 'could_not_run') return;
@@ -74,11 +79,20 @@ function print(around: Surroundings, verified: Verified, options: VerifyOptions)
   around.out(`${manyLines(lines.join('\n'))}\n`);
 }
 
-function verdict({ report, target, withoutEntries }: Verified): string {
+function verdict({ report, target, withoutEntries, notChecked }: Verified): string {
   const { origin, size = 0, root, entriesChecked, firstBadIndex, incident } = report;
   if (report.status === 'sound') {
     if (incident !== undefined)
       return `the report on ${incident} as it was handed out, with ${counted(entriesChecked, 'entry', 'entries')} of ${origin} under the signed root ${root}. What else is in the log, it does not say.`;
+    if (target === 'archives')
+      return `the archived ${counted(entriesChecked, 'entry', 'entries')} of ${origin}, under the signed root ${root} of ${size} entries. Of the others, the archives say nothing.`;
+    const archived = report.archived;
+    if (archived !== undefined) {
+      const rest = notChecked === undefined ? [{ from: 0, to: archived.before }] : notChecked;
+      const unchecked = rest.map(({ from, to }) => `${from} to ${to - 1}`).join(', ');
+      const beyond = rest.length === 0 ? '' : `; not the archived entries ${unchecked}`;
+      return `the ${counted(size, 'entry', 'entries')} of ${origin} up to the signed root ${root}: all from ${archived.before} on${rest.length === 0 ? ', and those in the archives' : ''}${beyond}.`;
+    }
     const what = withoutEntries === undefined ? 'all' : 'the hashes of all';
     const rest =
       target === 'bundle'

@@ -21,9 +21,11 @@ export interface WhichCalls {
   since?: string | undefined;
 }
 
-interface Found<T> {
+export interface Found<T> {
   checkpoint: StatementCheckpoint;
   items: T[];
+  /** Entries in front of this index are in archives; null: nothing was pruned. */
+  archivedBefore: number | null;
 }
 
 /** All statements of these calls. @throws CliError */
@@ -59,6 +61,7 @@ interface PageSchema<T> {
   checkpoint: StatementCheckpoint;
   items: T[];
   next: string | null;
+  archivedBefore: number | null;
 }
 
 async function allPages<T>(
@@ -68,11 +71,11 @@ async function allPages<T>(
   query: Query,
 ): Promise<Found<T>> {
   const first = await broker.get(path, schema, query);
-  const { checkpoint, items } = first;
+  const { checkpoint, items, archivedBefore } = first;
   for (let { next } = first; next !== null;) {
     const page = await broker.get(path, schema, { ...query, size: checkpoint.size, cursor: next });
     items.push(...page.items);
     next = page.next;
   }
-  return { checkpoint, items };
+  return { checkpoint, items, archivedBefore };
 }

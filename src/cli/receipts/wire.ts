@@ -37,6 +37,8 @@ const pageOf = <T extends z.ZodType>(item: T) =>
     checkpoint: checkpointSchema,
     items: z.array(item),
     next: z.string().nullable(),
+    /** Entries in front of this index are in archives. An older broker says nothing of them. */
+    archivedBefore: z.number().nullable().default(null),
   });
 
 export const statementsSchema = pageOf(statementSchema);

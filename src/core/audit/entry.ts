@@ -95,6 +95,7 @@ export type EntryKind =
   | 'log.checkpoint_refused'
   | 'log.split_view'
   | 'log.behind'
+  | 'log.pruned'
   | 'audit.export_resumed'
   | 'audit.export_completed'
   | 'audit.reported'

@@ -6,9 +6,14 @@ import { searchSchema } from './entry-search.ts';
 export const exportFormatSchema = z.enum(['bundle', 'jsonl', 'csv', 'parquet', 'ocsf']);
 export type ExportFormat = z.infer<typeof exportFormatSchema>;
 
+/** As exports are made: an archive is a bundle of the oldest entries, for whoever prunes them (store/operations/retention.ts). */
+export const exportedFormatSchema = z.enum([...exportFormatSchema.options, 'archive']);
+export type ExportedFormat = z.infer<typeof exportedFormatSchema>;
+
 /** How each is named and sent. */
-export const EXPORT_FILES: Record<ExportFormat, { extension: string; media: string }> = {
+export const EXPORT_FILES: Record<ExportedFormat, { extension: string; media: string }> = {
   bundle: { extension: 'tar', media: 'application/x-tar' },
+  archive: { extension: 'archive.tar', media: 'application/x-tar' },
   jsonl: { extension: 'jsonl', media: 'application/jsonl' },
   csv: { extension: 'csv', media: 'text/csv; charset=utf-8' },
   parquet: { extension: 'parquet', media: 'application/vnd.apache.parquet' },
@@ -29,7 +34,7 @@ export interface ExportRange {
 
 /** What the entry `audit.exported` says: all that an export follows from, so that it can be made once more. */
 export const exportedDataSchema = z.object({
-  format: exportFormatSchema,
+  format: exportedFormatSchema,
   layout: z.int(),
   from: z.int().min(0),
   to: z.int().min(0),

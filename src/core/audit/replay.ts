@@ -154,6 +154,7 @@ const HANDLERS: Record<EntryKind, Handler | typeof NO_STATE> = {
   'log.checkpoint_refused': NO_STATE,
   'log.split_view': NO_STATE,
   'log.behind': NO_STATE,
+  'log.pruned': NO_STATE,
   'audit.export_resumed': NO_STATE,
   'audit.export_completed': NO_STATE,
   'audit.reported': NO_STATE,

@@ -46,6 +46,8 @@ export interface ReportFacts {
   export: { id: string; at: number; by: string };
   /** Origin of the log. */
   origin: string;
+  /** Where it is about what was before, too: entries in front of this index were archived and pruned. */
+  archivedBefore: number | undefined;
   /** The name of a person, where it is known. */
   nameOf: (personId: string) => string | undefined;
 }
@@ -249,7 +251,9 @@ function entries(about: ReportFacts): string {
     code(kind),
     by === undefined ? 'the broker' : who(about, by),
   ]);
-  return table(['index', 'at', 'kind', 'by'], rows);
+  const listed = table(['index', 'at', 'kind', 'by'], rows);
+  if (about.archivedBefore === undefined) return listed;
+  return `Entries below ${about.archivedBefore} were archived: what is about this incident among them is in the archives of the host lab, and not in this report.\n\n${listed}`;
 }
 
 const checking = ({ origin }: ReportFacts): string =>

@@ -33,6 +33,8 @@ export interface UsageReport {
   /** Signed; the figures are of entries below it. */
   checkpoint: string;
   size: number;
+  /** Where it is about what was before, too: entries in front of this index were archived and pruned. */
+  archivedBefore: number | null;
   /** Index of the entry that records the report. */
   entry: number;
   figures: Figures;
@@ -206,7 +208,7 @@ function steps(report: UsageReport): Part[] {
   return [{ text: `## Steps\n\n${table(['entry', 'at', 'kind', 'by'], rows)}${more}` }];
 }
 
-function proof({ figures, log, checkpoint, size, entry }: UsageReport): Part {
+function proof({ figures, log, checkpoint, size, archivedBefore, entry }: UsageReport): Part {
   const { count: entries, first, last, leavesSha256 } = figures.entries;
   return {
     text: [
@@ -215,6 +217,12 @@ function proof({ figures, log, checkpoint, size, entry }: UsageReport): Part {
         ['Log', code(log)],
         ['Entries', `${count(entries)}${first === null ? '' : `, from ${first} to ${last}`}`],
         ['Checkpoint', `of ${count(size)} entries, below`],
+        [
+          'Not counted',
+          archivedBefore === null
+            ? undefined
+            : `entries below ${count(archivedBefore)}, which are in archives of the host lab`,
+        ],
         ['SHA-256 over the leaf hashes', code(leavesSha256)],
         ['This report is on record as entry', String(entry)],
       ]),

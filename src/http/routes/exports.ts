@@ -7,7 +7,11 @@ import {
   type OpenExport,
 } from '../../broker/export-audit.ts';
 import { searchShape } from '../../core/audit/entry-search.ts';
-import { EXPORT_FILES, exportFormatSchema } from '../../core/audit/exports.ts';
+import {
+  EXPORT_FILES,
+  exportFormatSchema,
+  exportedFormatSchema,
+} from '../../core/audit/exports.ts';
 import { idSchema } from '../../core/ids.ts';
 import { toEtag } from '../if-match.ts';
 import { mediaRoute, route } from '../route.ts';
@@ -23,7 +27,7 @@ const askedSchema = named(
     format: exportFormatSchema
       .default('bundle')
       .describe('bundle: the whole log with its proofs, a tar; the others are for analysis'),
-    from: index.default(0).describe('First index'),
+    from: index.optional().describe('First index; without it, where the log begins'),
     to: index.optional().describe('Index after the last one; without it, all there is'),
     witnessed: z
       .boolean()
@@ -37,7 +41,7 @@ const exportAnswer = named(
   'Export',
   z.object({
     id: z.string(),
-    format: exportFormatSchema,
+    format: exportedFormatSchema,
     exportedAt: instant,
     resumableUntil: instant,
     from: z.int(),
@@ -62,7 +66,13 @@ const exportAnswer = named(
 const params = z.strictObject({ export: idSchema('exp') });
 
 /** What is said of an export beside its bytes. */
-function headersOf({ id, format, size, checkpoint }: OpenExport): Record<string, string> {
+export function headersOf({
+  id,
+  format,
+  from,
+  size,
+  checkpoint,
+}: OpenExport): Record<string, string> {
   const { extension, media } = EXPORT_FILES[format];
   return {
     'content-type': media,
@@ -71,6 +81,7 @@ function headersOf({ id, format, size, checkpoint }: OpenExport): Record<string,
     etag: toEtag(id),
     'x-sallyport-export': id,
     'x-sallyport-size': String(size),
+    'x-sallyport-from': String(from),
     'x-sallyport-checkpoint': Buffer.from(checkpoint, 'utf8').toString('base64'),
   };
 }
@@ -83,7 +94,7 @@ export const EXPORT_ROUTES = [
     tag,
     summary: 'Export the audit log',
     description:
-      'Recorded before the first byte. A bundle is a tar that "sallyport audit verify" checks offline; partners export what is about their own people in the other formats. Headers: x-sallyport-export (id), x-sallyport-size (entries of the log) and x-sallyport-checkpoint (base64).',
+      'Recorded before the first byte. A bundle is a tar that "sallyport audit verify" checks offline; partners export what is about their own people in the other formats. Headers: x-sallyport-export (id), x-sallyport-from (first index that was looked at), x-sallyport-size (entries of the log) and x-sallyport-checkpoint (base64).',
     body: askedSchema,
     media: 'application/octet-stream',
     handle: async ({ broker, actorId, body }) => {

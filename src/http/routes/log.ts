@@ -135,6 +135,12 @@ export const LOG_ROUTES = [
     answer: z.object({
       items: z.array(entryAnswer),
       next: z.string().nullable().describe('Hand it back as cursor; null: this was the last page'),
+      archivedBefore: z
+        .int()
+        .nullable()
+        .describe(
+          'Entries in front of this index were asked for, too, and are in archives (see /log/archives): they were not looked at. null: none were',
+        ),
     }),
     handle: async ({ broker, actorId, query }) => {
       const { from, cursor, limit, newest, ...search } = query;
@@ -143,7 +149,12 @@ export const LOG_ROUTES = [
           ? { direction: 'newest first' as const, from, below: cursor ?? Infinity, limit }
           : { direction: 'oldest first' as const, from: cursor ?? from, below: Infinity, limit };
       const { found, next } = await readLog(broker, actorId, search, range);
-      return { items: found.map(show), next: next === undefined ? null : String(next) };
+      const begins = broker.readers.minimumIndex();
+      return {
+        items: found.map(show),
+        next: next === undefined ? null : String(next),
+        archivedBefore: range.from < begins ? begins : null,
+      };
     },
   }),
   route({

@@ -9,6 +9,7 @@ import {
   type StatementQuery,
 } from '../../broker/statements.ts';
 import { parseCheckpoint } from '../../core/audit/checkpoint.ts';
+import type { Broker } from '../../broker/broker.ts';
 import { refuse } from '../../core/denials.ts';
 import { idSchema } from '../../core/ids.ts';
 import { route } from '../route.ts';
@@ -82,7 +83,9 @@ const statedEntryAnswer = named(
     ...whose,
     index: z.int(),
     kind: z.string(),
-    request: idSchema('req').nullable().describe('null: refusals that were counted together'),
+    request: idSchema('req')
+      .nullable()
+      .describe('null: refusals that were counted together, or the entry is in an archive'),
     leaf: hash.describe('Hash of the leaf: 32 bytes in base64'),
   }),
 );
@@ -92,7 +95,15 @@ const pageOf = <T extends z.ZodType>(item: T) =>
     checkpoint: checkpointAnswer,
     items: z.array(item),
     next: z.string().nullable().describe('Hand it back as cursor, together with the size'),
+    archivedBefore: z
+      .int()
+      .nullable()
+      .describe(
+        'Entries in front of this index are in archives (see /log/archives). They are counted here as before, and their leaf hashes stay; their bytes are not to be had. null: nothing was pruned',
+      ),
   });
+
+const archivedBefore = ({ readers }: Broker): number | null => readers.minimumIndex() || null;
 
 export const STATEMENT_ROUTES = [
   route({
@@ -117,6 +128,7 @@ export const STATEMENT_ROUTES = [
         checkpoint: shownCheckpoint(found.checkpoint),
         items: found.items.map(shownStatement),
         next: found.next ? cursorTo(found.next) : null,
+        archivedBefore: archivedBefore(broker),
       };
     },
   }),
@@ -142,6 +154,7 @@ export const STATEMENT_ROUTES = [
         checkpoint: shownCheckpoint(found.checkpoint),
         items: found.items.map(shownEntry),
         next: found.next ? cursorTo(found.next, found.next.index) : null,
+        archivedBefore: archivedBefore(broker),
       };
     },
   }),

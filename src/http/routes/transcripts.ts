@@ -147,6 +147,12 @@ export const TRANSCRIPT_ROUTES = [
         }),
       ),
       next: z.int().nullable(),
+      archivedBefore: z
+        .int()
+        .nullable()
+        .describe(
+          'Entries in front of this index were asked for, too, and are in archives: nothing that is stored is of them. null: none were',
+        ),
     }),
     handle: ({ broker, actorId, body }) => checkTranscripts(broker, actorId, body.from),
   }),

@@ -2,8 +2,10 @@
 import type { Json } from '../../core/audit/entry.ts';
 import { findsAll, searchData, type EntrySearch } from '../../core/audit/entry-search.ts';
 import { EXPORT_LAYOUT, type ExportFormat } from '../../core/audit/exports.ts';
+import { refuseArchived } from '../../core/audit/archived.ts';
 import { refuse } from '../../core/denials.ts';
 import type { WriterContext } from '../context.ts';
+import { archiveOf, minimumIndex, readPrunings } from '../prunings.ts';
 import { checkpointUpTo, withCosignatures } from '../witness-rows.ts';
 import { checkpointNow, type Checkpointed } from './log.ts';
 import { controlOperation, type Authorised, type By } from './operation.ts';
@@ -13,8 +15,8 @@ export interface ExportArgs {
   /** Of the export. */
   id: string;
   format: ExportFormat;
-  /** Of the entries; without an end, all that the checkpoint covers. */
-  from: number;
+  /** Of the entries; without a beginning or an end, all that the log has and the checkpoint covers. */
+  from?: number | undefined;
   to?: number | undefined;
   /** What the entries are searched by. */
   filter: EntrySearch;
@@ -34,13 +36,22 @@ export interface ExportRecorded extends Checkpointed {
 export const recordExport = controlOperation(
   'export.create',
   (context, args: ExportArgs, who): ExportRecorded => {
-    const { by, id, format, from } = args;
+    const { by, id, format } = args;
     const filter = withinReach(who, args.filter);
-    const isWhole = from === 0 && args.to === undefined && findsAll(filter);
+    const least = minimumIndex(context.db);
+    const from = args.from ?? least;
+    if (from < least) refuseArchived(readPrunings(context.db).map(archiveOf), from);
+    const isWhole = from === least && args.to === undefined && findsAll(filter);
     if (format === 'bundle') mustBeWhole(who, isWhole);
     const checkpoint =
       args.size === undefined ? checkpointNow(context, by.at) : checkpointOf(context, args.size);
     const { size, note } = checkpoint;
+    const pruned = readPrunings(context.db).at(-1);
+    if (pruned && size <= pruned.entry)
+      refuse(
+        'not_found',
+        'That checkpoint is older than the last pruning of the log. Wait for the next one, or export up to a new one.',
+      );
     const to = args.to ?? size;
     if (to > size || from > to)
       refuse(

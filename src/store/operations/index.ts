@@ -28,7 +28,15 @@ import { coverEntry } from './cover-entry.ts';
 import { rotateLogKey } from './log-key.ts';
 import { recordExport } from './exports.ts';
 import { recordGrantReport, recordRunReport } from './reports.ts';
-import { catchUp, probe, publishCheckpoint, recordEntry, shrinkOldIndexes } from './log.ts';
+import {
+  catchUp,
+  probe,
+  publishCheckpoint,
+  recordEntry,
+  removePruned,
+  shrinkOldIndexes,
+} from './log.ts';
+import { recordArchive, recordPruning } from './retention.ts';
 import { lowerOrder } from './lower-order.ts';
 import { acknowledgeNotice, forgetDelivered, recordAttempt, replayDeliveries } from './notices.ts';
 import type { Operation } from './operation.ts';
@@ -126,6 +134,9 @@ export const OPERATIONS = {
   recordEntry,
   catchUp,
   shrinkOldIndexes,
+  removePruned,
+  recordArchive,
+  recordPruning,
   recordForwarded,
   limiterState,
   probe,

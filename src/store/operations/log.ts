@@ -4,6 +4,7 @@ import { edgeRoot } from '../../core/audit/tree-edge.ts';
 import type { WriterContext } from '../context.ts';
 import { missingJournalIsRecorded } from '../missing-journal.ts';
 import { shrinkOldIndex } from '../old-indexes.ts';
+import { removePrunedStep } from '../remove-pruned.ts';
 import { replaceMeta } from '../records.ts';
 import { checkpoints } from '../schema.ts';
 import { growTiles, lastCheckpoint } from '../tree.ts';
@@ -31,6 +32,11 @@ export const catchUp: Operation<Record<string, never>, void> = { run: () => unde
 /** Takes away some of what an earlier version found entries by. */
 export const shrinkOldIndexes: Operation<Record<string, never>, void> = {
   run: ({ db }) => shrinkOldIndex(db),
+};
+
+/** Takes away some of the entries that were pruned. */
+export const removePruned: Operation<Record<string, never>, void> = {
+  run: ({ db }) => removePrunedStep(db),
 };
 
 export interface Checkpointed {

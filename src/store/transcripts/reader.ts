@@ -143,6 +143,12 @@ export class TranscriptReader {
     return this.#statements.grants.all();
   }
 
+  /** When the oldest transcript of all was written, epoch milliseconds; undefined: none is kept. */
+  oldest(): number | undefined {
+    const times = this.grants().flatMap((grant) => this.#statements.oldest.get(grant) ?? []);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
   /** Whether there can be anything to be destroyed of a grant: without looking at more than its first file. */
   hasDue({ grantId, writtenUntil, dueUntil }: Omit<DestroyWhat, 'held'>): boolean {
     const oldest = this.#statements.oldest.get(grantId) ?? Infinity;

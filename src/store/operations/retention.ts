@@ -1,0 +1,253 @@
+/** Archiving the oldest entries of the log, and pruning what is archived. */
+import { EXPORT_LAYOUT, exportedDataSchema } from '../../core/audit/exports.ts';
+import { readRawEntry, type RawEntry } from '../../core/audit/raw-entry.ts';
+import {
+  PRUNED_TOGETHER,
+  holdInWords,
+  prunableBefore,
+  type RetentionPolicy,
+} from '../../core/audit/retention.ts';
+import { refuse } from '../../core/denials.ts';
+import type { NoticeDraft } from '../../core/notices.ts';
+import type { WriterContext } from '../context.ts';
+import { findByRef } from '../entry-index.ts';
+import { notify } from '../notify.ts';
+import { archiveOf, minimumIndex, readPrunings } from '../prunings.ts';
+import { retentionHolds, type Outside } from '../retention-holds.ts';
+import { prunings } from '../schema.ts';
+import type { ExportRecorded } from './exports.ts';
+import { checkpointNow } from './log.ts';
+import { controlOperation, type By } from './operation.ts';
+
+interface RetentionArgs {
+  by: By;
+  /** Of the configuration; undefined: there is none. */
+  policy: RetentionPolicy | undefined;
+  outside: Outside;
+  /** Whom it concerns. */
+  to: NoticeDraft['to'];
+}
+
+export interface ArchiveArgs extends RetentionArgs {
+  /** Of the export that makes it. */
+  id: string;
+  /** Up to the entry in front of this index; undefined: as far as retention allows. */
+  before?: number | undefined;
+}
+
+/**
+ * Fixes a signed checkpoint and records that the oldest entries are archived: those from the minimum index on. It tells
+ * everybody concerned, whose evidence goes when they are pruned.
+ */
+export const recordArchive = controlOperation(
+  'log.archive',
+  (context, args: ArchiveArgs, who): ExportRecorded => {
+    const { by, id, outside, to } = args;
+    const from = minimumIndex(context.db);
+    const policy = mustHavePolicy(args);
+    const before = mustBePrunable(context, policy, outside, args.before);
+    const checkpoint = checkpointNow(context, by.at);
+    const { size, note } = checkpoint;
+    const index = context.append({
+      id: by.entryId,
+      kind: 'audit.exported',
+      at: by.at,
+      actor: who.actor,
+      ref: id,
+      data: { format: 'archive', layout: EXPORT_LAYOUT, from, to: before, size, checkpoint: note },
+    });
+    const pruned = new Date(by.at + policy.noticeMs).toISOString();
+    notify(context, {
+      kind: 'log.archived',
+      ref: id,
+      at: by.at,
+      to,
+      title: `The entries ${from} to ${before - 1} of the log ${context.log.origin} are archived, and can be pruned from ${pruned} on. Export by then what you need of them ("sallyport audit export"), and fetch your receipts.`,
+      data: { from, before, prunedFrom: pruned },
+    });
+    return { index, ...checkpoint };
+  },
+  (args) => args.id,
+);
+
+export interface PruneArgs extends RetentionArgs {
+  /** The export that made the archive. */
+  exportId: string;
+  /** SHA-256 of the archive that is kept, hex. */
+  sha256: string;
+  /** Whether to decide, and prune nothing. */
+  dryRun: boolean;
+}
+
+export interface Pruned {
+  first: number;
+  before: number;
+  bytes: number;
+}
+
+/**
+ * Prunes what an archive holds. The entries count as gone from this commit on; the writer takes their rows away in steps.
+ * Whoever archived does not prune: what destroys evidence here takes two people.
+ */
+export const recordPruning = controlOperation(
+  'log.prune',
+  (context, args: PruneArgs, who): Pruned => {
+    const { by, exportId, outside, to, dryRun } = args;
+    const { db, log } = context;
+    const archive = mustFindArchive(context, exportId);
+    const policy = mustHavePolicy(args);
+    const { from: first, to: before, size } = archive;
+    if (first !== minimumIndex(db))
+      refuse(
+        'not_prunable',
+        `The archive ${exportId} begins at entry ${first}, and the log at entry ${minimumIndex(db)}: an archive that is pruned by begins where the log does.`,
+      );
+    if (archive.sha256 !== args.sha256)
+      refuse(
+        'not_prunable',
+        `The digest that you gave is not that of the archive ${exportId}: what you keep is another file, or was changed. Archive again.`,
+      );
+    if (archive.by === who.member.person.id)
+      refuse(
+        'second_person_needed',
+        'Whoever archived entries may not prune them. Another person must.',
+      );
+    const allowedAt = archive.at + policy.noticeMs;
+    if (by.at < allowedAt)
+      refuse(
+        'not_prunable',
+        `Everybody concerned was told of the archive: it can be pruned by from ${new Date(allowedAt).toISOString()} on.`,
+      );
+    mustBePrunable(context, policy, outside, before);
+    const { bytes, sha256 } = archive;
+    if (dryRun) return { first, before, bytes };
+    const row = {
+      before,
+      first,
+      exportId,
+      sha256,
+      bytes,
+      size,
+      archivedBy: archive.by,
+      archivedAt: archive.at,
+      by: who.member.person.id,
+      at: by.at,
+      entry: context.size,
+    };
+    db.insert(prunings).values(row).run();
+    context.append({
+      id: by.entryId,
+      kind: 'log.pruned',
+      at: by.at,
+      actor: who.actor,
+      ref: exportId,
+      data: {
+        before,
+        first,
+        bytes,
+        size,
+        checkpoint: archive.checkpoint,
+        archivedBy: archive.by,
+        archivedAt: new Date(archive.at).toISOString(),
+        archives: readPrunings(db).map((one) => ({ ...archiveOf(one) })),
+      },
+    });
+    // At once, so that the newest checkpoint is never one of a log that does not say where its beginning is.
+    checkpointNow(context, by.at);
+    notify(context, {
+      kind: 'log.pruned',
+      ref: exportId,
+      at: by.at,
+      to,
+      title: `The entries ${first} to ${before - 1} of the log ${log.origin} were pruned: the host lab keeps them in the archive ${exportId}. Proofs of them stay valid.`,
+      data: { first, before, sha256 },
+    });
+    return { first, before, bytes };
+  },
+  ({ exportId }) => exportId,
+);
+
+const mustHavePolicy = ({ policy }: RetentionArgs): RetentionPolicy =>
+  policy ??
+  refuse(
+    'not_prunable',
+    'Nothing is archived or pruned: the configuration has no "retention". docs/retention.md says what it does.',
+  );
+
+/**
+ * As far as may be pruned: as far as is asked for, if nothing stands against it.
+ *
+ * @throws RefusedError `not_prunable` with what does
+ */
+function mustBePrunable(
+  { db, size }: WriterContext,
+  policy: RetentionPolicy,
+  outside: Outside,
+  asked: number | undefined,
+): number {
+  const first = minimumIndex(db);
+  const holds = retentionHolds(db, size, policy, outside);
+  const most = prunableBefore(size, holds);
+  const before = asked ?? most;
+  const [least] = holds.toSorted((one, other) => one.index - other.index);
+  const because = least ? `: ${holdInWords(least)}` : '';
+  if (before % PRUNED_TOGETHER !== 0)
+    refuse('not_prunable', 'Whole bundles are pruned: give a multiple of 256.', {
+      param: 'before',
+    });
+  if (before > most)
+    refuse('not_prunable', `Retention goes as far as the entries below ${most}${because}.`);
+  if (before <= first)
+    refuse(
+      'not_prunable',
+      `There is nothing to archive: the log begins at entry ${first}, and retention goes as far as the entries below ${most}${because}.`,
+    );
+  return before;
+}
+
+interface RecordedArchive {
+  from: number;
+  to: number;
+  size: number;
+  checkpoint: string;
+  by: string;
+  /** Epoch milliseconds. */
+  at: number;
+  sha256: string;
+  bytes: number;
+}
+
+/** An archive that is on record, and was read to its end. @throws RefusedError */
+function mustFindArchive(context: WriterContext, exportId: string): RecordedArchive {
+  const made = entryAbout(context, exportId, 'audit.exported');
+  const said = made && exportedDataSchema.safeParse(made.data).data;
+  if (!made || said?.format !== 'archive' || made.actor.person === undefined)
+    return refuse('not_found', 'There is no such archive. "sallyport audit archive" makes one.');
+  const done = entryAbout(context, exportId, 'audit.export_completed')?.data;
+  const { sha256, bytes } = done ?? {};
+  if (typeof sha256 !== 'string' || typeof bytes !== 'number')
+    return refuse(
+      'not_prunable',
+      'The archive was not read to its end: whoever made it goes on with "sallyport audit archive --resume".',
+    );
+  const { from, to, size, checkpoint } = said;
+  return {
+    from,
+    to,
+    size,
+    checkpoint,
+    by: made.actor.person,
+    at: Date.parse(made.at),
+    sha256,
+    bytes,
+  };
+}
+
+function entryAbout(
+  { db, size, indexed }: WriterContext,
+  ref: string,
+  kind: string,
+): RawEntry | undefined {
+  const found = findByRef(db, { ref, kind }, { size, committed: indexed });
+  return found && readRawEntry(found.bytes);
+}
