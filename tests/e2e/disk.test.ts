@@ -117,7 +117,7 @@ function fill(path: string): void {
 test('known failure 7: on a full disk nothing passes; with space again it goes on by itself', async (context) => {
   const disk = join(newDirectory(), 'disk');
   mkdirSync(disk);
-  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=0700', 'tmpfs', disk]);
+  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m,mode=0700', 'tmpfs', disk]);
   if (mount.status !== 0) {
     global.process.stderr.write(
       `\nSKIPPED: the test of a full disk needs to mount a tmpfs, which this user may not: ${String(mount.stderr)}\n`,

@@ -286,7 +286,7 @@ describe('a process that is killed', () => {
   test('and whose journal goes on elsewhere is not started', async () => {
     await writer.write('reserve', anyReserve());
     const client = writer.context.db.$client;
-    client.exec('DROP TRIGGER entries_are_never_removed');
+    client.exec('DROP TRIGGER entries_are_removed_only_where_pruned');
     client.exec('DELETE FROM entries WHERE idx = (SELECT max(idx) FROM entries)');
     writer.close();
     expect(open).toThrow(/do not belong together/);
