@@ -4,7 +4,11 @@ import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { TranscriptStore } from '../store/transcripts/client.ts';
 import type { KeptBody } from '../store/transcripts/kept-body.ts';
 import type { StoredFile } from '../store/transcripts/messages.ts';
-import { transcriptMember, type BodyFacts } from '../core/transcripts/facts.ts';
+import {
+  transcriptMember,
+  type BodyFacts,
+  type TranscriptFacts,
+} from '../core/transcripts/facts.ts';
 import type { BodyPart } from '../core/transcripts/records.ts';
 
 /** A call waits so long for its request to be stored, and is refused within a second. */
@@ -23,6 +27,8 @@ function withhold(): never {
 type Stored = { file: StoredFile | undefined } | { lost: Refusal };
 
 export class CallTranscript {
+  readonly #store: TranscriptStore;
+  readonly #requestId: string;
   readonly #keeping: Keeping;
   readonly #request: KeptBody;
   readonly #response: KeptBody;
@@ -30,6 +36,8 @@ export class CallTranscript {
 
   /** @param salt of the commitments in the call's entries: from here on, it is nowhere else */
   constructor(store: TranscriptStore, keeping: Keeping, requestId: string, salt: string) {
+    this.#store = store;
+    this.#requestId = requestId;
     this.#keeping = keeping;
     this.#request = store.keep(keeping, { request: requestId, part: 'request' }, salt);
     this.#response = store.keep(keeping, { request: requestId, part: 'response' }, salt);
@@ -72,23 +80,36 @@ export class CallTranscript {
   /**
    * Ends the answer.
    *
+   * @param rest its last bytes
+   * @param quoted whether it quoted a credential of the host: `withheld` takes back what is kept of it
    * @returns once all of it is durable, or has failed: what the outcome says of it, as a JSON member; and why the call
    *   may not end well, where something was lost
    */
-  async end(): Promise<{ member: string; lost: Refusal | undefined }> {
-    const [request, response] = await Promise.all([
-      this.#requestStored,
-      settled(this.#response.end()),
-    ]);
+  async end(
+    rest: Uint8Array | undefined,
+    quoted: TranscriptFacts['quoted'],
+  ): Promise<{ member: string; lost: Refusal | undefined }> {
+    const ending = quoted === 'withheld' ? this.#takeBack() : this.#endResponse(rest);
+    const [request, response] = await Promise.all([this.#requestStored, settled(ending)]);
     const bodies: BodyFacts[] = [];
     if (request) put(bodies, 'request', request);
     put(bodies, 'response', response);
     const { mode, recipientIds } = this.#keeping;
     const isLost = bodies.some(({ file }) => file === 'lost');
     return {
-      member: transcriptMember(mode, recipientIds, bodies),
+      member: transcriptMember(mode, recipientIds, bodies, quoted),
       lost: isLost ? WITHHELD : undefined,
     };
+  }
+
+  async #endResponse(rest: Uint8Array | undefined): Promise<StoredFile | undefined> {
+    if (rest) await this.#response.write(rest);
+    return this.#response.end();
+  }
+
+  async #takeBack(): Promise<undefined> {
+    this.#response.drop();
+    await this.#store.withdraw({ request: this.#requestId, part: 'response' });
   }
 
   async #storeRequest(body: Uint8Array): Promise<StoredFile | undefined> {

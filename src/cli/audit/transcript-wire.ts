@@ -19,6 +19,7 @@ export const transcriptSchema = z.looseObject({
     }),
   ),
   lost: z.array(z.string()),
+  quoted: z.enum(['masked', 'withheld']).nullable(),
 });
 
 export type Transcript = z.infer<typeof transcriptSchema>;

@@ -67,8 +67,13 @@ async function save(
   return [...written, entries];
 }
 
+const QUOTED = {
+  masked: 'a credential of the host, which is overwritten with asterisks',
+  withheld: 'a credential of the host: nothing of the answer is kept',
+};
+
 function print(around: Surroundings, transcript: Transcript, files: readonly string[]): void {
-  const { request, mode, recipients, bodies, lost } = transcript;
+  const { request, mode, recipients, bodies, lost, quoted } = transcript;
   printDetails(around, [
     ['request', request],
     ['kept', mode],
@@ -81,6 +86,7 @@ function print(around: Surroundings, transcript: Transcript, files: readonly str
       `${body.bytes} bytes, ${body.standing}${body.cut ? ', cut' : ''}; destroyed by ${moment(body.until) ?? body.until}; SHA-256 ${body.sha256}`,
     ]),
     ...lost.map((part): [string, Cell] => [part, 'could not be stored']),
+    ...(quoted ? [['quoted', QUOTED[quoted]] satisfies [string, Cell]] : []),
   ]);
   for (const path of files) say(around, `Wrote ${path}.`);
   if (files.length > 0)

@@ -52,6 +52,12 @@ const transcriptAnswer = named(
       .describe('Those who can open it'),
     bodies: z.array(bodyAnswer),
     lost: z.array(partSchema).describe('What could not be stored: the call ended with an error'),
+    quoted: z
+      .enum(['masked', 'withheld'])
+      .nullable()
+      .describe(
+        'The answer quoted a credential of the host. masked: asterisks are in its place; withheld: nothing of the answer is kept',
+      ),
   }),
 );
 
