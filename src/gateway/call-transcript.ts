@@ -11,8 +11,11 @@ import {
 } from '../core/transcripts/facts.ts';
 import type { BodyPart } from '../core/transcripts/records.ts';
 
-/** A call waits so long for its request to be stored, and is refused within a second. */
-const REQUEST_DEADLINE_MS = 850;
+/** A call waits so long for any part of its request to be stored, and is refused within a second of a disk that hangs. */
+const REQUEST_PATIENCE_MS = 850;
+
+/** An answer that has begun must not be lost for a slow disk. */
+const RESPONSE_PATIENCE_MS = 10_000;
 
 /** In its own words: that nothing is forwarded would not be true any more. */
 const WITHHELD = refusal(
@@ -39,8 +42,10 @@ export class CallTranscript {
     this.#store = store;
     this.#requestId = requestId;
     this.#keeping = keeping;
-    this.#request = store.keep(keeping, { request: requestId, part: 'request' }, salt);
-    this.#response = store.keep(keeping, { request: requestId, part: 'response' }, salt);
+    const body = { request: requestId, salt };
+    const [asked, answered] = [REQUEST_PATIENCE_MS, RESPONSE_PATIENCE_MS];
+    this.#request = store.keep(keeping, { ...body, part: 'request', patienceMs: asked });
+    this.#response = store.keep(keeping, { ...body, part: 'response', patienceMs: answered });
   }
 
   /** Begins to store the request: meanwhile, its intent is recorded. */
@@ -114,7 +119,7 @@ export class CallTranscript {
 
   async #storeRequest(body: Uint8Array): Promise<StoredFile | undefined> {
     await this.#request.write(body);
-    return this.#request.end(REQUEST_DEADLINE_MS);
+    return this.#request.end();
   }
 }
 
