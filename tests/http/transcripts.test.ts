@@ -8,6 +8,7 @@ import { openIncident } from '../../src/broker/manage-incidents.ts';
 import { incidentSpecSchema } from '../../src/core/incidents/incident.ts';
 import {
   HELLO,
+  eventually,
   post,
   say,
   startRunningBroker,
@@ -342,6 +343,58 @@ describe('destroying', () => {
     expect(stored()).toBeDefined();
     await destroy({ evenHeld: true });
     expect(stored()).toBeUndefined();
+  });
+
+  it('is finished when the answers are ended that were being written', async () => {
+    const { broker } = running.test;
+    const retention = new TranscriptRetention(broker);
+    let goOn = (): void => undefined;
+    const told = new Promise<void>((resolve) => (goOn = resolve));
+    const event = `data: ${JSON.stringify({ choices: [{ delta: { content: 'x'.repeat(60_000) } }] })}\n\n`;
+    running.upstream.respond(async (_req, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' });
+      res.write(event);
+      await told;
+      res.end('data: [DONE]\n\n');
+    });
+    const url = `${running.url}/v1/chat/completions`;
+    const answer = await post(url, access.token, { ...HELLO, stream: true });
+    const { ref = '' } =
+      running.entries({ kind: 'request.intent', grant: access.grant.id }).at(-1) ?? {};
+    await eventually(async () => {
+      await broker.transcripts.caughtUp();
+      expect(broker.transcriptReader.fileOf(ref, 'response')?.state).toBe('open');
+    });
+    const { status, body } = await destroy();
+    expect([status, body.files, body.open]).toEqual([200, 3, 1]);
+    expect(broker.readers.unfinishedDestructions()).toHaveLength(1);
+    await retention.look();
+    expect(broker.readers.unfinishedDestructions()).toHaveLength(1);
+    goOn();
+    expect(await answer.text()).toContain('[DONE]');
+    await retention.look();
+    expect(broker.readers.unfinishedDestructions()).toEqual([]);
+    expect(storedFile(running.test.dataDir, ref, 'response')).toBeUndefined();
+    const check = await running.api.post(running.people.auditor, '/transcripts/check', {
+      from: lastCall(running, access.grant.id).outcome.index,
+    });
+    expect(check.body.problems).toEqual([]);
+  });
+
+  it('calls nothing untold where somebody reads the database meanwhile', async () => {
+    const { broker } = running.test;
+    const reader = openDatabase(running.test.dataDir);
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM files').get();
+    const answer = await destroy();
+    expect([answer.status, answer.body.code]).toEqual([503, 'transcript_unavailable']);
+    // It is no trouble of what calls store.
+    expect(broker.transcripts.isWritable).toBe(true);
+    expect(broker.readers.unfinishedDestructions()).toHaveLength(1);
+    await callOf(access);
+    reader.close();
+    await new TranscriptRetention(broker).look();
+    expect(broker.readers.unfinishedDestructions()).toEqual([]);
   });
 
   it('that is on record and was broken off is finished by the next look', async () => {

@@ -108,6 +108,13 @@ export class HeldKeeper {
     });
   }
 
+  /** Begins a body that is a file of its own, or goes on with it. */
+  piece(request: string, { isFirst = false, isLast = false }): Done {
+    const bytes = Buffer.from(`piece of ${request}`);
+    const name = { request, part: 'response' as const };
+    return this.work({ kind: 'piece', keeping: KEEPING, at: 0, ...name, bytes, isFirst, isLast });
+  }
+
   catchUp(): Done {
     return this.work({ kind: 'catchUp' });
   }

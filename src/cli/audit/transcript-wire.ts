@@ -46,4 +46,5 @@ export const destroyedSchema = z.looseObject({
   from: z.string().nullable(),
   until: z.string().nullable(),
   held: z.number(),
+  open: z.number(),
 });

@@ -178,6 +178,9 @@ export const TRANSCRIPT_ROUTES = [
       from: instant.nullable().describe('When the first of them was written'),
       until: instant.nullable(),
       held: z.int().describe('Files that stay because of an incident'),
+      open: z
+        .int()
+        .describe('Files that are being written: they are destroyed once they are ended'),
     }),
     handle: async ({ broker, actorId, body }) => {
       const { grant: grantId, until, grounds, evenHeld } = body;

@@ -297,7 +297,7 @@ export class TranscriptStore {
     if (!waiters) return;
     this.#handedBack(waiters.bytes);
     for (const { isOverdue, name, resolve, reject } of waiters.waiting) {
-      if ('failed' in done) {
+      if ('failed' in done || 'notErased' in done) {
         if (!isOverdue) reject(unavailable());
       } else if (!isOverdue) resolve(done);
       else if (name) this.#parts.withdraw(name);

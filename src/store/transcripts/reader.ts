@@ -33,15 +33,20 @@ export interface DestroyTally {
   until: number | null;
   /** Files that stay because of what is held. */
   held: number;
+  /** Files that are being written: they go once they are ended. How long they will be is not known. */
+  open: number;
 }
 
 const FILE = `files.id, lower(hex(digest)) AS sha256, length AS bytes, mode, recipients, grant_id AS grantId,
   grant_version AS grantVersion, at, destroy_at AS destroyAt, state`;
 
-/** Files of a grant that are to be destroyed, but for what is held. */
-export const TO_DESTROY = `state <> 'open' AND id IN (
+const IS_MEANT = `id IN (
   SELECT id FROM files WHERE grant_id = @grant AND at <= @written
   UNION SELECT id FROM files WHERE grant_id = @grant AND destroy_at <= @due)`;
+
+/** Files of a grant that are to be destroyed, but for what is held; and those that are to be once they are ended. */
+export const TO_DESTROY = `state <> 'open' AND ${IS_MEANT}`;
+export const STILL_OPEN = `state = 'open' AND ${IS_MEANT}`;
 export const IS_HELD = `id IN (SELECT file FROM bodies WHERE request IN (SELECT value FROM json_each(@held)))`;
 
 interface DestroyParams {
@@ -103,6 +108,11 @@ export class TranscriptReader {
           `SELECT count(*) FROM files WHERE ${TO_DESTROY} AND ${IS_HELD}`,
         )
         .pluck(),
+      open: db
+        .prepare<[DestroyParams], number>(
+          `SELECT count(*) FROM files WHERE ${STILL_OPEN} AND NOT ${IS_HELD}`,
+        )
+        .pluck(),
       newest: db.prepare<[], number | null>('SELECT max(at) FROM files').pluck(),
       requestsSince: db
         .prepare<[number], string>(
@@ -157,6 +167,7 @@ export class TranscriptReader {
       ...(this.#statements.tally.get(params) ?? none),
       bodies: this.#statements.bodies.get(params) ?? 0,
       held: this.#statements.held.get(params) ?? 0,
+      open: this.#statements.open.get(params) ?? 0,
     };
   }
 
