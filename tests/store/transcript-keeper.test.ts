@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
+import { TranscriptReader } from '../../src/store/transcripts/reader.ts';
 import { HeldKeeper } from '../support/keeper.ts';
 
 const body = (request: string): Record<string, string> => ({ [request]: `body of ${request}` });
@@ -268,4 +269,18 @@ test('whatever happens in whichever order, what was stored and not destroyed is 
     }),
     { numRuns: 25 },
   );
+});
+
+test('what was stored last is found by its order, whatever the clock said', () => {
+  const held = new HeldKeeper();
+  for (const [request, at] of [
+    ['a', 1_000_000],
+    ['b', 500],
+    ['c', 0],
+  ] as const)
+    held.storeAt(request, at);
+  held.keeper.carryOver();
+  const reader = new TranscriptReader(held.path('transcripts.db'));
+  expect(reader.lastRequests(2).toSorted()).toEqual(['b', 'c']);
+  reader.close();
 });

@@ -98,6 +98,13 @@ export class HeldKeeper {
     });
   }
 
+  /** Stores a body of a request by a clock that says this. */
+  storeAt(request: string, at: number): Done {
+    const bytes = Buffer.from(`body of ${request}`);
+    const bodies = [{ request, part: 'request' as const }];
+    return this.work({ kind: 'pack', keeping: KEEPING, at, bodies, ends: [bytes.length], bytes });
+  }
+
   destroy(): Done {
     return this.work({
       kind: 'destroy',

@@ -113,11 +113,9 @@ export class TranscriptReader {
           `SELECT count(*) FROM files WHERE ${STILL_OPEN} AND NOT ${IS_HELD}`,
         )
         .pluck(),
-      newest: db.prepare<[], number | null>('SELECT max(at) FROM files').pluck(),
-      requestsSince: db
+      lastRequests: db
         .prepare<[number], string>(
-          `SELECT DISTINCT request FROM bodies
-           WHERE file >= (SELECT min(id) FROM files WHERE at >= ? AND id > (SELECT max(id) FROM files) - 20000)`,
+          'SELECT DISTINCT request FROM (SELECT request FROM bodies ORDER BY file DESC LIMIT ?)',
         )
         .pluck(),
       partsOf: db.prepare<[string], TranscriptFile & { part: BodyPart }>(
@@ -171,11 +169,9 @@ export class TranscriptReader {
     };
   }
 
-  /** Requests of which something was stored within so many milliseconds before the last that was. */
-  lastRequests(withinMs: number): string[] {
-    const newest = this.#statements.newest.get();
-    if (newest === null || newest === undefined) return [];
-    return this.#statements.requestsSince.all(newest - withinMs);
+  /** Requests of the bodies that were stored last, whatever the clock said: so many bodies. */
+  lastRequests(bodies: number): string[] {
+    return this.#statements.lastRequests.all(bodies);
   }
 
   close(): void {
