@@ -53,7 +53,9 @@ async function save(
     throw wrongUsage(`Cannot make the folder ${folder}: ${fileTrouble(error)}.`, error);
   }
   refuseOverwriting(entries);
-  const found = await broker.list('/log/entries', entrySchema, 10, { ref: request });
+  // Others refer to it, too, as often as they like.
+  const kind = ['request.intent', 'request.outcome'];
+  const found = await broker.list('/log/entries', entrySchema, 10, { ref: request, kind });
   const written: string[] = [];
   for (const { part, standing } of bodies) {
     if (standing !== 'stored') continue;
