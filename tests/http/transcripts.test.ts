@@ -1,10 +1,11 @@
 /** Opening, checking and destroying transcripts through the API. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TranscriptRetention } from '../../src/broker/destroy-transcripts.ts';
 import { amendGrant, stepGrant } from '../../src/broker/manage-grants.ts';
 import { openIncident } from '../../src/broker/manage-incidents.ts';
+import { readReceipt } from '../../src/broker/receipts.ts';
 import { incidentSpecSchema } from '../../src/core/incidents/incident.ts';
 import {
   HELLO,
@@ -140,6 +141,15 @@ describe('who opens what', () => {
     expect([answer.status, answer.body.code]).toEqual([503, 'log_unavailable']);
     unlock();
     await running.test.broker.store.write('probe', { at: clock.now });
+  });
+
+  it('has a receipt of both entries, however often somebody was refused it', async () => {
+    const request = requests['sealed'] ?? '';
+    for (let i = 0; i < 33; i += 1) await running.api.get(running.people.admin, path(request));
+    expect(running.entries({ kind: 'action.denied', ref: request }).length).toBeGreaterThan(32);
+    const receipt = await readReceipt(running.test.broker, running.people.auditor.id, { request });
+    expect(receipt).toContain('request.intent');
+    expect(receipt).toContain('request.outcome');
   });
 
   it('of a call that keeps digests alone there is none, and of no call', async () => {
@@ -395,6 +405,25 @@ describe('destroying', () => {
     reader.close();
     await new TranscriptRetention(broker).look();
     expect(broker.readers.unfinishedDestructions()).toEqual([]);
+  });
+
+  it('explains what is missing by when it was written, not by when its outcome is', async () => {
+    const before = clock.now;
+    clock.now += 60_000;
+    // Until a moment between the write and the entry, as after a crash.
+    await destroy({ until: toText(before) });
+    const { outcome } = lastCall(running, access.grant.id);
+    const { spec, id, version } = access.grant;
+    expect(running.test.broker.readers.transcriptRetentionMs(id, version)).toBe(
+      (spec.transcriptRetentionDays ?? 0) * DAY,
+    );
+    const { data = {} } = outcome;
+    const at = toText(clock.now);
+    const late = Buffer.from(JSON.stringify({ ...outcome, at, data: { ...data, durationMs: 0 } }));
+    const { readers } = running.test.broker;
+    vi.spyOn(readers, 'listEntries').mockReturnValueOnce([{ index: outcome.index, bytes: late }]);
+    const { body } = await running.api.post(running.people.auditor, '/transcripts/check', {});
+    expect([body.destroyed, body.problems]).toEqual([2, []]);
   });
 
   it('that is on record and was broken off is finished by the next look', async () => {
