@@ -30,8 +30,7 @@ export interface TranscriptsChecked {
 interface Outcome {
   ref: string;
   grant: string;
-  at: string;
-  data: { durationMs?: number };
+  grantVersion: number;
 }
 
 /** Checks the next outcomes from an index on. Whoever asks is on record; of the bodies, nothing is shown. */
@@ -82,13 +81,13 @@ export async function checkTranscripts(
 /** Whether a destruction on record explains that a body is not there. */
 function wasDestroyed(
   { readers }: Broker,
-  { ref, grant, at, data }: Outcome,
+  { ref, grant, grantVersion }: Outcome,
   until: string,
 ): boolean {
-  // It was stored between the intent and the outcome.
-  const begun = Date.parse(at) - (data.durationMs ?? 0);
+  const due = Date.parse(until);
+  // By the version that it was written under. The entry's own time can be that of the next start.
+  const written = due - (readers.transcriptRetentionMs(grant, grantVersion) ?? 0);
   const explains = (one: TranscriptDestruction): boolean =>
-    !one.held.includes(ref) &&
-    ((one.writtenUntil ?? -1) >= begun || (one.dueUntil ?? -1) >= Date.parse(until));
+    !one.held.includes(ref) && ((one.writtenUntil ?? -1) >= written || (one.dueUntil ?? -1) >= due);
   return readers.destructionsOf(grant).some(explains);
 }

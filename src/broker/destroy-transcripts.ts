@@ -21,7 +21,8 @@ export interface DestroyedTranscripts extends DestroyTally {
 }
 
 /**
- * Destroys transcripts of a grant, for the host. When this returns, they are gone.
+ * Destroys transcripts of a grant, for the host. When this returns, they are gone, but for those that are being written: these
+ * go by themselves once they are ended.
  *
  * @throws RefusedError `transcript_held`; `transcript_unavailable` where that could not be finished: it is on record, and
  *   is gone on with by itself
@@ -72,14 +73,16 @@ async function finishDestructions(broker: Broker): Promise<void> {
     await carryOut(broker, destruction);
 }
 
+/** Once nothing is left that is being written, it is finished; until then it is gone on with. */
 async function carryOut(
   { transcripts, store, clock }: Broker,
   destruction: Pick<Destruction, 'id' | 'grantId' | 'writtenUntil' | 'dueUntil' | 'held'>,
 ): Promise<void> {
   const { id, grantId, writtenUntil, dueUntil, held } = destruction;
   const what = { grantId, writtenUntil, dueUntil, held };
-  for (let more = true; more;) ({ more } = await transcripts.destroy(what));
-  await store.write('finishDestruction', { id, at: clock() });
+  let open = 0;
+  for (let more = true; more;) ({ more, open } = await transcripts.destroy(what));
+  if (open === 0) await store.write('finishDestruction', { id, at: clock() });
 }
 
 /** Until when what was written is due by the version in force. */

@@ -36,6 +36,8 @@ export interface ShownTranscript {
   recipients: { id: string; holder: string | null }[];
   bodies: ShownBody[];
   lost: BodyPart[];
+  /** Whether the answer quoted a credential of the host, which is not in what is kept. */
+  quoted: NonNullable<TranscriptFacts['quoted']> | null;
 }
 
 /**
@@ -66,7 +68,8 @@ export async function openTranscript(
     id,
     holder: holderOf(broker, requestId, id),
   }));
-  return { requestId, mode: facts.mode, recipients, bodies, lost: facts.lost ?? [] };
+  const { mode, lost = [], quoted = null } = facts;
+  return { requestId, mode, recipients, bodies, lost, quoted };
 }
 
 /**

@@ -16,15 +16,10 @@ import { archivesOf } from './retention.ts';
 import { recordReading } from './record-reading.ts';
 
 /** The kinds of entry that a request leaves under its own id. */
-const OF_REQUESTS: ReadonlySet<string> = new Set([
-  'request.intent',
-  'request.outcome',
-  'request.denied',
-  'request.answered',
-]);
+const OF_REQUESTS = ['request.intent', 'request.outcome', 'request.denied', 'request.answered'];
 
-/** More than a request leaves: others may refer to it. */
-const MOST_ABOUT_REQUEST = 32;
+/** More than a request leaves. */
+const MOST_OF_REQUEST = 32;
 
 const NOT_THERE =
   'There is no such entry, or you may not see it. A request that was refused without a token, or after many refusals within a minute, has no entry of its own.';
@@ -110,13 +105,10 @@ function entriesOf(
     const one = readers.readEntry(of.entry, bounds);
     return one ? [one] : [];
   }
-  return readers
-    .listEntries({ from: 0, limit: MOST_ABOUT_REQUEST, ref: of.request, ...bounds })
-    .filter(({ bytes }) => OF_REQUESTS.has(kindOf(bytes)));
+  // Others refer to it, too, as often as they like.
+  const ofRequest = { ref: of.request, kind: OF_REQUESTS };
+  return readers.listEntries({ from: 0, limit: MOST_OF_REQUEST, ...ofRequest, ...bounds });
 }
-
-const kindOf = (bytes: Buffer): string =>
-  (JSON.parse(bytes.toString('utf8')) as { kind: string }).kind;
 
 function proven(entries: readonly StoredEntry[], size: number, hashes: HashAt): ProvenEntry[] {
   return entries.map(({ index, bytes }) => ({

@@ -3,10 +3,10 @@ import { transcriptMember, type BodyFacts } from '../core/transcripts/facts.ts';
 import type { Broker } from './broker.ts';
 
 /**
- * A body is stored while its call is reserved, which takes a second at most: of what was stored earlier than this before
- * the end, every call is on record.
+ * A body is stored while its call is reserved, which takes a second at most. More than can be stored in several: of what was
+ * stored before these, every call is on record.
  */
-const ORPHANS_WITHIN_MS = 10_000;
+const ORPHANS_AMONG = 50_000;
 
 /** Requests looked up at a time. */
 const AT_A_TIME = 500;
@@ -27,7 +27,7 @@ export function whatIsKept({ transcriptReader }: Broker, requestId: string): str
 /** Takes back what was stored of calls that never were: the broker died before they were on record. */
 export async function collectOrphans(broker: Broker): Promise<void> {
   const { transcriptReader, transcripts, readers, log } = broker;
-  const stored = transcriptReader.lastRequests(ORPHANS_WITHIN_MS);
+  const stored = transcriptReader.lastRequests(ORPHANS_AMONG);
   let collected = 0;
   for (let from = 0; from < stored.length; from += AT_A_TIME) {
     const ids = stored.slice(from, from + AT_A_TIME);

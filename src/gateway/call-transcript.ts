@@ -4,11 +4,18 @@ import { RefusedError, refusal, type Refusal } from '../core/denials.ts';
 import type { TranscriptStore } from '../store/transcripts/client.ts';
 import type { KeptBody } from '../store/transcripts/kept-body.ts';
 import type { StoredFile } from '../store/transcripts/messages.ts';
-import { transcriptMember, type BodyFacts } from '../core/transcripts/facts.ts';
+import {
+  transcriptMember,
+  type BodyFacts,
+  type TranscriptFacts,
+} from '../core/transcripts/facts.ts';
 import type { BodyPart } from '../core/transcripts/records.ts';
 
-/** A call waits so long for its request to be stored, and is refused within a second. */
-const REQUEST_DEADLINE_MS = 850;
+/** A call waits so long for any part of its request to be stored, and is refused within a second of a disk that hangs. */
+const REQUEST_PATIENCE_MS = 850;
+
+/** An answer that has begun must not be lost for a slow disk. */
+const RESPONSE_PATIENCE_MS = 10_000;
 
 /** In its own words: that nothing is forwarded would not be true any more. */
 const WITHHELD = refusal(
@@ -23,6 +30,8 @@ function withhold(): never {
 type Stored = { file: StoredFile | undefined } | { lost: Refusal };
 
 export class CallTranscript {
+  readonly #store: TranscriptStore;
+  readonly #requestId: string;
   readonly #keeping: Keeping;
   readonly #request: KeptBody;
   readonly #response: KeptBody;
@@ -30,9 +39,13 @@ export class CallTranscript {
 
   /** @param salt of the commitments in the call's entries: from here on, it is nowhere else */
   constructor(store: TranscriptStore, keeping: Keeping, requestId: string, salt: string) {
+    this.#store = store;
+    this.#requestId = requestId;
     this.#keeping = keeping;
-    this.#request = store.keep(keeping, { request: requestId, part: 'request' }, salt);
-    this.#response = store.keep(keeping, { request: requestId, part: 'response' }, salt);
+    const body = { request: requestId, salt };
+    const [asked, answered] = [REQUEST_PATIENCE_MS, RESPONSE_PATIENCE_MS];
+    this.#request = store.keep(keeping, { ...body, part: 'request', patienceMs: asked });
+    this.#response = store.keep(keeping, { ...body, part: 'response', patienceMs: answered });
   }
 
   /** Begins to store the request: meanwhile, its intent is recorded. */
@@ -72,28 +85,41 @@ export class CallTranscript {
   /**
    * Ends the answer.
    *
+   * @param rest its last bytes
+   * @param quoted whether it quoted a credential of the host: `withheld` takes back what is kept of it
    * @returns once all of it is durable, or has failed: what the outcome says of it, as a JSON member; and why the call
    *   may not end well, where something was lost
    */
-  async end(): Promise<{ member: string; lost: Refusal | undefined }> {
-    const [request, response] = await Promise.all([
-      this.#requestStored,
-      settled(this.#response.end()),
-    ]);
+  async end(
+    rest: Uint8Array | undefined,
+    quoted: TranscriptFacts['quoted'],
+  ): Promise<{ member: string; lost: Refusal | undefined }> {
+    const ending = quoted === 'withheld' ? this.#takeBack() : this.#endResponse(rest);
+    const [request, response] = await Promise.all([this.#requestStored, settled(ending)]);
     const bodies: BodyFacts[] = [];
     if (request) put(bodies, 'request', request);
     put(bodies, 'response', response);
     const { mode, recipientIds } = this.#keeping;
     const isLost = bodies.some(({ file }) => file === 'lost');
     return {
-      member: transcriptMember(mode, recipientIds, bodies),
+      member: transcriptMember(mode, recipientIds, bodies, quoted),
       lost: isLost ? WITHHELD : undefined,
     };
   }
 
+  async #endResponse(rest: Uint8Array | undefined): Promise<StoredFile | undefined> {
+    if (rest) await this.#response.write(rest);
+    return this.#response.end();
+  }
+
+  async #takeBack(): Promise<undefined> {
+    this.#response.drop();
+    await this.#store.withdraw({ request: this.#requestId, part: 'response' });
+  }
+
   async #storeRequest(body: Uint8Array): Promise<StoredFile | undefined> {
     await this.#request.write(body);
-    return this.#request.end(REQUEST_DEADLINE_MS);
+    return this.#request.end();
   }
 }
 

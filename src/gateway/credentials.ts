@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { refusal } from '../core/denials.ts';
 import type { Logger } from '../lib/log.ts';
 import { readSecretFile, stateOf } from '../lib/secret-file.ts';
+import { CredentialMask, type Secrets } from './credential-mask.ts';
 
 /** A file is looked at this often. */
 const LOOK_EVERY_MS = 1_000;
@@ -51,7 +52,14 @@ export class Credential {
 
   /** Whether a text holds the secret, or one that it replaced, also with the escapes of JSON. */
   isQuotedIn(text: string, { isError }: { isError: boolean }): boolean {
-    return this.#quotes[isError ? 'inErrors' : 'inAnswers'].test(text);
+    return this.#quotes[isError ? 'inErrors' : 'inAnswers'].one.test(text);
+  }
+
+  /** What overwrites the same in the bytes of an answer. */
+  mask({ isError }: { isError: boolean }): CredentialMask {
+    const { inErrors, inAnswers } = this.#quotes;
+    const isComplete = isError || inErrors.texts.length === inAnswers.texts.length;
+    return new CredentialMask(() => this.#quotes[isError ? 'inErrors' : 'inAnswers'], isComplete);
   }
 
   /** Reads the file again if it has changed. What cannot be used is logged once, and the old secret stays. */
@@ -92,8 +100,8 @@ export class Credential {
 
 /** Finds secrets: in errors, and in answers, where only those are looked for that no model says by chance. */
 interface Quotes {
-  inErrors: RegExp;
-  inAnswers: RegExp;
+  inErrors: Secrets;
+  inAnswers: Secrets;
 }
 
 function quotesOf(secrets: readonly string[]): Quotes {
@@ -104,9 +112,12 @@ function quotesOf(secrets: readonly string[]): Quotes {
 }
 
 /** Matches these texts as they are and as JSON may write them (RFC 8259, 7); nothing if there are none. */
-function anyOf(secrets: readonly string[]): RegExp {
-  const patterns = secrets.map((secret) => Array.from(secret, inJson).join(''));
-  return new RegExp(patterns.join('|') || '(?!)');
+function anyOf(secrets: readonly string[]): Secrets {
+  // The longest first: one may be the beginning of another.
+  const texts = secrets.toSorted((one, other) => other.length - one.length);
+  const patterns = texts.map((secret) => Array.from(secret, inJson).join(''));
+  const source = patterns.join('|') || '(?!)';
+  return { texts, one: new RegExp(source), all: new RegExp(source, 'g') };
 }
 
 /** One printable character of ASCII: itself, behind a backslash, or by its number. */

@@ -21,6 +21,7 @@ export class EventFilter {
   readonly #splitter = new EventSplitter();
   readonly #meter: TextMeter;
   #last: LastEvent | undefined;
+  #isQuoting = false;
 
   constructor(scanner: StreamScanner, upstream: Pick<Upstream, 'quotesCredential'>) {
     this.#scanner = scanner;
@@ -31,6 +32,11 @@ export class EventFilter {
   /** The event that ended the stream, as soon as it has come. It is passed on by itself. */
   get last(): LastEvent | undefined {
     return this.#last;
+  }
+
+  /** Whether an event quoted the host's credential. */
+  get isQuoting(): boolean {
+    return this.#isQuoting;
   }
 
   /**
@@ -70,14 +76,16 @@ export class EventFilter {
   }
 
   model(): string | undefined {
-    return this.#scanner.model();
+    // It goes into the log, and can be what was quoted.
+    return this.#isQuoting ? undefined : this.#scanner.model();
   }
 
   #passes(event: string): boolean {
     const verdict = this.#scanner.see(event);
-    if (verdict === 'drop') return false;
     const isError = verdict === 'error' || verdict === 'failure';
     const isQuoting = this.#upstream.quotesCredential(event, { isError });
+    this.#isQuoting ||= isQuoting;
+    if (verdict === 'drop') return false;
     if (isError) {
       this.#last = { isError, event: verdict === 'failure' || isQuoting ? undefined : event };
       return false;

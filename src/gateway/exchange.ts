@@ -18,15 +18,19 @@ import type { Cancellation } from '../lib/cancellation.ts';
 import type { ProxiedOperation, ReportedUsage } from './operations/operation.ts';
 import type { HeaderList } from './answer-head.ts';
 import type { CallTranscript } from './call-transcript.ts';
+import type { CredentialMask } from './credential-mask.ts';
 import { Commitment } from './commitment.ts';
 import { reportEnd } from './report.ts';
 import type { Timing } from './timing.ts';
+import type { Upstream } from './upstream.ts';
 
 export interface Outcome {
   end: RequestEnd;
   why?: Refusal | undefined;
   upstreamStatus?: number | undefined;
   usage: Usage;
+  /** Whether the answer, or what the client would have seen of it, quotes a credential of the host. */
+  isQuoting?: boolean;
   /** Whether it counts against budgets of requests: everything that may have reached the upstream. */
   forwarded: boolean;
   modelAnswered?: string | undefined;
@@ -62,6 +66,8 @@ export class Exchange {
   readonly parts: ExchangeParts;
   readonly #startedAt: number;
   readonly #commitment: Commitment;
+  /** Overwrites the host's credential in what is kept. */
+  #mask: CredentialMask | undefined;
   #firstByteAt: number | undefined;
   #bytes = 0;
   #settled: Promise<void> | undefined;
@@ -78,20 +84,27 @@ export class Exchange {
     return headers;
   }
 
+  /** Takes note that an answer begins, before its bytes come. */
+  answerBegins(upstream: Pick<Upstream, 'mask'>, { isError }: { isError: boolean }): void {
+    if (this.parts.transcript) this.#mask = upstream.mask({ isError });
+  }
+
   /**
-   * Takes note of bytes of the upstream's answer.
+   * Takes note of bytes of the upstream's answer. What is kept of it, and committed to, is without the host's credential.
    *
    * @returns a promise where no more is to be read until it has resolved
    * @throws RefusedError `transcript_unavailable`
    */
-  received(chunk: Uint8Array): Promise<void> | undefined {
+  received(chunk: Buffer): Promise<void> | undefined {
     if (this.#firstByteAt === undefined) {
       this.#firstByteAt = this.parts.broker.clock();
       this.parts.timing.upstreamFirstByte();
     }
     this.#bytes += chunk.length;
-    this.#commitment.update(chunk);
-    return this.parts.transcript?.received(chunk);
+    const kept = this.#mask ? this.#mask.push(chunk) : chunk;
+    if (kept.length === 0) return undefined;
+    this.#commitment.update(kept);
+    return this.parts.transcript?.received(kept);
   }
 
   /**
@@ -132,12 +145,17 @@ export class Exchange {
   }
 
   async #settleNow(
-    { end, why: endedBy, forwarded, upstreamStatus, modelAnswered }: Outcome,
+    { end, why: endedBy, forwarded, upstreamStatus, modelAnswered, isQuoting = false }: Outcome,
     usage: Usage,
     modelMismatch: boolean,
   ): Promise<void> {
     const { requestId, endpoint, broker, transcript } = this.parts;
-    const kept = transcript && (await transcript.end());
+    const rest = this.#mask?.end();
+    if (rest && rest.length > 0) this.#commitment.update(rest);
+    // What is too short to be looked for in every answer was found in this one, when some of it was kept already.
+    const isWithheld = isQuoting && this.#mask?.isComplete === false;
+    const quoted = isWithheld ? 'withheld' : this.#mask?.hasMasked ? 'masked' : undefined;
+    const kept = transcript && (await transcript.end(rest, quoted));
     const why = endedBy ?? kept?.lost;
     const { clock, settler, log } = broker;
     if (
@@ -162,7 +180,8 @@ export class Exchange {
       firstByteMs:
         this.#firstByteAt === undefined ? undefined : this.#firstByteAt - this.#startedAt,
       bytes: this.#bytes,
-      commitment: this.#commitment.digest(),
+      // Whoever has the salt could find out a short secret by it.
+      commitment: isWithheld ? undefined : this.#commitment.digest(),
       modelAnswered: modelAnswered === undefined ? undefined : plainModel(modelAnswered),
       modelMismatch,
       message: why?.message,

@@ -192,6 +192,7 @@ async function dispatch(
         forwarded = true;
       },
     });
+    exchange.answerBegins(upstream, { isError: answer.statusCode >= 400 });
     if (inspection.stream && isStream(answer)) await sendStream(exchange, answer, asked, upstream);
     else await sendWholeAnswer(exchange, answer, { streamAsked: inspection.stream, upstream });
   } catch (error) {

@@ -43,6 +43,7 @@ export async function sendStream(
     usage: filter.usage(requestBytes),
     forwarded: true,
     modelAnswered: filter.model(),
+    isQuoting: filter.isQuoting,
   });
   const headers = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-store'];
   writeHead(res, requestId, 200, exchange.addHeaders(headers));

@@ -4,6 +4,7 @@ import { refusal } from '../core/denials.ts';
 import type { Cancellation } from '../lib/cancellation.ts';
 import type { Logger } from '../lib/log.ts';
 import type { HeaderList } from './answer-head.ts';
+import type { CredentialMask } from './credential-mask.ts';
 import { Credential } from './credentials.ts';
 import { Http1Pool } from './http1-pool.ts';
 import { Http2Pool } from './http2-pool.ts';
@@ -86,6 +87,11 @@ export class Upstream {
   /** Whether a text holds this upstream's credential, so that nobody may see it. */
   quotesCredential(text: string, what: { isError: boolean }): boolean {
     return this.#credential?.isQuotedIn(text, what) === true;
+  }
+
+  /** What overwrites this upstream's credential in what is kept of an answer; undefined: it has none. */
+  mask(what: { isError: boolean }): CredentialMask | undefined {
+    return this.#credential?.mask(what);
   }
 
   async close(): Promise<void> {

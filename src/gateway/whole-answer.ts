@@ -34,7 +34,7 @@ export async function sendWholeAnswer(
   const isQuoting = upstream.quotesCredential(text, { isError });
   if (status >= 400) {
     const isFit = body && 'error' in body && !isQuoting;
-    return sendUpstreamError(exchange, answer, isFit ? bytes : undefined);
+    return sendUpstreamError(exchange, answer, { passed: isFit ? bytes : undefined, isQuoting });
   }
   const reported = body && operation.usageOf(body);
   const usage =
@@ -46,6 +46,7 @@ export async function sendWholeAnswer(
       why,
       upstreamStatus: status,
       usage,
+      isQuoting,
       forwarded: true,
     });
     throw new AnswerUnusable(why);
@@ -101,7 +102,7 @@ const TYPE_OF_STATUS: Record<number, ErrorType> = {
 async function sendUpstreamError(
   exchange: Exchange,
   answer: UpstreamAnswer,
-  passed: Buffer | undefined,
+  { passed, isQuoting }: { passed: Buffer | undefined; isQuoting: boolean },
 ): Promise<void> {
   const { res, requestId, cancellation, timing, broker } = exchange.parts;
   const status = answer.statusCode;
@@ -112,6 +113,7 @@ async function sendUpstreamError(
     why,
     upstreamStatus: status,
     usage: NO_USAGE,
+    isQuoting,
     forwarded: true,
   });
   if (why) throw new AnswerUnusable(why);

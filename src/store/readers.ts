@@ -92,6 +92,7 @@ import {
 import { countLiveTokens, readSigningKeys } from './signing-key-rows.ts';
 import {
   destructionsOf,
+  transcriptRetentionMs,
   transcriptHold,
   transcriptHolders,
   unfinishedDestructions,
@@ -103,7 +104,7 @@ export interface EntryFilter {
   from: number;
   limit: number;
   ref?: string | undefined;
-  kind?: string | undefined;
+  kind?: string | readonly string[] | undefined;
   grantId?: string | undefined;
   /** Bounds of what the reader may see. */
   labId?: string | undefined;
@@ -466,7 +467,7 @@ export class Readers {
 
   /** In the order of the log, however long it takes to find them: for what is asked of recent entries, or by `ref`. */
   listEntries({ from, limit, ref, kind, grantId, labId, personId }: EntryFilter): StoredEntry[] {
-    const kinds = kind === undefined ? undefined : [kind];
+    const kinds = kind === undefined ? undefined : [kind].flat();
     const about = { ref, kind: kinds, grant: grantId, lab: labId, person: personId };
     const found: StoredEntry[] = [];
     for (let start: number | undefined = from; start !== undefined && found.length < limit;) {
@@ -619,6 +620,11 @@ export class Readers {
 
   unfinishedDestructions(): TranscriptDestruction[] {
     return unfinishedDestructions(this.#db);
+  }
+
+  /** How long transcripts under a version of a grant are kept. */
+  transcriptRetentionMs(grantId: string, version: number): number | undefined {
+    return transcriptRetentionMs(this.#db, grantId, version);
   }
 
   destructionsOf(grantId: string): TranscriptDestruction[] {

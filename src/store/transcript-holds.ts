@@ -1,6 +1,7 @@
 /** What is not destroyed, because an incident that is not closed has to do with it; and destructions that are under way. */
-import { asc, desc, eq, isNull, ne } from 'drizzle-orm';
+import { and, asc, desc, eq, isNull, ne } from 'drizzle-orm';
 import { partsOf } from '../core/orders/selector.ts';
+import { keepingOf } from '../core/transcripts/keeping.ts';
 import type { Recipients } from '../core/transcripts/recipients.ts';
 import type { Db } from './database.ts';
 import {
@@ -61,6 +62,13 @@ export const unfinishedDestructions = (db: Db): TranscriptDestruction[] =>
 /** Everything that was to be destroyed of a grant. */
 export const destructionsOf = (db: Db, grantId: string): TranscriptDestruction[] =>
   db.select().from(transcriptDestructions).where(eq(transcriptDestructions.grantId, grantId)).all();
+
+/** How long what is written under a version of a grant is kept; undefined: there is no such version. */
+export function transcriptRetentionMs(db: Db, id: string, version: number): number | undefined {
+  const isIt = and(eq(grantVersions.grantId, id), eq(grantVersions.version, version));
+  const found = db.select().from(grantVersions).where(isIt).get();
+  return found && keepingOf({ id, version, spec: found.spec })?.keepMs;
+}
 
 /** Everyone whom a version of a grant had its transcripts sealed to, newest first. */
 export const transcriptHolders = (db: Db, grantId: string): Recipients =>

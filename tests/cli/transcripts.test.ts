@@ -66,6 +66,14 @@ describe('audit open', () => {
     ...others.final(),
   ]);
 
+  const shorter = seal([recipient]);
+  const swappedShorter = Buffer.concat([
+    ...shorter.update(record(OTHER, BODY, salt)),
+    ...shorter.final(),
+  ]);
+  const unsealed = record(REQUEST, BODY, salt);
+  const another = record(OTHER, BODY, salt);
+
   it('opens with the key of a recipient, and holds each body against its entry', async () => {
     const { code, out } = await cli.run('audit', 'open', path, '--identity', key, '--entry', entry);
     expect(code).toBe(0);
@@ -92,6 +100,33 @@ describe('audit open', () => {
     expect([code, err]).toEqual([3, expect.stringMatching(/nothing of what was asked for/)]);
   });
 
+  it('says of a body that is too long to be printed how to get all of it', async () => {
+    const long = Buffer.from('x'.repeat((1 << 20) + 5));
+    const records = [long.subarray(0, 600_000), long.subarray(600_000)].map((part, i) =>
+      Buffer.concat([
+        Buffer.from(
+          recordHead({
+            request: REQUEST,
+            part: 'request',
+            salt: salt.toString('base64'),
+            bytes: part.length,
+            last: i === 1,
+          }),
+        ),
+        part,
+        Buffer.from('\n'),
+      ]),
+    );
+    const { code, out, err } = await cli.run(
+      'audit',
+      'open',
+      file('long.records', Buffer.concat(records)),
+    );
+    expect(code).toBe(0);
+    expect(out.match(/x+/g)?.map(({ length }) => length)).toContain(1 << 20);
+    expect(err).toContain(`the first ${1 << 20} of ${long.length} bytes are printed. With --out`);
+  });
+
   it.each<[string, () => string, () => string, string[], number]>([
     ['a body that the log does not commit to', () => path, () => key, [entries(digest, 'AAAA')], 1],
     ['a file that is another than the entry names', () => path, () => key, [entries('00')], 1],
@@ -109,6 +144,45 @@ describe('audit open', () => {
       () => key,
       [entries(digest)],
       1,
+    ],
+    [
+      'a shorter file in the place of another',
+      () => file('shorter.age', swappedShorter),
+      () => key,
+      [entries(digest)],
+      1,
+    ],
+    [
+      'a shorter file, not sealed, in the place of another',
+      () => file('shorter.records', another),
+      () => key,
+      [entries(digest)],
+      1,
+    ],
+    [
+      'the beginning of a file, not sealed, in the place of another',
+      () => file('begin.records', Buffer.concat([another, another.subarray(0, 150)])),
+      () => key,
+      [entries(digest)],
+      1,
+    ],
+    [
+      'a file, not sealed, that was cut',
+      () => file('cut.records', unsealed.subarray(0, unsealed.length - 3)),
+      () => key,
+      [entries(digest)],
+      2,
+    ],
+    [
+      'a file, not sealed, that was cut behind a record',
+      () =>
+        file(
+          'cut.records',
+          Buffer.from(unsealed.toString().replace('"last":true', '"last":false')),
+        ),
+      () => key,
+      [entries(digest)],
+      2,
     ],
     [
       'a file that was cut, by its entry',

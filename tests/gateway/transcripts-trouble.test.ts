@@ -4,7 +4,9 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { keepingOf } from '../../src/core/transcripts/keeping.ts';
 import {
   HELLO,
   HELLO_ANTHROPIC,
@@ -76,6 +78,22 @@ describe.each(['hangs', 'full'] as const)('a disk of transcripts that %s', (trou
     expect(running.upstream.requests).toHaveLength(seen);
   });
 
+  it.each([40, 400, 4_000])(
+    'refuses a long body within a second, too: %i kB',
+    async (kilobytes) => {
+      const text = 'x'.repeat(kilobytes * 1_000);
+      const body = { ...HELLO, messages: [{ role: 'user', content: text }] };
+      keeper.begin(trouble);
+      for (const access of [sealed, full]) {
+        const begun = performance.now();
+        const answer = await call(access, '/v1/chat/completions', body);
+        expect(performance.now() - begun).toBeLessThan(1_000);
+        expect(answer.status).toBe(503);
+        expect(await answer.text()).toContain('transcript_unavailable');
+      }
+    },
+  );
+
   it('holds up nothing that keeps digests alone', async () => {
     keeper.begin(trouble);
     const first = call(sealed);
@@ -118,6 +136,32 @@ describe.each(['hangs', 'full'] as const)('a disk of transcripts that %s', (trou
     expect(outcome.data?.end).toBe('completed');
     expect(factsIn(outcome)).toMatchObject({ lost: ['response'] });
   }, 20_000);
+});
+
+it('what is stored while this thread is held up for longer than a call waits is not called lost', async () => {
+  const { transcripts } = running.test.broker;
+  const keeping = keepingOf(full.grant);
+  if (!keeping) throw new Error('Nothing is kept.');
+  const { onTrouble } = transcripts;
+  const troubles: (string | undefined)[] = [];
+  transcripts.onTrouble = (why) => void troubles.push(why);
+  const store = (n: number): Promise<unknown> => {
+    const name = { request: `req_stalled${n}`, part: 'request' as const };
+    const body = transcripts.keep(keeping, { ...name, salt: 'AAAA', patienceMs: 850 });
+    void body.write(Buffer.from('Hello!'));
+    return body.end().finally(() => transcripts.withdraw(name));
+  };
+  try {
+    const first = [store(1), store(2)];
+    // They are with the keeper; what comes now waits for its answer.
+    await setImmediate();
+    const all = [...first, store(3), store(4)];
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_200);
+    await Promise.all(all);
+    expect(troubles).toEqual([]);
+  } finally {
+    transcripts.onTrouble = onTrouble;
+  }
 });
 
 it('what is stored after its call was refused is taken back', async () => {

@@ -1,13 +1,15 @@
 /** Opening, checking and destroying transcripts through the API. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TranscriptRetention } from '../../src/broker/destroy-transcripts.ts';
 import { amendGrant, stepGrant } from '../../src/broker/manage-grants.ts';
 import { openIncident } from '../../src/broker/manage-incidents.ts';
+import { readReceipt } from '../../src/broker/receipts.ts';
 import { incidentSpecSchema } from '../../src/core/incidents/incident.ts';
 import {
   HELLO,
+  eventually,
   post,
   say,
   startRunningBroker,
@@ -139,6 +141,15 @@ describe('who opens what', () => {
     expect([answer.status, answer.body.code]).toEqual([503, 'log_unavailable']);
     unlock();
     await running.test.broker.store.write('probe', { at: clock.now });
+  });
+
+  it('has a receipt of both entries, however often somebody was refused it', async () => {
+    const request = requests['sealed'] ?? '';
+    for (let i = 0; i < 33; i += 1) await running.api.get(running.people.admin, path(request));
+    expect(running.entries({ kind: 'action.denied', ref: request }).length).toBeGreaterThan(32);
+    const receipt = await readReceipt(running.test.broker, running.people.auditor.id, { request });
+    expect(receipt).toContain('request.intent');
+    expect(receipt).toContain('request.outcome');
   });
 
   it('of a call that keeps digests alone there is none, and of no call', async () => {
@@ -342,6 +353,77 @@ describe('destroying', () => {
     expect(stored()).toBeDefined();
     await destroy({ evenHeld: true });
     expect(stored()).toBeUndefined();
+  });
+
+  it('is finished when the answers are ended that were being written', async () => {
+    const { broker } = running.test;
+    const retention = new TranscriptRetention(broker);
+    let goOn = (): void => undefined;
+    const told = new Promise<void>((resolve) => (goOn = resolve));
+    const event = `data: ${JSON.stringify({ choices: [{ delta: { content: 'x'.repeat(60_000) } }] })}\n\n`;
+    running.upstream.respond(async (_req, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' });
+      res.write(event);
+      await told;
+      res.end('data: [DONE]\n\n');
+    });
+    const url = `${running.url}/v1/chat/completions`;
+    const answer = await post(url, access.token, { ...HELLO, stream: true });
+    const { ref = '' } =
+      running.entries({ kind: 'request.intent', grant: access.grant.id }).at(-1) ?? {};
+    await eventually(async () => {
+      await broker.transcripts.caughtUp();
+      expect(broker.transcriptReader.fileOf(ref, 'response')?.state).toBe('open');
+    });
+    const { status, body } = await destroy();
+    expect([status, body.files, body.open]).toEqual([200, 3, 1]);
+    expect(broker.readers.unfinishedDestructions()).toHaveLength(1);
+    await retention.look();
+    expect(broker.readers.unfinishedDestructions()).toHaveLength(1);
+    goOn();
+    expect(await answer.text()).toContain('[DONE]');
+    await retention.look();
+    expect(broker.readers.unfinishedDestructions()).toEqual([]);
+    expect(storedFile(running.test.dataDir, ref, 'response')).toBeUndefined();
+    const check = await running.api.post(running.people.auditor, '/transcripts/check', {
+      from: lastCall(running, access.grant.id).outcome.index,
+    });
+    expect(check.body.problems).toEqual([]);
+  });
+
+  it('calls nothing untold where somebody reads the database meanwhile', async () => {
+    const { broker } = running.test;
+    const reader = openDatabase(running.test.dataDir);
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM files').get();
+    const answer = await destroy();
+    expect([answer.status, answer.body.code]).toEqual([503, 'transcript_unavailable']);
+    // It is no trouble of what calls store.
+    expect(broker.transcripts.isWritable).toBe(true);
+    expect(broker.readers.unfinishedDestructions()).toHaveLength(1);
+    await callOf(access);
+    reader.close();
+    await new TranscriptRetention(broker).look();
+    expect(broker.readers.unfinishedDestructions()).toEqual([]);
+  });
+
+  it('explains what is missing by when it was written, not by when its outcome is', async () => {
+    const before = clock.now;
+    clock.now += 60_000;
+    // Until a moment between the write and the entry, as after a crash.
+    await destroy({ until: toText(before) });
+    const { outcome } = lastCall(running, access.grant.id);
+    const { spec, id, version } = access.grant;
+    expect(running.test.broker.readers.transcriptRetentionMs(id, version)).toBe(
+      (spec.transcriptRetentionDays ?? 0) * DAY,
+    );
+    const { data = {} } = outcome;
+    const at = toText(clock.now);
+    const late = Buffer.from(JSON.stringify({ ...outcome, at, data: { ...data, durationMs: 0 } }));
+    const { readers } = running.test.broker;
+    vi.spyOn(readers, 'listEntries').mockReturnValueOnce([{ index: outcome.index, bytes: late }]);
+    const { body } = await running.api.post(running.people.auditor, '/transcripts/check', {});
+    expect([body.destroyed, body.problems]).toEqual([2, []]);
   });
 
   it('that is on record and was broken off is finished by the next look', async () => {

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
+import { TranscriptReader } from '../../src/store/transcripts/reader.ts';
 import { HeldKeeper } from '../support/keeper.ts';
 
 const body = (request: string): Record<string, string> => ({ [request]: `body of ${request}` });
@@ -125,7 +126,7 @@ describe('bodies that were destroyed', () => {
     held.keeper.carryOver();
     held.store('left over in the journal');
     expect(held.holds('body of')).toBe(true);
-    expect(held.destroy()).toEqual({ id: 3, destroyed: { files: 2, more: false } });
+    expect(held.destroy()).toEqual({ id: 3, destroyed: { files: 2, more: false, open: 0 } });
     expect(held.holds('body of')).toBe(false);
     held.store('a');
     expect(held.killed().found()).toEqual(body('a'));
@@ -135,8 +136,8 @@ describe('bodies that were destroyed', () => {
     const held = new HeldKeeper();
     held.store('a');
     held.journal.cannotWipe = true;
-    expect(held.destroy()).toHaveProperty('failed');
-    expect(held.destroy()).toHaveProperty('failed');
+    expect(held.destroy()).toHaveProperty('notErased');
+    expect(held.destroy()).toHaveProperty('notErased');
     held.journal.cannotWipe = false;
     expect(held.destroy()).toHaveProperty('destroyed');
     expect(held.holds('body of')).toBe(false);
@@ -149,10 +150,35 @@ describe('bodies that were destroyed', () => {
     const reader = new Database(held.path('transcripts.db'), { readonly: true });
     reader.exec('BEGIN');
     reader.prepare('SELECT count(*) FROM files').get();
-    expect(held.destroy()).toHaveProperty('failed');
+    expect(held.destroy()).toHaveProperty('notErased');
+    // What calls store meanwhile is stored, and does not wait for the reader.
+    const checkpoints = vi.spyOn(held.db, 'pragma');
+    expect(held.store('b')).toHaveProperty('files');
+    expect(held.catchUp()).toHaveProperty('files');
+    expect(checkpoints).not.toHaveBeenCalled();
     reader.close();
     expect(held.destroy()).toHaveProperty('destroyed');
     expect(held.holds('body of')).toBe(false);
+  });
+
+  test('are not all that there is while one is being written, and that goes once it is ended', () => {
+    const held = new HeldKeeper();
+    held.store('a');
+    held.piece('long', { isFirst: true });
+    expect(held.destroy()).toMatchObject({ destroyed: { files: 1, more: false, open: 1 } });
+    expect(held.destroy()).toMatchObject({ destroyed: { files: 0, more: false, open: 1 } });
+    expect(held.piece('long', { isLast: true })).toHaveProperty('files');
+    expect(held.destroy()).toMatchObject({ destroyed: { files: 1, more: false, open: 0 } });
+    expect(held.holds('piece of')).toBe(false);
+  });
+
+  test('are all that there is after a kill in the middle of one', () => {
+    const held = new HeldKeeper();
+    held.piece('long', { isFirst: true });
+    expect(held.destroy()).toMatchObject({ destroyed: { open: 1 } });
+    const again = held.killed();
+    expect(again.destroy()).toMatchObject({ destroyed: { files: 1, open: 0 } });
+    expect(again.holds('piece of')).toBe(false);
   });
 
   test('are nowhere after the next start, if the process was killed in between', () => {
@@ -243,4 +269,18 @@ test('whatever happens in whichever order, what was stored and not destroyed is 
     }),
     { numRuns: 25 },
   );
+});
+
+test('what was stored last is found by its order, whatever the clock said', () => {
+  const held = new HeldKeeper();
+  for (const [request, at] of [
+    ['a', 1_000_000],
+    ['b', 500],
+    ['c', 0],
+  ] as const)
+    held.storeAt(request, at);
+  held.keeper.carryOver();
+  const reader = new TranscriptReader(held.path('transcripts.db'));
+  expect(reader.lastRequests(2).toSorted()).toEqual(['b', 'c']);
+  reader.close();
 });

@@ -98,6 +98,13 @@ export class HeldKeeper {
     });
   }
 
+  /** Stores a body of a request by a clock that says this. */
+  storeAt(request: string, at: number): Done {
+    const bytes = Buffer.from(`body of ${request}`);
+    const bodies = [{ request, part: 'request' as const }];
+    return this.work({ kind: 'pack', keeping: KEEPING, at, bodies, ends: [bytes.length], bytes });
+  }
+
   destroy(): Done {
     return this.work({
       kind: 'destroy',
@@ -106,6 +113,13 @@ export class HeldKeeper {
       dueUntil: null,
       held: [],
     });
+  }
+
+  /** Begins a body that is a file of its own, or goes on with it. */
+  piece(request: string, { isFirst = false, isLast = false }): Done {
+    const bytes = Buffer.from(`piece of ${request}`);
+    const name = { request, part: 'response' as const };
+    return this.work({ kind: 'piece', keeping: KEEPING, at: 0, ...name, bytes, isFirst, isLast });
   }
 
   catchUp(): Done {

@@ -24,6 +24,14 @@ interface NamedFile {
   bytes: number;
 }
 
+/** A file that was read. */
+interface ReadFile extends NamedFile {
+  /** Whether its end is there: the last chunk of an age file, or the last record of each body. */
+  isWhole: boolean;
+  /** The one body that it has, where that is known. */
+  only: Pick<CommittedBody, 'request' | 'part'> | undefined;
+}
+
 /** What was found of one body in a file. */
 export interface FoundBody {
   request: string;
@@ -43,6 +51,7 @@ export class TranscriptOpener {
   #begins: Buffer | undefined = Buffer.alloc(0);
   #age: AgeOpener | undefined;
   #length = 0;
+  #hasAgeEnded = false;
 
   /** @param identities of whoever opens it; none are needed for what is kept in full */
   constructor(identities: readonly KeyObject[]) {
@@ -69,14 +78,24 @@ export class TranscriptOpener {
    */
   end(): BodyRecord[] {
     const begun = this.#begins ? this.#begin() : [];
-    const last = this.#age ? this.#read([this.#age.end()]) : [];
+    const ended = this.#age ? [this.#age.end()] : [];
+    this.#hasAgeEnded = this.#age !== undefined;
+    const last = this.#read(ended);
     if (this.#records.left > 0) throw new AgeFailure('cut', 'Its last record is not whole.');
     return [...begun, ...last];
   }
 
-  /** The file that was read. */
-  file(): NamedFile {
-    return { sha256: this.#sum.copy().digest('hex'), bytes: this.#length };
+  /** The file that was read. Asked when it has ended or does not open further. */
+  file(): ReadFile {
+    const found = [...this.#bodies.values()].map((body) => body.found);
+    const isWhole = found.length > 0 && found.every((body) => body.isWhole);
+    return {
+      sha256: this.#sum.copy().digest('hex'),
+      bytes: this.#length,
+      isWhole: this.#age ? this.#hasAgeEnded : isWhole && this.#records.left === 0,
+      // What is not sealed has one body.
+      only: this.#age ? undefined : found[0],
+    };
   }
 
   /** The bodies that were found. Asked once, when the file has ended or does not open further. */
@@ -155,34 +174,44 @@ export function committedBy(entry: unknown): CommittedBody[] {
 }
 
 /**
- * Whether the file is one of those that the entries name: `named`; `cut`: it is shorter than each of them; `other`: it was
- * changed, or another was put in its place; `unknown`: none of the entries names a file.
+ * Whether the file is one of those that the entries name: `named`; `cut`: it is shorter than each of them, and its end is
+ * missing; `other`: it was changed, or another was put in its place; `unknown`: none of the entries names a file.
  */
 export function standingOf(
-  file: NamedFile,
+  file: ReadFile,
   committed: readonly CommittedBody[],
 ): 'named' | 'cut' | 'other' | 'unknown' {
   const named = committed.flatMap((one) => one.file ?? []);
   if (named.length === 0) return 'unknown';
   if (named.some(({ sha256 }) => sha256 === file.sha256)) return 'named';
-  return named.every(({ bytes }) => file.bytes < bytes) ? 'cut' : 'other';
+  const { only, isWhole } = file;
+  const isOfThese =
+    only === undefined ||
+    committed.some(({ request, part }) => request === only.request && part === only.part);
+  const isShorter = named.every(({ bytes }) => file.bytes < bytes);
+  return isShorter && isOfThese && !isWhole ? 'cut' : 'other';
 }
 
-/** `matches`: it is what the log commits to; `differs`: it is not; `unknown`: no entry that was given says. */
-export type Verdict = 'matches' | 'differs' | 'unknown';
+/**
+ * `matches`: it is what the log commits to; `differs`: it is not; `cut`: its end is missing, so that cannot be said;
+ * `unknown`: no entry that was given says.
+ */
+export type Verdict = 'matches' | 'differs' | 'cut' | 'unknown';
 
 /** Holds a body that was found against the entries that were given. */
 export function verdictOn(
   found: FoundBody,
-  fileSha256: string,
+  file: { sha256: string; standing: ReturnType<typeof standingOf> },
   committed: readonly CommittedBody[],
 ): Verdict {
+  const isCut = file.standing === 'cut';
+  if (isCut && !found.isWhole) return 'cut';
   const about = committed.filter(
     ({ request, part }) => request === found.request && part === found.part,
   );
   const commitments = about.flatMap(({ commitment }) => commitment ?? []);
   const files = about.flatMap(({ file }) => file ?? []);
-  if (files.some(({ sha256 }) => sha256 !== fileSha256)) return 'differs';
+  if (!isCut && files.some(({ sha256 }) => sha256 !== file.sha256)) return 'differs';
   if (!commitments.every((commitment) => isSame(commitment, found.commitment))) return 'differs';
   return commitments.length === 0 ? 'unknown' : 'matches';
 }

@@ -114,11 +114,12 @@ async function open(path: string, options: OpenOptions): Promise<OpenedFile> {
   }
   const file = opener.file();
   const { sha256 } = file;
+  const standing = standingOf(file, committed);
   const bodies = opener
     .bodies()
     .filter(({ request }) => options.request === undefined || request === options.request)
-    .map((found) => ({ ...found, verdict: verdictOn(found, sha256, committed) }));
-  const found = settle(bodies, standingOf(file, committed), problem);
+    .map((found) => ({ ...found, verdict: verdictOn(found, { sha256, standing }, committed) }));
+  const found = settle(bodies, standing, problem);
   return { ...found, sha256, bodies, texts };
 }
 
@@ -140,7 +141,7 @@ function settle(
   if (ageProblem === 'cut') return { status: 'incomplete', problem: failure?.message };
   if (ageProblem === 'changed') return { status: 'tampered', problem: failure?.message };
   if (failure) return { status: 'could_not_run', problem: failure.message };
-  if (bodies.length === 0)
+  if (bodies.length === 0 && standing !== 'cut')
     return { status: 'could_not_run', problem: 'It holds nothing of what was asked for.' };
   if (bodies.some(({ verdict }) => verdict === 'differs'))
     return { status: 'tampered', problem: undefined };
@@ -206,8 +207,11 @@ function keeper(
       if (only !== undefined && head.request !== only) continue;
       const key = keyOf(head);
       if (out !== undefined) append(join(out, key), out, bytes, !begun.has(key));
-      else if (sizeOf(texts.get(key)) + bytes.length <= MOST_PRINTED_BYTES)
-        texts.set(key, [...(texts.get(key) ?? []), Buffer.from(bytes)]);
+      else {
+        const room = MOST_PRINTED_BYTES - sizeOf(texts.get(key));
+        if (room > 0)
+          texts.set(key, [...(texts.get(key) ?? []), Buffer.from(bytes.subarray(0, room))]);
+      }
       begun.add(key);
     }
   };
@@ -232,6 +236,7 @@ function append(path: string, folder: string, bytes: Uint8Array, isFirst: boolea
 const VERDICTS: Record<Verdict, string> = {
   matches: 'is what the log commits to',
   differs: 'IS NOT WHAT THE LOG COMMITS TO',
+  cut: 'cannot be checked: its end is missing',
   unknown: 'not checked: no entry was given for it',
 };
 
@@ -260,5 +265,11 @@ function print(
     const text = texts.get(keyOf(body));
     if (!text) continue;
     around.out(`\n${keyOf(body)}:\n${manyLines(Buffer.concat(text).toString('utf8'))}\n`);
+    const printed = sizeOf(text);
+    if (printed < body.bytes)
+      note(
+        around,
+        `sallyport: of ${keyOf(body)}, the first ${printed} of ${body.bytes} bytes are printed. With --out FOLDER, all of it goes into a file.`,
+      );
   }
 }

@@ -19,6 +19,7 @@ export const transcriptSchema = z.looseObject({
     }),
   ),
   lost: z.array(z.string()),
+  quoted: z.enum(['masked', 'withheld']).nullable(),
 });
 
 export type Transcript = z.infer<typeof transcriptSchema>;
@@ -45,4 +46,5 @@ export const destroyedSchema = z.looseObject({
   from: z.string().nullable(),
   until: z.string().nullable(),
   held: z.number(),
+  open: z.number(),
 });

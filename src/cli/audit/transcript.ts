@@ -53,7 +53,9 @@ async function save(
     throw wrongUsage(`Cannot make the folder ${folder}: ${fileTrouble(error)}.`, error);
   }
   refuseOverwriting(entries);
-  const found = await broker.list('/log/entries', entrySchema, 10, { ref: request });
+  // Others refer to it, too, as often as they like.
+  const kind = ['request.intent', 'request.outcome'];
+  const found = await broker.list('/log/entries', entrySchema, 10, { ref: request, kind });
   const written: string[] = [];
   for (const { part, standing } of bodies) {
     if (standing !== 'stored') continue;
@@ -67,8 +69,13 @@ async function save(
   return [...written, entries];
 }
 
+const QUOTED = {
+  masked: 'a credential of the host, which is overwritten with asterisks',
+  withheld: 'a credential of the host: nothing of the answer is kept',
+};
+
 function print(around: Surroundings, transcript: Transcript, files: readonly string[]): void {
-  const { request, mode, recipients, bodies, lost } = transcript;
+  const { request, mode, recipients, bodies, lost, quoted } = transcript;
   printDetails(around, [
     ['request', request],
     ['kept', mode],
@@ -81,6 +88,7 @@ function print(around: Surroundings, transcript: Transcript, files: readonly str
       `${body.bytes} bytes, ${body.standing}${body.cut ? ', cut' : ''}; destroyed by ${moment(body.until) ?? body.until}; SHA-256 ${body.sha256}`,
     ]),
     ...lost.map((part): [string, Cell] => [part, 'could not be stored']),
+    ...(quoted ? [['quoted', QUOTED[quoted]] satisfies [string, Cell]] : []),
   ]);
   for (const path of files) say(around, `Wrote ${path}.`);
   if (files.length > 0)

@@ -86,9 +86,13 @@ function addDestroy(group: Command, around: Surroundings): void {
       const done = await broker.post('/transcripts/destroy', destroyedSchema, body);
       if (options.json) return printJson(around, done);
       const held = done.held === 0 ? '' : ` ${counted(done.held, 'file')} stay for an incident.`;
+      const open =
+        done.open === 0
+          ? ''
+          : ` ${counted(done.open, 'file')} still being written: to be destroyed once ended.`;
       say(
         around,
-        `${counted(done.bodies, 'body', 'bodies')} in ${counted(done.files, 'file')} destroyed (${done.id}).${held}`,
+        `${counted(done.bodies, 'body', 'bodies')} in ${counted(done.files, 'file')} destroyed (${done.id}).${held}${open}`,
       );
     });
 }

@@ -19,6 +19,12 @@ export const transcriptFactsSchema = z.object({
     .array(z.enum(['request', 'response']))
     .optional()
     .describe('What could not be stored: the call ended with an error'),
+  quoted: z
+    .enum(['masked', 'withheld'])
+    .optional()
+    .describe(
+      'The answer quoted a credential of the host. masked: asterisks are in its place, in what is kept and committed to; withheld: nothing of the answer is kept',
+    ),
 });
 
 export type TranscriptFacts = z.infer<typeof transcriptFactsSchema>;
@@ -40,6 +46,7 @@ export function transcriptMember(
   mode: KeptMode,
   recipientIds: string,
   bodies: readonly BodyFacts[],
+  quoted?: TranscriptFacts['quoted'],
 ): string {
   let members = `"mode":"${mode}","recipients":${recipientIds}`;
   const lost: BodyPart[] = [];
@@ -52,5 +59,6 @@ export function transcriptMember(
     }
   }
   if (lost.length > 0) members += `,"lost":${JSON.stringify(lost)}`;
+  if (quoted) members += `,"quoted":"${quoted}"`;
   return `"transcript":{${members}}`;
 }

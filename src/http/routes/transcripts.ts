@@ -52,6 +52,12 @@ const transcriptAnswer = named(
       .describe('Those who can open it'),
     bodies: z.array(bodyAnswer),
     lost: z.array(partSchema).describe('What could not be stored: the call ended with an error'),
+    quoted: z
+      .enum(['masked', 'withheld'])
+      .nullable()
+      .describe(
+        'The answer quoted a credential of the host. masked: asterisks are in its place; withheld: nothing of the answer is kept',
+      ),
   }),
 );
 
@@ -178,6 +184,9 @@ export const TRANSCRIPT_ROUTES = [
       from: instant.nullable().describe('When the first of them was written'),
       until: instant.nullable(),
       held: z.int().describe('Files that stay because of an incident'),
+      open: z
+        .int()
+        .describe('Files that are being written: they are destroyed once they are ended'),
     }),
     handle: async ({ broker, actorId, body }) => {
       const { grant: grantId, until, grounds, evenHeld } = body;

@@ -180,4 +180,5 @@ const destroyedData = ({ tally, writtenUntil, dueUntil }: Destruction): Record<s
   writtenUntil: momentOf(writtenUntil),
   dueUntil: momentOf(dueUntil),
   held: tally.held,
+  open: tally.open,
 });

@@ -15,6 +15,7 @@ import type {
   Work,
 } from './messages.ts';
 import { WaitingBodies } from './packing.ts';
+import { Patience } from './patience.ts';
 
 /**
  * Messages that the keeper has not answered. While it is at one, all that comes waits for the next: bodies that are sealed
@@ -41,10 +42,18 @@ const UNHURRIED_MS = 60_000;
 interface Waiter {
   resolve(this: void, done: Done): void;
   reject(this: void, error: Error): void;
+  /** By {@link Patience}. */
   dueAt: number;
   /** The body that is to be withdrawn, should it be stored after its caller was told that it was not. */
   name: BodyName | undefined;
   isOverdue: boolean;
+}
+
+/** One who has more to hand over than there is room for. */
+interface WaiterForRoom {
+  resolve(this: void): void;
+  reject(this: void, error: Error): void;
+  dueAt: number;
 }
 
 const unavailable = (): RefusedError => new RefusedError(refusal('transcript_unavailable'));
@@ -63,7 +72,8 @@ export class TranscriptStore {
   #isPosting = false;
   /** Of what was handed over and is not answered. */
   #bytes = 0;
-  #forRoom: { resolve(this: void): void; reject(this: void, error: Error): void }[] = [];
+  #forRoom: WaiterForRoom[] = [];
+  readonly #patience = new Patience();
   #timer: NodeJS.Timeout | undefined;
   #isWritable = true;
   #isProbing = false;
@@ -114,10 +124,11 @@ export class TranscriptStore {
   /**
    * Begins to keep a body.
    *
-   * @param salt of the commitments in the entries of its call, base64
+   * @param body.salt of the commitments in the entries of its call, base64
+   * @param body.patienceMs what takes longer than this to store, of it or of any part of it, has failed
    */
-  keep(keeping: Keeping, name: BodyName, salt: string): KeptBody {
-    return new KeptBody(this.#parts, keeping, name, salt);
+  keep(keeping: Keeping, body: BodyName & { salt: string; patienceMs: number }): KeptBody {
+    return new KeptBody(this.#parts, keeping, body);
   }
 
   /**
@@ -175,7 +186,8 @@ export class TranscriptStore {
   readonly #parts: HandsOver = {
     whole: (keeping, body) => this.#addWhole(keeping, body),
     piece: (keeping, piece) => this.#addPiece(keeping, piece),
-    room: () => this.#room(),
+    room: (dueAt) => this.#room(dueAt),
+    now: () => this.#patience.now,
     // What cannot be withdrawn now is collected at the next start.
     withdraw: (name) => void this.withdraw(name).catch(() => undefined),
   };
@@ -215,7 +227,7 @@ export class TranscriptStore {
     if (this.#gone) return Promise.reject(unavailable());
     return new Promise((resolve, reject) => {
       this.#outbox.push(work);
-      const dueAt = performance.now() + deadlineMs;
+      const dueAt = this.#patience.now + deadlineMs;
       this.#wait(work.id, [{ resolve, reject, dueAt, name: undefined, isOverdue: false }], 0);
       this.#postSoon();
     });
@@ -226,7 +238,11 @@ export class TranscriptStore {
   }
 
   #postSoon(): void {
-    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer ??= setInterval(() => {
+      this.#patience.look();
+      // What the keeper has answered is read first.
+      setImmediate(() => this.#look());
+    }, LOOK_EVERY_MS);
     if (this.#isPosting || this.#posted >= MOST_POSTED) return;
     this.#isPosting = true;
     setImmediate(() => {
@@ -281,16 +297,16 @@ export class TranscriptStore {
     if (!waiters) return;
     this.#handedBack(waiters.bytes);
     for (const { isOverdue, name, resolve, reject } of waiters.waiting) {
-      if ('failed' in done) {
+      if ('failed' in done || 'notErased' in done) {
         if (!isOverdue) reject(unavailable());
       } else if (!isOverdue) resolve(done);
       else if (name) this.#parts.withdraw(name);
     }
   }
 
-  #room(): Promise<void> | undefined {
+  #room(dueAt: number): Promise<void> | undefined {
     if (this.#bytes < MOST_BYTES) return undefined;
-    return new Promise((resolve, reject) => this.#forRoom.push({ resolve, reject }));
+    return new Promise((resolve, reject) => this.#forRoom.push({ resolve, reject, dueAt }));
   }
 
   #handedBack(bytes: number): void {
@@ -313,7 +329,7 @@ export class TranscriptStore {
 
   /** Tells those whose time is up. */
   #look(): void {
-    const now = performance.now();
+    const { now } = this.#patience;
     let overdue = 0;
     for (const body of this.#bodies.takeOut(({ dueAt }) => dueAt <= now)) {
       overdue += 1;
@@ -327,6 +343,7 @@ export class TranscriptStore {
         overdue += 1;
         waiter.reject(unavailable());
       }
+    if (this.#forRoom.some(({ dueAt }) => dueAt <= now)) overdue += 1;
     if (overdue > 0) this.#trouble('the disk takes too long');
     if (this.#waiters.size > 0 || !this.#bodies.isEmpty) return;
     clearInterval(this.#timer);

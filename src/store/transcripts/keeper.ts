@@ -55,7 +55,7 @@ export class Keeper {
     this.#takeOver();
     this.#finishCutFiles();
     this.#files = new SameFiles([path, `${path}-wal`, journal.path]);
-    // Should it fail now, it is tried again with each commit of the database.
+    // Should it fail now, it is tried again by the destruction, which is not finished.
     this.#afterErasing([]);
   }
 
@@ -134,8 +134,10 @@ export class Keeper {
       this.#files.checkFiles();
       this.#journal.mustBeWhole();
       this.#isUncertain = false;
-      this.#isErasing ||= work.some(({ kind }) => kind === 'destroy');
-      return this.#isErasing ? this.#afterErasing(done) : done;
+      const destroys = work.some(({ kind }) => kind === 'destroy');
+      this.#isErasing ||= destroys;
+      // Whoever reads the write-ahead log is waited for: what calls store must not wait for that each time.
+      return this.#isErasing && destroys ? this.#afterErasing(done) : done;
     } catch (error) {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       // What is stored of them is not what was hashed.
@@ -150,8 +152,8 @@ export class Keeper {
       this.#erase();
       return done;
     } catch (error) {
-      const failed = `What was destroyed could not be erased: ${String(error)}`;
-      return done.map((one) => ('destroyed' in one ? { id: one.id, failed } : one));
+      const notErased = `What was destroyed could not be erased: ${String(error)}`;
+      return done.map((one) => ('destroyed' in one ? { id: one.id, notErased } : one));
     }
   }
 

@@ -9,7 +9,7 @@ interface StoreWaiter {
   name: BodyName;
   resolve(this: void, file: StoredFile | undefined): void;
   reject(this: void, error: Error): void;
-  /** When it is told that it was not, by the clock that only goes forward. */
+  /** When it is told that it was not, by `now`. */
   dueAt: number;
 }
 
@@ -30,16 +30,15 @@ export interface BodyPiece extends StoreWaiter {
 export interface HandsOver {
   whole(this: void, keeping: Keeping, body: WholeBody): void;
   piece(this: void, keeping: Keeping, piece: BodyPiece): void;
-  /** Resolves when there is room for more; undefined: there is. */
-  room(this: void): Promise<void> | undefined;
+  /** Resolves when there is room for more, and fails where there is none in time; undefined: there is. */
+  room(this: void, dueAt: number): Promise<void> | undefined;
+  /** Milliseconds, for deadlines. */
+  now(this: void): number;
   withdraw(this: void, name: BodyName): void;
 }
 
 /** Records of one body that are not stored yet: beyond it, its upstream is read no further. */
 const MOST_PIECES = 8;
-
-/** What takes longer than this to store has failed, after an answer has begun: it must not be lost for a slow disk. */
-const PATIENT_MS = 10_000;
 
 const LINE_FEED = 0x0a;
 
@@ -48,6 +47,7 @@ export class KeptBody {
   readonly #keeping: Keeping;
   readonly #name: BodyName;
   readonly #salt: string;
+  readonly #patienceMs: number;
   /** What was not handed over yet: the one chunk that came, or a buffer of ours with all that came. */
   #held: Uint8Array | undefined;
   #buffer: Buffer | undefined;
@@ -59,11 +59,17 @@ export class KeptBody {
   #failure: Error | undefined;
   #isOver = false;
 
-  constructor(to: HandsOver, keeping: Keeping, name: BodyName, salt: string) {
+  constructor(
+    to: HandsOver,
+    keeping: Keeping,
+    body: BodyName & { salt: string; patienceMs: number },
+  ) {
+    const { request, part, salt, patienceMs } = body;
     this.#to = to;
     this.#keeping = keeping;
-    this.#name = name;
+    this.#name = { request, part };
     this.#salt = salt;
+    this.#patienceMs = patienceMs;
   }
 
   /**
@@ -91,11 +97,10 @@ export class KeptBody {
   /**
    * Ends the body. When this returns, it is durable.
    *
-   * @param deadlineMs within which it has to be, where it is short
    * @returns the file that it is in; undefined where there was nothing to keep
    * @throws RefusedError `transcript_unavailable`
    */
-  end(deadlineMs = PATIENT_MS): Promise<StoredFile | undefined> {
+  end(): Promise<StoredFile | undefined> {
     this.#isOver = true;
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#pieces > 0) return this.#handOver(true);
@@ -106,7 +111,7 @@ export class KeptBody {
         name: this.#name,
         resolve,
         reject,
-        dueAt: performance.now() + deadlineMs,
+        dueAt: this.#dueAt,
         head: this.#head(bytes, true),
         bytes,
       }),
@@ -117,6 +122,11 @@ export class KeptBody {
   drop(): void {
     if (this.#pieces > 0 || this.#isOver) this.#to.withdraw(this.#name);
     this.#failure ??= new RefusedError(refusal('transcript_unavailable'));
+  }
+
+  /** Of what is handed over now. */
+  get #dueAt(): number {
+    return this.#to.now() + this.#patienceMs;
   }
 
   /** One chunk, as most bodies are, is not copied. */
@@ -159,7 +169,7 @@ export class KeptBody {
     const isFirst = this.#pieces === 0;
     this.#pieces += 1;
     this.#unstored += 1;
-    const dueAt = performance.now() + PATIENT_MS;
+    const dueAt = this.#dueAt;
     const stored = new Promise<StoredFile | undefined>((resolve, reject) =>
       this.#to.piece(this.#keeping, {
         name: this.#name,
@@ -181,7 +191,7 @@ export class KeptBody {
   }
 
   #room(): Promise<void> | undefined {
-    if (this.#unstored < MOST_PIECES) return this.#to.room();
+    if (this.#unstored < MOST_PIECES) return this.#to.room(this.#dueAt);
     return new Promise((resolve) => (this.#wake = resolve));
   }
 }

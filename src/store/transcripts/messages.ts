@@ -73,12 +73,16 @@ export interface Destroyed {
   files: number;
   /** Whether there may be more. */
   more: boolean;
+  /** Files that are to be destroyed and are being written: they can be once they are ended. */
+  open: number;
 }
 
 export type Done =
   /** One for each body of a pack; for a piece, once it was the last. */
   | { id: number; files: (StoredFile | undefined)[] }
   | { id: number; destroyed: Destroyed }
+  /** Committed, and on the disk all the same as long as somebody reads it: to be asked for again. */
+  | { id: number; notErased: string }
   | { id: number; failed: string };
 
 export type FromKeeper =

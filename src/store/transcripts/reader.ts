@@ -33,15 +33,20 @@ export interface DestroyTally {
   until: number | null;
   /** Files that stay because of what is held. */
   held: number;
+  /** Files that are being written: they go once they are ended. How long they will be is not known. */
+  open: number;
 }
 
 const FILE = `files.id, lower(hex(digest)) AS sha256, length AS bytes, mode, recipients, grant_id AS grantId,
   grant_version AS grantVersion, at, destroy_at AS destroyAt, state`;
 
-/** Files of a grant that are to be destroyed, but for what is held. */
-export const TO_DESTROY = `state <> 'open' AND id IN (
+const IS_MEANT = `id IN (
   SELECT id FROM files WHERE grant_id = @grant AND at <= @written
   UNION SELECT id FROM files WHERE grant_id = @grant AND destroy_at <= @due)`;
+
+/** Files of a grant that are to be destroyed, but for what is held; and those that are to be once they are ended. */
+export const TO_DESTROY = `state <> 'open' AND ${IS_MEANT}`;
+export const STILL_OPEN = `state = 'open' AND ${IS_MEANT}`;
 export const IS_HELD = `id IN (SELECT file FROM bodies WHERE request IN (SELECT value FROM json_each(@held)))`;
 
 interface DestroyParams {
@@ -103,11 +108,14 @@ export class TranscriptReader {
           `SELECT count(*) FROM files WHERE ${TO_DESTROY} AND ${IS_HELD}`,
         )
         .pluck(),
-      newest: db.prepare<[], number | null>('SELECT max(at) FROM files').pluck(),
-      requestsSince: db
+      open: db
+        .prepare<[DestroyParams], number>(
+          `SELECT count(*) FROM files WHERE ${STILL_OPEN} AND NOT ${IS_HELD}`,
+        )
+        .pluck(),
+      lastRequests: db
         .prepare<[number], string>(
-          `SELECT DISTINCT request FROM bodies
-           WHERE file >= (SELECT min(id) FROM files WHERE at >= ? AND id > (SELECT max(id) FROM files) - 20000)`,
+          'SELECT DISTINCT request FROM (SELECT request FROM bodies ORDER BY file DESC LIMIT ?)',
         )
         .pluck(),
       partsOf: db.prepare<[string], TranscriptFile & { part: BodyPart }>(
@@ -163,14 +171,13 @@ export class TranscriptReader {
       ...(this.#statements.tally.get(params) ?? none),
       bodies: this.#statements.bodies.get(params) ?? 0,
       held: this.#statements.held.get(params) ?? 0,
+      open: this.#statements.open.get(params) ?? 0,
     };
   }
 
-  /** Requests of which something was stored within so many milliseconds before the last that was. */
-  lastRequests(withinMs: number): string[] {
-    const newest = this.#statements.newest.get();
-    if (newest === null || newest === undefined) return [];
-    return this.#statements.requestsSince.all(newest - withinMs);
+  /** Requests of the bodies that were stored last, whatever the clock said: so many bodies. */
+  lastRequests(bodies: number): string[] {
+    return this.#statements.lastRequests.all(bodies);
   }
 
   close(): void {

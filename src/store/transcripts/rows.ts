@@ -2,8 +2,8 @@
 import type { Keeping } from '../../core/transcripts/keeping.ts';
 import type { SqliteConnection } from '../database.ts';
 import { chunkId } from './database.ts';
-import { IS_HELD, TO_DESTROY } from './reader.ts';
-import type { BodyName, DestroyWhat } from './messages.ts';
+import { IS_HELD, STILL_OPEN, TO_DESTROY } from './reader.ts';
+import type { BodyName, DestroyWhat, Destroyed } from './messages.ts';
 import type { WholeFile } from './whole-file.ts';
 
 /** Files destroyed in one transaction: requests wait for it. */
@@ -56,6 +56,11 @@ export class Rows {
           [{ grant: string; written: number; due: number; held: string; most: number }],
           number
         >(`SELECT id FROM files WHERE ${TO_DESTROY} AND NOT ${IS_HELD} LIMIT @most`)
+        .pluck(),
+      stillOpen: db
+        .prepare<[{ grant: string; written: number; due: number; held: string }], number>(
+          `SELECT count(*) FROM files WHERE ${STILL_OPEN} AND NOT ${IS_HELD}`,
+        )
         .pluck(),
     };
   }
@@ -137,20 +142,18 @@ export class Rows {
       yield bytes;
   }
 
-  /** Destroys some of what is to be destroyed. @returns how many files */
-  destroy({ grantId, writtenUntil, dueUntil, held }: DestroyWhat): {
-    files: number;
-    more: boolean;
-  } {
-    const ids = this.#statements.toDestroy.all({
+  /** Destroys some of what is to be destroyed. */
+  destroy({ grantId, writtenUntil, dueUntil, held }: DestroyWhat): Destroyed {
+    const what = {
       grant: grantId,
       written: writtenUntil ?? -1,
       due: dueUntil ?? -1,
       held: JSON.stringify(held),
-      most: DESTROYED_AT_A_TIME,
-    });
+    };
+    const ids = this.#statements.toDestroy.all({ ...what, most: DESTROYED_AT_A_TIME });
     for (const id of ids) this.forget(id);
-    return { files: ids.length, more: ids.length === DESTROYED_AT_A_TIME };
+    const more = ids.length === DESTROYED_AT_A_TIME;
+    return { files: ids.length, more, open: this.#statements.stillOpen.get(what) ?? 0 };
   }
 
   /** Takes a file and its bodies away. */
