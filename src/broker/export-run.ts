@@ -90,10 +90,21 @@ export class ExportRun {
     complete: (what: Written) => Promise<void>,
     { least, isBusy }: { least: Pace; isBusy: () => boolean },
   ): Readable {
-    const stream = Readable.from(
-      this.#chunks(complete, (chunk) => offer(chunk), isBusy),
-      { objectMode: false, highWaterMark: 1 },
-    );
+    const chunks = this.#chunks(complete, (chunk) => offer(chunk), isBusy);
+    const stream = new Readable({
+      highWaterMark: 1,
+      read: () =>
+        void chunks.next().then(
+          ({ done, value }) => stream.push(done === true ? null : value),
+          (error: Error) => stream.destroy(error),
+        ),
+      // At once, and not when the thread says something next: it may look for an entry for long.
+      destroy: (error, done) => {
+        void this.end();
+        void chunks.return(undefined).catch(() => undefined);
+        done(error);
+      },
+    });
     const pace = new ReaderPace(
       least,
       () => void stream.destroy(new Error('The reader of an export is too slow.')),
@@ -106,7 +117,6 @@ export class ExportRun {
         taken();
       }
     }
-    stream.once('close', () => void this.end());
     return stream;
   }
 

@@ -13,6 +13,8 @@ let people: People;
 let api: Api;
 let grant: { id: string };
 
+vi.setConfig({ testTimeout: 60_000 });
+
 /** More than connections and threads hold of what nobody reads. */
 const ENTRIES = 900;
 const LENGTH = 50_000;
@@ -115,11 +117,15 @@ describe('partners that open exports and do not read them', () => {
   it('keep neither auditors nor reports waiting', async () => {
     const over = new AbortController();
     // What was read before may still be ending.
-    const opened = await vi.waitFor(async () => {
-      const answer = await begin(people.lead, over.signal);
-      expect(answer.status).toBe(200);
-      return answer;
-    });
+    await vi.waitFor(() => {
+      const slot = test.broker.exports.takeSlot('export', people.partner);
+      try {
+        test.broker.exports.takeSlot('export', people.partner).cancel();
+      } finally {
+        slot.cancel();
+      }
+    }, 30_000);
+    const opened = await begin(people.lead, over.signal);
     const others = [
       await begin(people.otherLead, over.signal),
       await begin(people.lead, over.signal),
@@ -153,7 +159,7 @@ describe('a report or a measurement that nobody waits for any more', () => {
       expect((await ask(people.lead, path)).status).toBe(503);
       gone.abort();
       for (const one of asked) await expect(one).rejects.toThrow('aborted');
-      await vi.waitFor(() => endless.takeSlot('report', people.partner).cancel(), 10_000);
+      await vi.waitFor(() => endless.takeSlot('report', people.partner).cancel(), 30_000);
     } finally {
       broker.exports = real;
       await endless.close();
