@@ -87,6 +87,7 @@ async function* events(
         yield { kind: 'position', next };
         heardAt = performance.now();
       }
+      const { changed } = feed;
       const page = readers.searchEntries(search, { ...FORWARD, from: next });
       let isChanged = false;
       for (const entry of page.found) {
@@ -104,7 +105,7 @@ async function* events(
         continue;
       }
       const leftMs = Math.max(0, endOf(broker, follow) - clock());
-      await feed.wait(Math.min(SIGN_OF_LIFE_MS, leftMs), gone);
+      await feed.wait(Math.min(SIGN_OF_LIFE_MS, leftMs), gone, changed);
       if (!feed.isClosed) await delay(LEAST_PAUSE_MS, undefined, { ref: false });
     }
   } finally {
