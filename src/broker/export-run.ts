@@ -91,6 +91,8 @@ export class ExportRun {
     { least, isBusy }: { least: Pace; isBusy: () => boolean },
   ): Readable {
     const chunks = this.#chunks(complete, (chunk) => offer(chunk), isBusy);
+    // What it was at is over with its thread, and says so to nobody.
+    const stop = (): void => void chunks.return(undefined).catch(() => undefined);
     const stream = new Readable({
       highWaterMark: 1,
       read: () =>
@@ -101,7 +103,7 @@ export class ExportRun {
       // At once, and not when the thread says something next: it may look for an entry for long.
       destroy: (error, done) => {
         void this.end();
-        void chunks.return(undefined).catch(() => undefined);
+        stop();
         done(error);
       },
     });

@@ -72,18 +72,18 @@ async function report(
   const who = by(broker, actorId);
   const { recorded, figures } = await figuresOf(broker, member.lab, gone, async () => {
     const operation = of === 'run' ? 'recordRunReport' : 'recordGrantReport';
-    const recorded = await store.write(operation, { by: who, id, grantId, labId, onlyOf });
+    const written = await store.write(operation, { by: who, id, grantId, labId, onlyOf });
     const plan: ExportPlan = {
       id: mintId('exp', who.at),
       format: 'figures',
       run: of === 'run' ? id : undefined,
-      range: { from: 0, to: recorded.size },
+      range: { from: 0, to: written.size },
       filter: { grant: grantId, lab: bounds.labId, person: bounds.personId },
-      record: recorded.index,
-      checkpoint: recorded.note,
-      verifierKey: logKeyOf(broker, recorded.size),
+      record: written.index,
+      checkpoint: written.note,
+      verifierKey: logKeyOf(broker, written.size),
     };
-    return { recorded, plan };
+    return { recorded: written, plan };
   });
   return {
     of,

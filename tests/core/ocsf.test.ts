@@ -179,7 +179,7 @@ const valuesIn = (value: unknown): string[] =>
     ? Object.values(value).flatMap(valuesIn)
     : value === undefined
       ? []
-      : [String(value)];
+      : [typeof value === 'string' ? value : JSON.stringify(value)];
 
 /** Each value is another one, so that to find it is to find this member. */
 const DATA: Record<string, unknown[]> = {

@@ -73,7 +73,7 @@ test.each<Direction>(['oldest first', 'newest first'])(
         seeks += 1;
         return Math.abs(chunk % 2) === rest ? chunk : chunk + ahead;
       },
-      places: () => new Uint32Array(128) as never,
+      places: () => new Uint32Array(128),
     });
     const range = { direction, first: 0, last: 1_000_000, isTooMuch: () => seeks >= 100 };
     const steps = [...nextCommon([every(0), every(1)], range)];

@@ -102,7 +102,11 @@ function profileOf({ env }: Surroundings, base: string): string | undefined {
 
 async function readOpenly(url: string, most: number): Promise<Uint8Array | undefined> {
   const response = await send(url);
-  if (response.status === 404 || response.status === 410) return undefined;
+  if (response.status === 404 || response.status === 410) {
+    // It may have no end, and would keep the connection.
+    await response.body?.cancel();
+    return undefined;
+  }
   if (!response.ok) throw await errorOf(url, response);
   return bytesOf(response, most);
 }
