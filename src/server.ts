@@ -180,6 +180,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     // From the first moment there is a checkpoint to hold the log against.
     await store.write('publishCheckpoint', { at: clock() });
     warnOfIdleChannels(broker);
+    await broker.forwarding.begin();
     const notices = new NoticeDeliverer(broker, senders);
     return serve(config, broker, { listener, metrics, notices }, upstreams, directory, url, failed);
   } catch (error) {

@@ -13,6 +13,7 @@ import type { EntryDraft } from '../core/audit/entry.ts';
 import { readRawEntry } from '../core/audit/raw-entry.ts';
 import { refuseArchived } from '../core/audit/archived.ts';
 import { refuse } from '../core/denials.ts';
+import type { Lab } from '../core/people.ts';
 import { mintId } from '../lib/ids.ts';
 import { actorOf } from '../store/operations/operation.ts';
 import { archiveOf } from '../store/prunings.ts';
@@ -20,6 +21,7 @@ import type { ExportArgs } from '../store/operations/exports.ts';
 import type { Broker } from './broker.ts';
 import { by } from './by.ts';
 import { keyHistoryOf, logKeyOf } from './rotate-log-key.ts';
+import type { ExportSlot } from './export-slots.ts';
 import type { Progress } from './export-threads.ts';
 import { mayRead } from './reach.ts';
 import { retentionFacts } from './retention.ts';
@@ -54,16 +56,31 @@ export async function beginExport(
   { witnessed = false, ...asked }: ExportAsked,
 ): Promise<OpenExport> {
   const who = by(broker, actorId);
-  const labId = broker.policy.member(actorId)?.lab.id ?? refuse('invalid_token');
-  broker.exports.mustHaveRoom(labId);
+  const { lab } = broker.policy.member(actorId) ?? refuse('invalid_token');
   const id = mintId('exp', who.at);
-  const chosen = witnessed ? broker.readers.newestWitnessed(broker.witnesses.policy) : undefined;
-  if (witnessed && !chosen)
-    refuse('not_found', 'There is no checkpoint that enough witnesses have cosigned.');
-  const size = chosen?.size;
-  const { index } = await broker.store.write('recordExport', { ...asked, by: who, id, size });
-  const recorded = mustFind(broker, actorId, id);
-  return open(broker, actorId, { ...recorded, index }, 0);
+  return withSlot(broker, lab, async (slot) => {
+    const chosen = witnessed ? broker.readers.newestWitnessed(broker.witnesses.policy) : undefined;
+    if (witnessed && !chosen)
+      refuse('not_found', 'There is no checkpoint that enough witnesses have cosigned.');
+    const size = chosen?.size;
+    const { index } = await broker.store.write('recordExport', { ...asked, by: who, id, size });
+    const recorded = mustFind(broker, actorId, id);
+    return open(broker, actorId, { ...recorded, index }, slot, 0);
+  });
+}
+
+/** Has a place from before anything is waited for: it is held by the export that comes of it, and else given back. */
+async function withSlot<T>(
+  { exports }: Broker,
+  lab: Lab,
+  make: (slot: ExportSlot) => Promise<T>,
+): Promise<T> {
+  const slot = exports.takeSlot('export', lab);
+  try {
+    return await make(slot);
+  } finally {
+    slot.cancel();
+  }
 }
 
 /**
@@ -78,12 +95,13 @@ export async function beginArchive(
   before: number | undefined,
 ): Promise<OpenExport> {
   const who = by(broker, actorId);
-  const labId = broker.policy.member(actorId)?.lab.id ?? refuse('invalid_token');
-  broker.exports.mustHaveRoom(labId);
+  const { lab } = broker.policy.member(actorId) ?? refuse('invalid_token');
   const id = mintId('exp', who.at);
-  const about = retentionFacts(broker);
-  const { index } = await broker.store.write('recordArchive', { ...about, by: who, id, before });
-  return open(broker, actorId, { ...mustFind(broker, actorId, id), index }, 0);
+  return withSlot(broker, lab, async (slot) => {
+    const about = retentionFacts(broker);
+    const { index } = await broker.store.write('recordArchive', { ...about, by: who, id, before });
+    return open(broker, actorId, { ...mustFind(broker, actorId, id), index }, slot, 0);
+  });
 }
 
 /** What is known of an export. Times are epoch milliseconds. */
@@ -126,6 +144,7 @@ export interface ResumedExport extends OpenExport {
 /**
  * Makes an export once more, to the same bytes, and streams it from a byte on. Whoever still reads it is cut off.
  *
+ * @param gone aborts when nobody waits for it any more
  * @throws RefusedError for anybody but the person who began it, after its time, or where it has no such byte
  */
 export async function resumeExport(
@@ -133,6 +152,7 @@ export async function resumeExport(
   actorId: string,
   exportId: string,
   from: number,
+  gone: AbortSignal,
 ): Promise<ResumedExport> {
   const { member, reach } = mayRead(broker, actorId, 'export.create');
   await broker.store.caughtUp();
@@ -144,13 +164,14 @@ export async function resumeExport(
   if (broker.clock() >= recorded.at + RESUMABLE_MS || data.layout !== EXPORT_LAYOUT)
     refuse('export_over');
   await broker.exports.end(exportId);
-  broker.exports.mustHaveRoom(member.lab.id);
-  const known = completionOf(broker, exportId);
-  const { bytes: total } =
-    known ?? (await broker.exports.measure(planOf(broker, recorded), member.lab.id));
-  if (from >= total) refuse('range_not_satisfiable', `The export has ${total} bytes.`);
-  await record(broker, actorId, 'audit.export_resumed', exportId, { from, bytes: total });
-  return { ...open(broker, actorId, recorded, from), total };
+  return withSlot(broker, member.lab, async (slot) => {
+    const { bytes: total } =
+      completionOf(broker, exportId) ??
+      (await broker.exports.measure(planOf(broker, recorded), gone));
+    if (from >= total) refuse('range_not_satisfiable', `The export has ${total} bytes.`);
+    await record(broker, actorId, 'audit.export_resumed', exportId, { from, bytes: total });
+    return { ...open(broker, actorId, recorded, slot, from), total };
+  });
 }
 
 interface Recorded {
@@ -162,10 +183,15 @@ interface Recorded {
   index: number;
 }
 
-function open(broker: Broker, actorId: string, recorded: Recorded, skip: number): OpenExport {
+function open(
+  broker: Broker,
+  actorId: string,
+  recorded: Recorded,
+  slot: ExportSlot,
+  skip: number,
+): OpenExport {
   const { id, data } = recorded;
-  const labId = broker.policy.member(actorId)?.lab.id ?? refuse('invalid_token');
-  const content = broker.exports.make(planOf(broker, recorded), labId, skip, async (written) => {
+  const content = broker.exports.make(planOf(broker, recorded), slot, skip, async (written) => {
     const { entries, bytes, sha256 } = written;
     await record(broker, actorId, 'audit.export_completed', id, {
       format: data.format,

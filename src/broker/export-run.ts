@@ -11,6 +11,7 @@ import {
 } from '../audit/exports/chunk-sink.ts';
 import type { ExportPlan } from '../audit/exports/export-plan.ts';
 import type { ExportOrder, FromExporter } from '../audit/exports/thread-messages.ts';
+import { ReaderPace, type Pace } from './reader-pace.ts';
 
 /** A thread that was told to end has this long until it is stopped. */
 const END_WITHIN_MS = 2_000;
@@ -82,27 +83,42 @@ export class ExportRun {
    * The bytes, as fast as they are read. When the stream is destroyed, the thread ends.
    *
    * @param complete is called when all is written, and before the last bytes are handed out: they wait for it
-   * @param stalledMs so long a reader may take nothing
+   * @param least what a reader has to take
    * @param isBusy whether requests are under way
    */
   read(
     complete: (what: Written) => Promise<void>,
-    { stalledMs, isBusy }: { stalledMs: number; isBusy: () => boolean },
+    { least, isBusy }: { least: Pace; isBusy: () => boolean },
   ): Readable {
-    const stream = Readable.from(
-      this.#chunks(complete, (chunk) => offer(chunk), isBusy),
-      { objectMode: false, highWaterMark: 1 },
+    const chunks = this.#chunks(complete, (chunk) => offer(chunk), isBusy);
+    // What it was at is over with its thread, and says so to nobody.
+    const stop = (): void => void chunks.return(undefined).catch(() => undefined);
+    const stream = new Readable({
+      highWaterMark: 1,
+      read: () =>
+        void chunks.next().then(
+          ({ done, value }) => stream.push(done === true ? null : value),
+          (error: Error) => stream.destroy(error),
+        ),
+      // At once, and not when the thread says something next: it may look for an entry for long.
+      destroy: (error, done) => {
+        void this.end();
+        stop();
+        done(error);
+      },
+    });
+    const pace = new ReaderPace(
+      least,
+      () => void stream.destroy(new Error('The reader of an export is too slow.')),
     );
     function* offer(chunk: Buffer): Generator<Buffer> {
-      const give = (): void => void stream.destroy(new Error('The reader of an export stalled.'));
-      const stalled = setTimeout(give, stalledMs);
+      const taken = pace.offer(chunk.length);
       try {
         yield chunk;
       } finally {
-        clearTimeout(stalled);
+        taken();
       }
     }
-    stream.once('close', () => void this.end());
     return stream;
   }
 

@@ -2,15 +2,13 @@
 import type { Readable } from 'node:stream';
 import type { Written } from '../audit/exports/chunk-sink.ts';
 import type { ExportPlan } from '../audit/exports/export-plan.ts';
-import { refuse } from '../core/denials.ts';
+import type { Lab } from '../core/people.ts';
 import { ExportRun } from './export-run.ts';
+import { ExportSlots, type ExportSlot, type Making } from './export-slots.ts';
+import type { Pace } from './reader-pace.ts';
 
-/** Exports at once, of all and of one lab: each has a thread, and reads the disk that requests wait for. */
-const MOST = 4;
-const MOST_OF_LAB = 2;
-
-/** A client that takes nothing for so long is taken for gone; it can go on where it was. */
-const MOST_STALLED_MS = 120_000;
+/** 35 kB a second: a client that takes less gives its place up, and can go on where it was. */
+const LEAST: Pace = { bytes: 4_194_304, withinMs: 120_000 };
 
 /** How far an export has come. */
 export interface Progress {
@@ -22,7 +20,9 @@ export class ExportThreads {
   readonly #thread: URL;
   readonly #database: string;
   readonly #isBusy: () => boolean;
-  readonly #running = new Map<ExportRun, { id: string; labId: string }>();
+  readonly #slots = new ExportSlots();
+  /** With the export that each is of. */
+  readonly #running = new Map<ExportRun, string>();
 
   /**
    * @param thread the compiled file of the thread
@@ -35,13 +35,13 @@ export class ExportThreads {
     this.#isBusy = isBusy;
   }
 
-  /** @throws RefusedError `too_busy` where as many exports are running as may */
-  mustHaveRoom(labId: string): void {
-    const running = [...this.#running.values()];
-    if (running.length >= MOST)
-      refuse('too_busy', 'As many exports are running as may at once. Try again in a minute.');
-    if (running.filter((one) => one.labId === labId).length >= MOST_OF_LAB)
-      refuse('too_busy', `${MOST_OF_LAB} exports of your lab are running. Wait for one to end.`);
+  /**
+   * Takes a place for what is to be made, at once. It is to be cancelled where nothing comes of it.
+   *
+   * @throws RefusedError `too_busy` where as many are running as may
+   */
+  takeSlot(making: Making, lab: Pick<Lab, 'id' | 'kind'>): ExportSlot {
+    return this.#slots.take(making, lab);
   }
 
   progressOf(exportId: string): Progress | undefined {
@@ -61,32 +61,51 @@ export class ExportThreads {
   /**
    * Makes an export, as fast as it is read. When the stream is destroyed, that ends.
    *
+   * @param slot its place, which is given back with the thread
    * @param skip bytes at its beginning that are left out
    * @param complete is called when all is written, and before the last bytes are handed out: they wait for it
    */
   make(
     plan: ExportPlan,
-    labId: string,
+    slot: ExportSlot,
     skip: number,
     complete: (what: Written) => Promise<void>,
   ): Readable {
-    const run = this.#start(plan, labId, skip);
-    return run.read(complete, { stalledMs: MOST_STALLED_MS, isBusy: this.#isBusy });
+    const run = this.#start(plan, skip);
+    slot.holdUntil(run.ended);
+    return run.read(complete, { least: LEAST, isBusy: this.#isBusy });
   }
 
-  /** Makes an export and keeps nothing of it but its length and digest. */
-  measure(plan: ExportPlan, labId: string): Promise<Written> {
-    return this.#start(plan, labId, null).written();
+  /**
+   * Makes an export and keeps nothing of it but its length and digest. When it returns, the thread has ended: whoever
+   * has a place for it has it still.
+   *
+   * @param gone aborts when nobody waits for it any more
+   * @throws the reason of `gone`; Error where it fails
+   */
+  async measure(plan: ExportPlan, gone: AbortSignal): Promise<Written> {
+    const run = this.#start(plan, null);
+    const end = (): void => void run.end();
+    gone.addEventListener('abort', end);
+    try {
+      return await run.written();
+    } catch (error) {
+      gone.throwIfAborted();
+      throw error;
+    } finally {
+      gone.removeEventListener('abort', end);
+      await run.ended;
+    }
   }
 
-  #start(plan: ExportPlan, labId: string, skip: number | null): ExportRun {
+  #start(plan: ExportPlan, skip: number | null): ExportRun {
     const run = new ExportRun(this.#thread, this.#database, plan, skip);
-    this.#running.set(run, { id: plan.id, labId });
+    this.#running.set(run, plan.id);
     void run.ended.then(() => this.#running.delete(run));
     return run;
   }
 
   #runsOf(exportId: string): ExportRun[] {
-    return [...this.#running].flatMap(([run, { id }]) => (id === exportId ? [run] : []));
+    return [...this.#running].flatMap(([run, id]) => (id === exportId ? [run] : []));
   }
 }

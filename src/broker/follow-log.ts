@@ -90,6 +90,7 @@ async function* events(
         yield { kind: 'position', next };
         heardAt = performance.now();
       }
+      const { changed } = feed;
       if (next < readers.minimumIndex()) {
         yield { kind: 'end', why: 'entry_archived' };
         return;
@@ -111,7 +112,7 @@ async function* events(
         continue;
       }
       const leftMs = Math.max(0, endOf(broker, follow) - clock());
-      await feed.wait(Math.min(SIGN_OF_LIFE_MS, leftMs), gone);
+      await feed.wait(Math.min(SIGN_OF_LIFE_MS, leftMs), gone, changed);
       if (!feed.isClosed) await delay(LEAST_PAUSE_MS, undefined, { ref: false });
     }
   } finally {

@@ -86,6 +86,11 @@ export class LogForwarder {
     return this.#states.map((state) => state.shown(size, readers, clock()));
   }
 
+  /** Notes where receivers that are new begin: after a crash they are not to begin later. To be called before the start. */
+  async begin(): Promise<void> {
+    await this.#note();
+  }
+
   /** Begins to forward. */
   start(): void {
     if (this.#states.length === 0) return;

@@ -15,6 +15,11 @@ export class LogFeed {
     return this.#isClosed;
   }
 
+  /** Resolves at the next change. To be taken before one looks: a change while one looks is not to be missed. */
+  get changed(): Promise<void> {
+    return this.#changed;
+  }
+
   /** Called when entries, or what decides who may read them, can have changed. */
   notify(): void {
     const tell = this.#tell;
@@ -22,14 +27,18 @@ export class LogFeed {
     tell();
   }
 
-  /** Resolves at the next change, after so many milliseconds, or when a signal aborts; never rejects. */
-  async wait(mostMs: number, signal?: AbortSignal): Promise<void> {
+  /**
+   * Resolves at the next change, after so many milliseconds, or when a signal aborts; never rejects.
+   *
+   * @param changed as taken before; without it, the next change from now on
+   */
+  async wait(mostMs: number, signal?: AbortSignal, changed = this.#changed): Promise<void> {
     if (this.#isClosed || signal?.aborted) return;
     const over = new AbortController();
     const end = (): void => over.abort();
     signal?.addEventListener('abort', end);
     const timer = delay(mostMs, undefined, { signal: over.signal, ref: false });
-    await Promise.race([this.#changed, timer.catch(() => undefined)]);
+    await Promise.race([changed, timer.catch(() => undefined)]);
     signal?.removeEventListener('abort', end);
     end();
   }

@@ -1,10 +1,12 @@
 /** Reports on a run or a grant: its entries below a checkpoint, added up by a thread of its own. */
+import { addAbortSignal } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { ExportPlan } from '../audit/exports/export-plan.ts';
 import type { Reach } from '../core/authority.ts';
 import { refuse } from '../core/denials.ts';
 import { levelInWords, type Order } from '../core/orders/order.ts';
 import { partsOf, selectorInWords } from '../core/orders/selector.ts';
+import type { Lab } from '../core/people.ts';
 import type { Figures } from '../core/reports/figures.ts';
 import type { ReportedOrder, UsageReport } from '../core/reports/usage-report.ts';
 import { mintId } from '../lib/ids.ts';
@@ -27,50 +29,69 @@ interface Subject {
   createdAt: number;
 }
 
-/** @throws RefusedError `not_found` for a run that the reader does not see */
-export function reportOnRun(broker: Broker, actorId: string, runId: string): Promise<UsageReport> {
+/**
+ * @param gone aborts when nobody waits for it any more
+ * @throws RefusedError `not_found` for a run that the reader does not see; the reason of `gone`
+ */
+export function reportOnRun(
+  broker: Broker,
+  actorId: string,
+  runId: string,
+  gone: AbortSignal,
+): Promise<UsageReport> {
   mayRead(broker, actorId, 'report.run');
   const { id, name, grantId, createdAt } = showRun(broker, actorId, runId);
-  return report(broker, actorId, { of: 'run', id, title: name, grantId, createdAt });
+  return report(broker, actorId, { of: 'run', id, title: name, grantId, createdAt }, gone);
 }
 
-/** @throws RefusedError `not_found` for a grant that the reader does not see */
+/**
+ * @param gone aborts when nobody waits for it any more
+ * @throws RefusedError `not_found` for a grant that the reader does not see; the reason of `gone`
+ */
 export function reportOnGrant(
   broker: Broker,
   actorId: string,
   grantId: string,
+  gone: AbortSignal,
 ): Promise<UsageReport> {
   mayRead(broker, actorId, 'report.grant');
   const { grant } = showGrant(broker, actorId, grantId);
   const { title } = grant.spec;
   const { createdAt } = grant;
-  return report(broker, actorId, { of: 'grant', id: grantId, title, grantId, createdAt });
+  const subject: Subject = { of: 'grant', id: grantId, title, grantId, createdAt };
+  return report(broker, actorId, subject, gone);
 }
 
-async function report(broker: Broker, actorId: string, subject: Subject): Promise<UsageReport> {
-  const { policy, readers, store, exports } = broker;
+async function report(
+  broker: Broker,
+  actorId: string,
+  subject: Subject,
+  gone: AbortSignal,
+): Promise<UsageReport> {
+  const { policy, readers, store } = broker;
   const { of, id, title, grantId } = subject;
   const { reach, member, bounds } = mayRead(broker, actorId, `report.${of}`);
   const grant = policy.grant(grantId) ?? refuse('not_found');
   const labId = grant.spec.lab;
   const onlyOf = bounds.personId;
-  exports.mustHaveRoom(member.lab.id);
   const who = by(broker, actorId);
-  const operation = of === 'run' ? 'recordRunReport' : 'recordGrantReport';
-  const recorded = await store.write(operation, { by: who, id, grantId, labId, onlyOf });
-  const begins = readers.minimumIndex();
-  const plan: ExportPlan = {
-    id: mintId('exp', who.at),
-    format: 'figures',
-    run: of === 'run' ? id : undefined,
-    range: { from: begins, to: recorded.size },
-    filter: { grant: grantId, lab: bounds.labId, person: bounds.personId },
-    record: recorded.index,
-    checkpoint: recorded.note,
-    verifierKey: logKeyOf(broker, recorded.size),
-  };
-  const bytes = await buffer(exports.make(plan, member.lab.id, 0, () => Promise.resolve()));
-  const figures = JSON.parse(bytes.toString('utf8')) as Figures;
+  let begins = 0;
+  const { recorded, figures } = await figuresOf(broker, member.lab, gone, async () => {
+    const operation = of === 'run' ? 'recordRunReport' : 'recordGrantReport';
+    const written = await store.write(operation, { by: who, id, grantId, labId, onlyOf });
+    begins = readers.minimumIndex();
+    const plan: ExportPlan = {
+      id: mintId('exp', who.at),
+      format: 'figures',
+      run: of === 'run' ? id : undefined,
+      range: { from: begins, to: written.size },
+      filter: { grant: grantId, lab: bounds.labId, person: bounds.personId },
+      record: written.index,
+      checkpoint: written.note,
+      verifierKey: logKeyOf(broker, written.size),
+    };
+    return { recorded: written, plan };
+  });
   return {
     of,
     id,
@@ -95,6 +116,28 @@ async function report(broker: Broker, actorId: string, subject: Subject): Promis
       ...figures.steps.flatMap((step) => step.by ?? []),
     ]),
   };
+}
+
+/** Adds up what a plan takes in, as soon as that is on record; a place for it is taken before. */
+async function figuresOf<T>(
+  { exports }: Broker,
+  lab: Lab,
+  gone: AbortSignal,
+  record: () => Promise<{ recorded: T; plan: ExportPlan }>,
+): Promise<{ recorded: T; figures: Figures }> {
+  const slot = exports.takeSlot('report', lab);
+  try {
+    const { recorded, plan } = await record();
+    gone.throwIfAborted();
+    const content = exports.make(plan, slot, 0, () => Promise.resolve());
+    const bytes = await buffer(addAbortSignal(gone, content));
+    return { recorded, figures: JSON.parse(bytes.toString('utf8')) as Figures };
+  } catch (error) {
+    gone.throwIfAborted();
+    throw error;
+  } finally {
+    slot.cancel();
+  }
 }
 
 const BATCH = 200;

@@ -1,6 +1,6 @@
 /** Calls to the broker: every way in which one can fail becomes one sentence and an exit code. */
 import { z } from 'zod';
-import { RefusedByBroker, failed, unreachable, type CliError } from './problems.ts';
+import { CliError, RefusedByBroker, failed, unreachable } from './problems.ts';
 import { oneLine } from './printable.ts';
 
 /** Milliseconds until the broker must have begun to answer, where nothing else is said. */
@@ -64,13 +64,68 @@ export async function send(
   }
 }
 
-/** The body as text. @throws CliError when it breaks off */
-export async function textOf(response: Response): Promise<string> {
+/** Bytes a second at which an answer has to come, once the patience with it is over. */
+const LEAST_RATE = 65_536;
+
+/** No list, report or statement comes near it. */
+const MOST_TEXT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The body, which must have an end: what is at a URL need not be a broker.
+ *
+ * @param most bytes that it may have
+ * @param patienceMs milliseconds in which all of it must have come; for what it is large, more
+ * @throws CliError when it is longer, comes too slowly or breaks off
+ */
+export async function bytesOf(
+  response: Response,
+  most: number,
+  patienceMs = PATIENCE,
+): Promise<Buffer> {
+  const reader = response.body?.getReader();
+  if (!reader) return Buffer.alloc(0);
+  const begun = performance.now();
+  const pieces: Uint8Array[] = [];
+  let length = 0;
   try {
-    return await response.text();
+    for (;;) {
+      const leftMs = begun + patienceMs + (length / LEAST_RATE) * 1000 - performance.now();
+      const piece = await within(leftMs, reader.read());
+      if (piece === undefined)
+        throw unreachable("The broker's answer did not come to its end in time. Try again.");
+      if (piece.done) return Buffer.concat(pieces);
+      length += piece.value.length;
+      if (length > most)
+        throw unreachable(
+          `The answer is longer than ${most} bytes, which this answer of a broker never is: is there a Sallyport broker at that URL?`,
+        );
+      pieces.push(piece.value);
+    }
   } catch (error) {
+    if (error instanceof CliError) throw error;
     throw unreachable(`The broker's answer broke off: ${whyNot(error)}. Try again.`, error);
+  } finally {
+    // Nobody reads what is left; what ended by itself takes no harm.
+    void reader.cancel().catch(() => undefined);
   }
+}
+
+/** What comes of something; undefined where it takes longer. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), Math.max(0, ms));
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The body as text. @throws CliError when it breaks off, or has no end */
+export async function textOf(response: Response): Promise<string> {
+  return new TextDecoder().decode(await bytesOf(response, MOST_TEXT_BYTES));
 }
 
 /** The body as JSON of this form. What comes back is the document as the broker sent it. @throws CliError */
@@ -99,7 +154,7 @@ export async function errorOf(url: string, response: Response): Promise<CliError
     const target = response.headers.get('location') ?? 'another address';
     return failed(`The broker's URL leads on to ${oneLine(target)}: use the address it is at now.`);
   }
-  const body = await response.text().then(parseJson, () => undefined);
+  const body = await textOf(response).then(parseJson, () => undefined);
   const problem = problemSchema.safeParse(body);
   if (problem.success) {
     const { detail, code, errors = [] } = problem.data;

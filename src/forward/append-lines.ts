@@ -23,12 +23,7 @@ export interface LinesFile {
 }
 
 // A link, or a pipe that nobody reads, is not to be followed or waited for.
-const FLAGS =
-  constants.O_RDWR |
-  constants.O_CREAT |
-  constants.O_APPEND |
-  constants.O_NOFOLLOW |
-  constants.O_NONBLOCK;
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * Appends lines. When it returns they are on the disk. What an interruption left of a line is cut off first.
@@ -53,11 +48,40 @@ export function appendLines(file: LinesFile, lines: Uint8Array): void {
   }
 }
 
+/** Paths whose name is known to be on the disk: those that were there before may have been left by a crash. */
+const namesOnDisk = new Set<string>();
+
 function openFile(path: string): number {
-  const fd = openSync(path, FLAGS, 0o600);
-  if (fstatSync(fd).isFile()) return fd;
-  closeSync(fd);
-  throw new Error(`${path} is not a file.`);
+  const fd = openOrMake(path);
+  try {
+    if (!fstatSync(fd).isFile()) throw new Error(`${path} is not a file.`);
+    if (!namesOnDisk.has(path)) syncFolderOf(path);
+    namesOnDisk.add(path);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function openOrMake(path: string): number {
+  try {
+    return openSync(path, FLAGS);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    namesOnDisk.delete(path);
+    return openSync(path, FLAGS | constants.O_CREAT, 0o600);
+  }
+}
+
+/** Names of files are on the disk when it returns. */
+function syncFolderOf(path: string): void {
+  const folder = openSync(dirname(path), constants.O_RDONLY);
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }
 
 const LINE_FEED = 0x0a;
@@ -93,10 +117,5 @@ function rotate({ path, keep }: LinesFile): void {
     }
   }
   // Crash before this has returned: after the next start the names are as they were, or as they are now.
-  const folder = openSync(dirname(path), constants.O_RDONLY);
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+  syncFolderOf(path);
 }

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { connect, type SecureContext, type TLSSocket } from 'node:tls';
-import { committedText } from '../core/audit/entry-terms.ts';
+import { readRawEntry } from '../core/audit/raw-entry.ts';
 import { syslogFrame, type SyslogSource } from '../core/audit/syslog.ts';
 import type { ForwardAttempt, SyslogReceiver } from '../core/forwarding.ts';
 import { openTls } from '../lib/tls-files.ts';
@@ -63,18 +63,21 @@ export class SyslogForwarder implements Forwarder {
       port,
       secureContext: this.#tls,
       minVersion: 'TLSv1.2',
+      // Said, so that no variable of the environment turns it off.
+      rejectUnauthorized: true,
       // An address has no name that the server could be asked for (RFC 6066).
       ...(isIP(host) === 0 ? { servername: host } : {}),
     });
   }
 
   #frame({ index, bytes }: OutgoingEntry): Uint8Array[] {
-    const text = bytes.toString('utf8');
+    // Parsed: what an entry's data say of other entries is not to be taken for its own.
+    const { kind, committedAt, decision } = readRawEntry(bytes);
     return syslogFrame(this.#source, {
       index,
-      kind: /"kind":"([a-z_.]+)"/.exec(text)?.[1] ?? '-',
-      committedAt: committedText(text),
-      isDenied: text.includes(',"decision":"denied"'),
+      kind,
+      committedAt,
+      isDenied: decision === 'denied',
       bytes,
     });
   }

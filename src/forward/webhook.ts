@@ -1,4 +1,5 @@
 /** Entries as JSON lines to a webhook, signed as notices are (Standard Webhooks). */
+import { hash } from 'node:crypto';
 import { forwardAttempt, type ForwardAttempt, type WebhookReceiver } from '../core/forwarding.ts';
 import { openTls } from '../lib/tls-files.ts';
 import { SignedPosts } from '../notices/signed-posts.ts';
@@ -18,9 +19,10 @@ export class WebhookForwarder implements Forwarder {
     signal: AbortSignal,
   ): Promise<ForwardAttempt> {
     const [first, last] = [entries[0]?.index, entries.at(-1)?.index];
-    // The same entries have the same id at each attempt.
-    const id = `log_${first}_${last}`;
-    const post = { id, at, type: 'application/jsonl', body: jsonLines(entries) };
+    const body = jsonLines(entries);
+    // The same entries have the same id at each attempt, and no others have: each names its log.
+    const id = `log_${first}_${last}_${hash('sha256', body, 'hex').slice(0, 32)}`;
+    const post = { id, at, type: 'application/jsonl', body };
     return forwardAttempt(await this.#posts.send(post, signal));
   }
 

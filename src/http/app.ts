@@ -5,6 +5,7 @@ import type { Broker } from '../broker/broker.ts';
 import { RefusedError, refusal, refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { challengeFor } from '../oauth/challenge.ts';
+import { ClientGone } from './client-gone.ts';
 import { serveOAuth } from './oauth-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { problemOf, retryAfterSeconds } from './problem.ts';
@@ -68,6 +69,11 @@ export function createControlApp(
 function answerError({ broker, publicUrl }: Control): ErrorRequestHandler {
   return (error: unknown, req, res, _next) => {
     const requestId = String(res.locals['requestId']);
+    // Nobody is there to be answered.
+    if (error instanceof ClientGone) {
+      res.destroy();
+      return;
+    }
     const refused = refusedBy(error);
     if (refused.refusal.code === 'unexpected')
       broker.log.error({ requestId, method: req.method, err: describe(error) }, 'unexpected error');

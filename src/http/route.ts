@@ -41,6 +41,8 @@ interface Asked<P, Q, B> {
   range: AskedRange | undefined;
   /** What a client that follows events heard last (Last-Event-ID), as it was sent. */
   lastEventId: string | undefined;
+  /** Aborts when the client goes away: for work that is worth ending then. */
+  gone: AbortSignal;
   /** Of a route of what has revisions: those that may be changed; undefined: whichever there is. */
   ifMatch: readonly string[] | undefined;
 }

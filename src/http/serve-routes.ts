@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { recordDenial } from '../broker/deny-action.ts';
 import { DENIALS, RefusedError, refusal, refuse } from '../core/denials.ts';
 import { authenticate } from './authenticate.ts';
+import { goneOf } from './client-gone.ts';
 import { ifMatchOf, toEtag } from './if-match.ts';
 import { InvalidInputError, type FieldError } from './problem.ts';
 import { rangeOf } from './range.ts';
@@ -61,6 +62,10 @@ async function serve(
     text: route.text === undefined ? '' : await read(req, res),
     range: rangeOf(req),
     lastEventId: req.get('last-event-id'),
+    // Few ask for it.
+    get gone() {
+      return goneOf(res);
+    },
     ifMatch: route.revised === true && route.method !== 'get' ? ifMatchOf(req) : undefined,
   }));
   // What a write refuses is recorded by the operation that refused it; a read has none.

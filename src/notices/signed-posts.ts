@@ -38,7 +38,8 @@ export class SignedPosts {
     this.#secret = secret;
     this.#agent = new Agent({
       pipelining: 1,
-      ...(tls && { connect: { secureContext: tls, rejectUnauthorized: true } }),
+      // Said, so that no variable of the environment turns it off.
+      connect: { rejectUnauthorized: true, ...(tls && { secureContext: tls }) },
     });
   }
 

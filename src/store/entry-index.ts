@@ -66,6 +66,19 @@ export function findByRef(
   );
 }
 
+/** An entry that the log has had is not there. */
+export class MissingEntryError extends Error {
+  constructor(index: number) {
+    super(`Entry ${index} is missing.`);
+  }
+}
+
+/** @throws MissingEntryError unless these are the entries `from` to `to - 1` */
+export function mustHaveAll(found: readonly { index: number }[], from: number, to: number): void {
+  for (let index = from; index < to; index += 1)
+    if (found[index - from]?.index !== index) throw new MissingEntryError(index);
+}
+
 const range = prepared((db) =>
   db.$client.prepare<[number, number], StoredEntry>(
     'SELECT idx AS "index", bytes FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx',

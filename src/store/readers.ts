@@ -21,7 +21,7 @@ import { CallReader } from './call-index.ts';
 import { openForReading, type Db } from './database.ts';
 import { readDayUse, type DayUse } from './day-use.ts';
 import { findsAll, type EntrySearch } from '../core/audit/entry-search.ts';
-import { entriesFrom, type StoredEntry } from './entry-index.ts';
+import { entriesFrom, mustHaveAll, type StoredEntry } from './entry-index.ts';
 import { readForwardBatch, readForwardCursors, type ForwardBatch } from './forward-rows.ts';
 import {
   channelsDue,
@@ -530,6 +530,8 @@ export class Readers {
   /**
    * Entries of the range `from` to `to - 1` that a search finds, a batch at a time. Nothing stays open between one batch
    * and the next: whoever reads slowly holds up nobody.
+   *
+   * @throws MissingEntryError where an entry of the range is not there: what is short must not look whole
    */
   *entriesBetween(
     from: number,
@@ -540,11 +542,14 @@ export class Readers {
     const isAny = findsAll(search);
     for (let start: number | undefined = from; start !== undefined && start < to;) {
       if (isAny) {
-        const found = entriesFrom(this.#db, start, Math.min(to, start + batch));
-        if (found.length > 0) yield found;
-        start += batch;
+        const end = Math.min(to, start + batch);
+        const found = entriesFrom(this.#db, start, end);
+        mustHaveAll(found, start, end);
+        yield found;
+        start = end;
       } else {
-        const range = { from: start, below: to, limit: batch, direction: 'oldest first' } as const;
+        const part = { from: start, below: to, limit: batch } as const;
+        const range = { ...part, direction: 'oldest first', isWhole: true } as const;
         const { found, next } = this.searchEntries(search, range);
         if (found.length > 0) yield found;
         start = next;

@@ -10,7 +10,7 @@ import {
 } from '../core/audit/entry-search.ts';
 import type { TermField } from '../core/audit/entry-terms.ts';
 import type { Db } from './database.ts';
-import { indexedUpTo, type StoredEntry } from './entry-index.ts';
+import { MissingEntryError, indexedUpTo, mustHaveAll, type StoredEntry } from './entry-index.ts';
 import { CHUNK, placesOf } from './postings.ts';
 import { prepared } from './prepared.ts';
 import { minimumIndex } from './prunings.ts';
@@ -39,6 +39,8 @@ export interface SearchRange {
   /** The first index that is not. */
   below: number;
   limit: number;
+  /** Whether an entry that is missing is an error; else the search goes on behind it. */
+  isWhole?: boolean;
 }
 
 export interface FoundEntries {
@@ -56,13 +58,14 @@ export interface FoundEntries {
 /** An entry that is found, or the place at which a page that has done enough stops. */
 type Step = StoredEntry | { stopAt: number };
 
-/** One page of a search. @param size of the log */
+/** One page of a search. @param size of the log @throws MissingEntryError, if the range is to be whole */
 export function searchEntries(
   db: Db,
   search: EntrySearch,
   range: SearchRange,
   size: number,
 ): FoundEntries {
+  if (range.isWhole && size < range.below) throw new MissingEntryError(size);
   const found: StoredEntry[] = [];
   const isForward = range.direction === 'oldest first';
   const least = minimumIndex(db);
@@ -84,6 +87,12 @@ export function searchEntries(
 
 const entryAt = prepared((db) =>
   db.$client.prepare<[number], Buffer>('SELECT bytes FROM entries WHERE idx = ?').pluck(),
+);
+
+const indexesOf = prepared((db) =>
+  db.$client.prepare<[number, number], { index: number }>(
+    'SELECT idx AS "index" FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx',
+  ),
 );
 
 /** Columns that a condition can be held against. */
@@ -152,7 +161,10 @@ class Search {
       const index = first + place;
       if (index < from || index >= below) continue;
       const bytes = entryAt(this.#db).get(index);
-      if (!bytes) continue;
+      if (!bytes) {
+        if (this.#range.isWhole) throw new MissingEntryError(index);
+        continue;
+      }
       // The index knows times of several entries together.
       if (!isTimed || this.#matcher.isInTime(bytes.toString('utf8'))) yield { index, bytes };
       else {
@@ -168,6 +180,7 @@ class Search {
       `SELECT e.idx AS "index", e.bytes FROM entries_by_ref i CROSS JOIN entries e ON e.idx = i.idx
        WHERE i.ref = ? AND i.idx >= ? AND i.idx < ? ORDER BY i.idx ${this.#order} LIMIT ?`,
     );
+    this.#mustBeWhole(from, below);
     let [low, high] = [from, below];
     for (;;) {
       const rows = statement.all(ref, low, high, BATCH);
@@ -190,12 +203,18 @@ class Search {
     for (let [low, high] = [from, below]; low < high;) {
       const at = this.#isForward ? Math.min(low + BATCH, high) : Math.max(high - BATCH, low);
       const [first, end] = this.#isForward ? [low, at] : [at, high];
+      this.#mustBeWhole(first, end);
       yield* this.#matching(statement.all(first, end, ...values));
       if (this.#isForward) low = at;
       else high = at;
       this.#readInVain += end - first;
       if (this.#readInVain >= MOST_READ && low < high) yield { stopAt: at };
     }
+  }
+
+  /** Where entries are looked through, nothing else tells that one is missing. These are few. */
+  #mustBeWhole(from: number, below: number): void {
+    if (this.#range.isWhole) mustHaveAll(indexesOf(this.#db).all(from, below), from, below);
   }
 
   *#matching(entries: readonly StoredEntry[]): Generator<Step> {

@@ -286,11 +286,12 @@ export function* nextCommon(
   const ahead = direction === 'oldest first' ? 1 : -1;
   const isWithin = (chunk: number): boolean => chunk >= first && chunk <= last;
   for (let chunk = ahead === 1 ? first : last; isWithin(chunk); chunk += ahead) {
-    if (isTooMuch()) {
-      yield { chunk };
-      return;
-    }
     for (let agreed = 0; agreed < sources.length;) {
+      if (isTooMuch()) {
+        // Up to there, no chunk has places of all.
+        yield { chunk };
+        return;
+      }
       const next = sources[agreed]?.seek(chunk);
       if (next === undefined || !isWithin(next)) return;
       agreed = next === chunk ? agreed + 1 : 0;

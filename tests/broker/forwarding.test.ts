@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { TestBrokerOptions } from '../support/test-broker.ts';
 import { mintId } from '../../src/lib/ids.ts';
@@ -102,7 +102,8 @@ describe('a webhook', () => {
     for (const { headers, body } of siem.received) {
       const id = headers['webhook-id'] ?? '';
       const lines = linesOf(body);
-      expect(id).toBe(`log_${lines[0]?.index}_${lines.at(-1)?.index}`);
+      const digest = createHash('sha256').update(body).digest('hex').slice(0, 32);
+      expect(id).toBe(`log_${lines[0]?.index}_${lines.at(-1)?.index}_${digest}`);
       expect(headers['content-type']).toBe('application/jsonl');
       const signed = `${id}.${headers['webhook-timestamp']}.${body}`;
       const mac = createHmac('sha256', KEY).update(signed).digest('base64');
@@ -137,6 +138,28 @@ describe('a webhook', () => {
     const [begun] = got(siem);
     expect(begun?.kind).toBe('system.started');
     expect(begun?.index).toBeGreaterThan(30);
+  });
+
+  test('that wants no past keeps what came between its first start and a crash', async () => {
+    const siem = await receiver();
+    const own = await startTestBroker({ forward: to(siem.url, { from: 'now' }) });
+    onTestFinished(() => own.close());
+    // As soon as the broker runs: a process that is killed now has noted nothing else.
+    const noted = own.broker.readers.forwardCursors().get('siem');
+    expect(noted).toBeTypeOf('number');
+    expect(noted).toBeLessThanOrEqual(own.broker.readers.logSize());
+  });
+
+  test('of two brokers never gets two batches under one id', async () => {
+    const siem = await receiver();
+    for (const origin of ['one.example/log', 'other.example/log']) {
+      const own = await startTestBroker({ origin, forward: to(siem.url) });
+      onTestFinished(() => own.close());
+      await untilCurrent(own);
+    }
+    const ids = siem.received.map(({ headers }) => headers['webhook-id']);
+    expect(ids.length).toBeGreaterThan(1);
+    expect(new Set(ids).size).toBe(ids.length);
   });
 
   test('that was down gets what it missed when it is up, and the broker started again meanwhile', async () => {

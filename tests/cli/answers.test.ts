@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 /** What commands make of whatever a broker, or something in its place, answers. */
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { saveProfile } from '../../src/cli/profiles.ts';
@@ -370,6 +370,20 @@ describe('audit export', () => {
     expect([code, range]).toEqual([0, 'bytes=3-']);
     expect(readFileSync(out(), 'utf8')).toBe('bundle');
     expect(existsSync(`${out()}.part`)).toBe(false);
+  });
+
+  it('that was killed before anything came has a way out, and each command says which', async () => {
+    writeFileSync(`${out()}.part`, '');
+    for (const more of [[], ['--resume']]) {
+      const { code, err } = await cli.run('audit', 'export', '--out', out(), ...more);
+      expect(code).toBe(2);
+      expect(err).toContain('remove it and export again, without --resume');
+    }
+    expect(broker.asked).toEqual([]);
+    rmSync(`${out()}.part`);
+    broker.on('/api/v1/exports', raw(200, 'bundle', { 'x-sallyport-export': 'exp_1' }));
+    broker.on('/api/v1/exports/exp_1', shown(completed));
+    expect((await cli.run('audit', 'export', '--out', out())).code).toBe(0);
   });
 
   it('whose digest is not the one on record never gets the name', async () => {

@@ -1,6 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -28,6 +36,9 @@ const forked = (size: number): Files =>
 let served: Files = {};
 let refuseEntries: { status: number; code: string } | undefined;
 let broken = new Set<string>();
+let endless = new Set<string>();
+/** What happens, once, before a path is answered. */
+let held: Record<string, () => Promise<unknown>> = {};
 const PREFIX = '/api/v1/log/';
 
 const server = createServer((req, res) => {
@@ -48,6 +59,21 @@ const server = createServer((req, res) => {
   const isLoggedIn = req.headers.authorization === 'Bearer token-of-an-auditor';
   const refused = isEntries ? (isLoggedIn ? refuseEntries : { status: 401, code: 'x' }) : undefined;
   const bytes = served[path];
+  if (endless.has(path)) {
+    const chunk = Buffer.alloc(65_536);
+    const more = (): void => {
+      while (!res.destroyed && res.write(chunk));
+    };
+    res.on('drain', more);
+    more();
+    return;
+  }
+  const { [path]: meanwhile } = held;
+  delete held[path];
+  if (meanwhile) {
+    void meanwhile().then(() => (bytes ? answer(200, bytes) : answer(404, { code: 'not_found' })));
+    return;
+  }
   if (broken.has(path)) answer(500, { detail: 'Something went wrong.', code: 'unexpected' });
   else if (refused) answer(refused.status, { detail: 'That is not for you.', code: refused.code });
   else if (bytes) answer(200, bytes);
@@ -65,6 +91,8 @@ beforeEach(() => {
   served = filesOfSize(300);
   refuseEntries = undefined;
   broken = new Set();
+  endless = new Set();
+  held = {};
 });
 
 afterAll(() => {
@@ -152,6 +180,13 @@ describe('audit verify of a running broker', () => {
     expect((await verify('http://broker.example')).err).toContain('not encrypted');
   });
 
+  it.each(['checkpoint', 'keys', 'tile/0/000'])('does not read %s without an end', async (path) => {
+    endless.add(path);
+    const { code, err } = await verify();
+    expect(code).toBe(3);
+    expect(err).toMatch(/The answer is longer than \d+ bytes/);
+  });
+
   it("never trusts the broker's own key: without one it cannot run, with another it is forged", async () => {
     expect((await cli.run('audit', 'verify', url)).code).toBe(3);
     expect((await cli.run('audit', 'verify', url, '--trust-key-in-bundle')).code).toBe(3);
@@ -187,6 +222,40 @@ describe('what this machine saw before', () => {
     expect(readFileSync(join(seenFolder(), name), 'utf8')).toContain('\n700\n');
     expect(statSync(join(seenFolder(), name)).mode & 0o777).toBe(0o600);
     expect(statSync(seenFolder()).mode & 0o777).toBe(0o700);
+  });
+
+  it('is what was kept before the checkpoint was asked for: two checks at once are no rollback', async () => {
+    for (const isFirst of [true, false]) {
+      if (!isFirst) await verify();
+      const old = served;
+      held = {
+        keys: async () => {
+          const grown = filesOfSize(isFirst ? 700 : 900);
+          served = { ...old, ...grown };
+          expect((await verify()).code).toBe(0);
+        },
+      };
+      const { code, out } = await verify();
+      expect(out).toContain('SOUND');
+      expect(code).toBe(0);
+      const [name = '', ...others] = readFolder();
+      expect(others).toEqual([]);
+      expect(readFileSync(join(seenFolder(), name), 'utf8')).toContain(
+        isFirst ? '\n700\n' : '\n900\n',
+      );
+    }
+  });
+
+  it('is kept by one at a time, and what a crash left of that is taken away', async () => {
+    await verify();
+    const [name = ''] = readFolder();
+    const lock = join(seenFolder(), `${name}.lock`);
+    writeFileSync(lock, '');
+    utimesSync(lock, 1, 1);
+    served = filesOfSize(700);
+    expect((await verify()).code).toBe(0);
+    expect(readFolder()).toEqual([name]);
+    expect(readFileSync(join(seenFolder(), name), 'utf8')).toContain('\n700\n');
   });
 
   it.each([

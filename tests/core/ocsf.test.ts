@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ocsfEvent } from '../../src/core/audit/ocsf.ts';
 import type { RawEntry } from '../../src/core/audit/raw-entry.ts';
@@ -169,5 +170,89 @@ describe('as an OCSF event', () => {
       src_endpoint: { name: 'lab_1' },
       unmapped: { level: 2 },
     });
+  });
+});
+
+/** All that stands in a document, as texts. */
+const valuesIn = (value: unknown): string[] =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).flatMap(valuesIn)
+    : value === undefined
+      ? []
+      : [typeof value === 'string' ? value : JSON.stringify(value)];
+
+/** Each value is another one, so that to find it is to find this member. */
+const DATA: Record<string, unknown[]> = {
+  usage: [
+    { inputTokens: 9_001, outputTokens: 9_002, source: 'reported-1' },
+    { inputTokens: 9_003 },
+    { outputTokens: 9_004, source: 'reported-2', cachedTokens: 9_005 },
+    { inputTokens: 9_006, outputTokens: 9_007, cachedTokens: 9_008 },
+    'no usage',
+    [9_009],
+  ],
+  upstreamStatus: [598, 'no status'],
+  durationMs: [9_010, 'no duration'],
+  responseBytes: [9_011, 'no bytes'],
+  requestBytes: [9_012],
+  address: ['192.0.2.77', 9_013],
+  message: ['a message', 9_014],
+  end: ['an end'],
+  kind: ['a kind in data'],
+  lab: ['a lab in data'],
+  orders: [['an order in data']],
+  actor: ['an actor in data'],
+  grant: ['a grant in data'],
+  usageSource: ['a source in data'],
+  data: [{ deep: 'data in data' }],
+};
+
+const MEMBERS: Record<string, unknown> = {
+  ref: 'a-ref',
+  lab: 'a-lab',
+  person: 'a-person',
+  grant: 'a-grant',
+  grantVersion: 9_101,
+  token: 'a-token',
+  purpose: 'a-purpose',
+  run: 'a-run',
+  endpoint: 'an-endpoint',
+  model: 'a-model',
+  operation: 'chat.completions',
+  reason: 'a-reason',
+  orders: ['order-1', 'order-2'],
+};
+
+describe('an event', () => {
+  it('has every member of its entry somewhere, whatever the entry has and has not', () => {
+    const actors = [
+      { system: 'broker' },
+      { person: 'actor-1', lab: 'actor-lab', roles: ['role-1', 'role-2'] },
+      { person: 'a-person' },
+    ];
+    const entries = fc.record({
+      kind: fc.constantFrom('request.outcome', 'request.intent', 'order.issued', 'system.started'),
+      actor: fc.constantFrom(...actors),
+      members: fc.subarray(Object.keys(MEMBERS)),
+      data: fc.record(
+        Object.fromEntries(
+          Object.entries(DATA).map(([name, values]) => [name, fc.constantFrom(...values)]),
+        ),
+        { requiredKeys: [] },
+      ),
+    });
+    fc.assert(
+      fc.property(entries, ({ kind, actor, members, data }) => {
+        const said = Object.fromEntries(members.map((name) => [name, MEMBERS[name]]));
+        const whole = entry({ kind, actor, ...said, data });
+        const event = JSON.parse(JSON.stringify(ocsfEvent(whole))) as Record<string, unknown>;
+        const found = new Set(valuesIn(event));
+        const { committedAt, ...rest } = whole;
+        const missing = valuesIn(rest).filter((value) => !found.has(value));
+        expect(missing).toEqual([]);
+        expect(found).toContain(String(Date.parse(committedAt)));
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });

@@ -98,7 +98,8 @@ test('an older database beside a newer journal: the broker does not start, and s
   over('sallyport.db');
   const refused = new Running(['serve', '--config', config]);
   expect((await refused.exited).code).not.toBe(0);
-  expect(refused.stderr).toContain('goes on from a newer database');
+  // Which of the two it is depends on what the journal held.
+  expect(refused.stderr).toMatch(/goes on from a newer database|do not belong together/);
   expect(upstream.requests).toHaveLength(3);
 });
 

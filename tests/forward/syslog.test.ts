@@ -1,10 +1,13 @@
 /** Entries to a syslog server: the form of RFC 5424 and RFC 5425, and what counts as delivered. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { forwardSchema, type ForwardAttempt } from '../../src/core/forwarding.ts';
 import { SyslogForwarder } from '../../src/forward/syslog.ts';
+import { WebhookForwarder } from '../../src/forward/webhook.ts';
 import { Authority, hasOpenssl, type Pair } from '../support/certificates.ts';
 import { startSyslogServer, type SyslogServer } from '../support/syslog-server.ts';
 
@@ -66,6 +69,38 @@ describe.runIf(hasOpenssl)('a syslog server', () => {
       `<109>1 2026-11-29T12:00:00.123Z broker.example sp - request.denied [meta sequenceId="1"] ${String(sent[0]?.bytes)}`,
       `<110>1 2026-11-29T12:00:00.123Z broker.example sp - order.issued [meta sequenceId="2"] ${String(sent[1]?.bytes)}`,
     ]);
+  });
+
+  test('is told of a denial by the decision of an entry, not by what its data say', async () => {
+    const target = await start();
+    const read = { kind: 'audit.read', decision: undefined };
+    const asked = { ...read, data: { search: 'x', decision: 'denied' } };
+    await send(forwarder(target.port), [entry(0, asked), entry(1)]);
+    expect(target.messages.map((message) => message.slice(0, 5))).toEqual(['<110>', '<109>']);
+  });
+
+  test('is not believed without a certificate, whatever the environment says', async () => {
+    const target = await start();
+    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+    onTestFinished(() => void delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']);
+    const failed = { delivered: false, failure: 'unreachable' };
+    expect(await send(forwarder(target.port, { caFile: others.caFile }))).toEqual(failed);
+    expect(target.messages).toEqual([]);
+    process.env['FORWARD_TEST_SECRET'] = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+    const web = createServer(
+      { key: readFileSync(server.keyFile), cert: readFileSync(server.certFile) },
+      (_req, res) => {
+        res.end();
+      },
+    );
+    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void web.close());
+    const url = `https://127.0.0.1:${(web.address() as AddressInfo).port}/`;
+    const posts = new WebhookForwarder({ url, secret: 'env:FORWARD_TEST_SECRET' });
+    onTestFinished(() => posts.close());
+    expect(await posts.forward([entry(0)], Date.now(), AbortSignal.timeout(5_000))).toMatchObject(
+      failed,
+    );
   });
 
   test('is not believed without a certificate of the authority', async () => {

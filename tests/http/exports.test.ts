@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyBundle } from '../../src/audit/verify-bundle.ts';
@@ -12,6 +13,7 @@ import { RESUMABLE_MS } from '../../src/core/audit/exports.ts';
 import { RefusedError, refusal } from '../../src/core/denials.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { mintId } from '../../src/lib/ids.ts';
+import { DATABASE_FILE } from '../../src/store/database.ts';
 import { Api } from '../support/api.ts';
 import { contentOf, exported } from '../support/exports.ts';
 import { makeActiveGrant } from '../support/grants.ts';
@@ -166,6 +168,37 @@ describe('an export that cannot be recorded', () => {
       contentOf(test, api, people.auditor, id),
     );
     expect(refused.status).toBe(503);
+  });
+});
+
+describe('an export over a hole in the log', () => {
+  it('fails in every format, and is never said to be complete', async () => {
+    const database = new Database(join(test.dataDir, DATABASE_FILE));
+    const row = database.prepare('SELECT * FROM entries WHERE idx = 7').get() as object;
+    const columns = Object.keys(row);
+    const trigger = 'entries_are_never_removed';
+    const sql = database
+      .prepare('SELECT sql FROM sqlite_master WHERE name = ?')
+      .pluck()
+      .get(trigger) as string;
+    database.exec(`DROP TRIGGER ${trigger}; DELETE FROM entries WHERE idx = 7`);
+    try {
+      for (const format of ['jsonl', 'csv', 'parquet', 'ocsf'])
+        await expect(exported(test, api, people.auditor, { format, to: 20 })).rejects.toThrow(
+          /terminated|fetch failed/,
+        );
+      const range = { format: 'csv', from: 8, to: 20 };
+      expect((await exported(test, api, people.auditor, range)).status).toBe(200);
+    } finally {
+      const names = columns.map((name) => `@${name}`).join(', ');
+      database.prepare(`INSERT INTO entries (${columns.join(', ')}) VALUES (${names})`).run(row);
+      database.exec(sql);
+      database.close();
+    }
+    const completed = test.broker.readers
+      .listEntries({ from: 0, limit: 1_000, kind: 'audit.export_completed' })
+      .map(({ bytes }) => JSON.parse(String(bytes)) as Line);
+    expect(completed.at(-1)?.data).toMatchObject({ format: 'csv', entries: 12 });
   });
 });
 

@@ -1,8 +1,9 @@
 /** A log read from a running broker: hashes are anybody's to see, entries are for those entitled. */
 import { TILE_WIDTH, tilePath, tileWidth } from '../../core/tlog/tiles.ts';
+import { HASH_BYTES } from '../../core/tlog/tree.ts';
 import type { LogSource } from '../../verify/log-source.ts';
 import { brokerUrl, connect } from '../connection.ts';
-import { errorOf, send } from '../http.ts';
+import { bytesOf, errorOf, send } from '../http.ts';
 import { RefusedByBroker } from '../problems.ts';
 import { readProfiles } from '../profiles.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -10,6 +11,9 @@ import type { Surroundings } from '../surroundings.ts';
 /** Where the API has the log. */
 const LOG_PATH = '/log';
 const PREFIX = `/api/v1${LOG_PATH}`;
+
+/** The history of a log's keys: a thousand steps, each with a note of some hundred bytes. */
+const MOST_KEYS_BYTES = 2_097_152;
 
 /** The codes with which a broker says that it has no such thing, or has it no more. */
 const NOT_THERE: ReadonlySet<string> = new Set(['not_found', 'entry_archived']);
@@ -56,7 +60,7 @@ export async function openHttpLog(
     if (!path.startsWith('tile/entries/')) return open(path);
     try {
       const response = await broker.request('GET', `${LOG_PATH}/${path}`);
-      return new Uint8Array(await response.arrayBuffer());
+      return await bytesOf(response, mostOf(path));
     } catch (error) {
       if (error instanceof RefusedByBroker && NOT_THERE.has(error.code)) return undefined;
       throw error;
@@ -68,7 +72,7 @@ export async function openHttpLog(
 /** What a broker's log shows to anybody. */
 export function openSource(target: string): LogSource {
   const base = baseOf(target);
-  return { read: (path) => readOpenly(`${base}${PREFIX}/${path}`) };
+  return { read: (path) => readOpenly(`${base}${PREFIX}/${path}`, mostOf(path)) };
 }
 
 /** The signed checkpoint that a broker serves. @throws CliError */
@@ -76,7 +80,7 @@ export async function fetchCheckpoint(target: string): Promise<Uint8Array> {
   const url = `${baseOf(target)}${PREFIX}/checkpoint`;
   const response = await send(url);
   if (!response.ok) throw await errorOf(url, response);
-  return new Uint8Array(await response.arrayBuffer());
+  return bytesOf(response, mostOf('checkpoint'));
 }
 
 /** The history of a log's keys, as its broker offers it; undefined from one that offers none. @throws CliError */
@@ -96,11 +100,23 @@ function profileOf({ env }: Surroundings, base: string): string | undefined {
   return usual !== null && names.includes(usual) ? usual : names[0];
 }
 
-async function readOpenly(url: string): Promise<Uint8Array | undefined> {
+async function readOpenly(url: string, most: number): Promise<Uint8Array | undefined> {
   const response = await send(url);
-  if (response.status === 404 || response.status === 410) return undefined;
+  if (response.status === 404 || response.status === 410) {
+    // It may have no end, and would keep the connection.
+    await response.body?.cancel();
+    return undefined;
+  }
   if (!response.ok) throw await errorOf(url, response);
-  return new Uint8Array(await response.arrayBuffer());
+  return bytesOf(response, most);
+}
+
+/** The most bytes that a file of a log can have. */
+function mostOf(path: string): number {
+  // An entry has up to 65,535 bytes, and two before it say how many.
+  if (path.startsWith('tile/entries/')) return TILE_WIDTH * 65_537;
+  if (path.startsWith('tile/')) return TILE_WIDTH * HASH_BYTES;
+  return path === 'checkpoint' ? 65_536 : MOST_KEYS_BYTES;
 }
 
 /** Whether the last bundle of entries is to be had tells whether any is: the first ones may have been pruned. */

@@ -33,6 +33,8 @@ export class PartialFile {
       await file.close();
     } catch (error) {
       const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST';
+      // Its note is written with the answer's headers: without it there is nothing to go on with.
+      if (isThere && !existsSync(this.#note)) throw this.#beginning(error);
       throw wrongUsage(
         isThere
           ? `There is ${this.#part}, of an export that is running or was cut. Go on with it: --resume. Or remove it.`
@@ -42,8 +44,16 @@ export class PartialFile {
     }
   }
 
+  #beginning(cause?: unknown): CliError {
+    return wrongUsage(
+      `There is ${this.#part}, of an export that is just beginning, or was cut before anything came: there is nothing to go on with. If none is running, remove it and export again, without --resume.`,
+      cause,
+    );
+  }
+
   /** What it is a part of. @throws CliError where there is no such file */
   async partOf(): Promise<PartOf> {
+    if (existsSync(this.#part) && !existsSync(this.#note)) throw this.#beginning();
     if (!existsSync(this.#part) || !existsSync(this.#note))
       throw wrongUsage(
         `There is nothing to resume: ${this.#part} and ${this.#note} are not both there. Export again, without --resume.`,

@@ -3,9 +3,10 @@
  * was shown in two versions; the two checkpoints, both signed, are then kept as the proof.
  */
 import { hash, randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openCheckpoint, type Checkpoint, type LogKey } from '../../core/tlog/checkpoint.ts';
 import { fileTrouble } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -30,18 +31,39 @@ function seenFolder(env: Env): string {
   return join(state, 'sallyport', 'seen');
 }
 
+/** What was kept of a log, not looked at yet. */
+export interface Kept {
+  note?: string;
+  /** Why it cannot be read. */
+  useless?: string;
+}
+
+/**
+ * Reads what was kept of a log. What is to be held against it is to be asked for afterwards: another check may keep a newer
+ * one at any time.
+ */
+export function readKept(env: Env, origin: string): Kept {
+  const path = pathOf(env, origin);
+  try {
+    return { note: readFileSync(path, 'utf8') };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    const why = `Nothing was compared with what was seen before: cannot read ${path}: ${fileTrouble(error)}.`;
+    return { useless: why };
+  }
+}
+
 /** The last checkpoint of the log that was kept, if the trusted keys signed it. */
-export function lastSeen(env: Env, origin: string, keys: readonly LogKey[]): Seen {
+export function lastSeen(
+  env: Env,
+  origin: string,
+  keys: readonly LogKey[],
+  kept: Kept = readKept(env, origin),
+): Seen {
   const path = pathOf(env, origin);
   const nothing: Seen = { checkpoint: undefined, note: undefined, useless: undefined };
-  let note: string;
-  try {
-    note = readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothing;
-    const why = `Nothing was compared with what was seen before: cannot read ${path}: ${fileTrouble(error)}.`;
-    return { ...nothing, useless: why };
-  }
+  const { note } = kept;
+  if (note === undefined) return { ...nothing, useless: kept.useless };
   try {
     return { ...nothing, checkpoint: openCheckpoint(note, keys), note };
   } catch (error) {
@@ -53,12 +75,53 @@ export function lastSeen(env: Env, origin: string, keys: readonly LogKey[]): See
 }
 
 /**
- * Keeps a checkpoint whose log was found sound.
+ * Keeps a checkpoint whose log was found sound, unless one is kept by now that is as new: of checks at the same time, the
+ * one that ends last need not be the one that saw most.
  *
  * @returns what went wrong; undefined if nothing. Not being able to remember is no verdict on the log.
  */
-export function remember(env: Env, origin: string, note: string): string | undefined {
-  return write(env, pathOf(env, origin), note);
+export async function remember(
+  env: Env,
+  origin: string,
+  note: string,
+  keys: readonly LogKey[],
+): Promise<string | undefined> {
+  const path = pathOf(env, origin);
+  try {
+    mkdirSync(seenFolder(env), { recursive: true, mode: 0o700 });
+    return await alone(`${path}.lock`, () => {
+      const { checkpoint, useless } = lastSeen(env, origin, keys);
+      if (useless !== undefined) return useless;
+      const { size } = openCheckpoint(note, keys);
+      return checkpoint && checkpoint.size >= size ? undefined : write(env, path, note);
+    });
+  } catch (error) {
+    return `Cannot write ${path}: ${fileTrouble(error)}.`;
+  }
+}
+
+/** What is done with the lock takes milliseconds: one that is older was left by a crash. */
+const STALE_MS = 10_000;
+const LOOK_EVERY_MS = 20;
+
+/** Does something while no other process does anything with the same lock. */
+async function alone<T>(lock: string, act: () => T): Promise<T> {
+  for (;;) {
+    try {
+      writeFileSync(lock, '', { mode: 0o600, flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
+    if (since !== undefined && Date.now() - since > STALE_MS) rmSync(lock, { force: true });
+    else await delay(LOOK_EVERY_MS);
+  }
+  try {
+    return act();
+  } finally {
+    rmSync(lock, { force: true });
+  }
 }
 
 /** The proof that a log was shown in two versions: two checkpoints, as they were signed. */

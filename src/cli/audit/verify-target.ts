@@ -12,7 +12,7 @@ import { tilesFrom, type LogSource } from '../../verify/log-source.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { trustedKeys, type KeyOptions } from './bundle-key.ts';
 import { fetchCheckpoint, fetchKeyHistory, isUrl, openHttpLog, openSource } from './http-log.ts';
-import { keepConflict, lastSeen, remember } from './seen-checkpoints.ts';
+import { keepConflict, lastSeen, readKept, remember } from './seen-checkpoints.ts';
 import { coverageOf, mustBeOfOneLog, verifyArchives, withTilesOf } from './verify-archives.ts';
 import { heedWitnesses, policyOf, type WitnessOptions } from './witness-options.ts';
 
@@ -142,6 +142,9 @@ async function verifyAsLog(
   verified: Verified,
 ): Promise<void> {
   const { env, clock } = around;
+  // First: a check that runs beside this one may keep a newer checkpoint than the one that is answered here. A key has the
+  // name of its log.
+  const kept = new Map(keys.map(nameOf).map((name) => [name, readKept(env, name)]));
   const checkpoint = await readCheckpoint(target);
   const known = knownKeys(keys, await readKeyHistory(target), 'The log');
   // The signature first: what the log says of itself counts for nothing before, its name included.
@@ -151,7 +154,7 @@ async function verifyAsLog(
     verified.notes.push(
       `The log's key was replaced: ${describeKey(key)} signs for it now, by the history of the keys in which the one that you gave stands.`,
     );
-  const before = lastSeen(env, origin, known);
+  const before = lastSeen(env, origin, known, kept.get(origin));
   if (before.useless !== undefined) verified.notes.push(before.useless);
   const { source, withoutEntries } = await openLog(around, target, size, options);
   if (withoutEntries !== undefined) {
@@ -174,11 +177,14 @@ async function verifyAsLog(
     if (problem === undefined) verified.conflict = path;
     else verified.notes.push(problem);
   } else if (report.status === 'sound' && before.useless === undefined) {
-    const problem = remember(env, origin, note);
+    const problem = await remember(env, origin, note, known);
     if (problem !== undefined)
       verified.notes.push(`${problem} The next check has nothing to compare with.`);
   }
 }
+
+/** Of a verifier key, whether it is one or not: `NAME+ID+KEY`. */
+const nameOf = (key: string): string => key.slice(0, Math.max(0, key.indexOf('+')));
 
 interface OpenedLog {
   source: LogSource;

@@ -61,22 +61,14 @@ const STATUS = { unknown: 0, success: 1, failure: 2 } as const;
 const ALLOWED = { action_id: 1, action: 'Allowed', disposition_id: 1, disposition: 'Allowed' };
 const DENIED = { action_id: 2, action: 'Denied', disposition_id: 2, disposition: 'Blocked' };
 
-/** Members of an entry's data that have a place in the class. */
-const MAPPED = new Set([
-  'usage',
-  'upstreamStatus',
-  'durationMs',
-  'responseBytes',
-  'address',
-  'message',
-]);
-
 /** An event, as JSON. The same entry gives the same event. */
 export function ocsfEvent(entry: RawEntry): Record<string, unknown> {
   const { data = {}, kind, decision, reason } = entry;
   const activity = activityOf(kind);
   const isDenied = decision === 'denied';
   const status = statusOf(entry, data);
+  const http = httpOf(entry, data);
+  const model = modelOf(entry, data);
   return {
     category_uid: 6,
     category_name: 'Application Activity',
@@ -111,9 +103,9 @@ export function ocsfEvent(entry: RawEntry): Record<string, unknown> {
     actor: actorOf(entry),
     api: apiOf(entry),
     src_endpoint: sourceOf(entry, data),
-    ...httpOf(entry, data),
-    ...modelOf(entry, data),
-    unmapped: unmappedOf(entry, data),
+    ...http,
+    ...model,
+    unmapped: unmappedOf(entry, data, { ...http, ...model }),
   };
 }
 
@@ -167,7 +159,15 @@ function sourceOf({ actor }: RawEntry, { address }: Record<string, unknown>): ob
   return typeof address === 'string' ? { ip: address } : { name: actor.lab ?? 'sallyport' };
 }
 
-function httpOf({ operation, kind, ref }: RawEntry, data: Record<string, unknown>): object {
+/** Parts of an event that are there for some entries. */
+interface Placed {
+  http_request?: object;
+  http_response?: object | undefined;
+  ai_model?: object;
+  message_context?: object | undefined;
+}
+
+function httpOf({ operation, kind, ref }: RawEntry, data: Record<string, unknown>): Placed {
   const path = operation === undefined ? undefined : PATHS[operation];
   if (path === undefined || !kind.startsWith('request.')) return {};
   const code = whole(data['upstreamStatus']);
@@ -181,7 +181,7 @@ function httpOf({ operation, kind, ref }: RawEntry, data: Record<string, unknown
   };
 }
 
-function modelOf({ model, endpoint }: RawEntry, data: Record<string, unknown>): object {
+function modelOf({ model, endpoint }: RawEntry, data: Record<string, unknown>): Placed {
   if (model === undefined) return {};
   const name = endpoint ?? 'sallyport';
   const { inputTokens, outputTokens } = objectIn(data, 'usage');
@@ -200,10 +200,13 @@ function modelOf({ model, endpoint }: RawEntry, data: Record<string, unknown>): 
   };
 }
 
-function unmappedOf(entry: RawEntry, data: Record<string, unknown>): object {
-  const { source } = objectIn(data, 'usage');
-  const rest = Object.entries(data).filter(([name]) => !MAPPED.has(name));
-  return {
+/** What has no place in the class, or has none in this event. */
+function unmappedOf(entry: RawEntry, data: Record<string, unknown>, event: Placed): object {
+  const { usage } = data;
+  const { source, inputTokens, outputTokens, ...counts } = objectIn(data, 'usage');
+  const hasCounts = event.message_context !== undefined;
+  const unplaced = hasCounts ? counts : { inputTokens, outputTokens, ...counts };
+  const own = {
     kind: entry.kind,
     lab: entry.lab,
     person: entry.person,
@@ -211,10 +214,41 @@ function unmappedOf(entry: RawEntry, data: Record<string, unknown>): object {
     run: entry.run,
     orders: entry.orders,
     usageSource: source,
-    ...Object.fromEntries(rest),
+    // Of what the broker did by itself, nobody was authorised.
+    ...(entry.actor.person === undefined
+      ? { grant: entry.grant, grantVersion: entry.grantVersion, actor: entry.actor }
+      : {
+          actorSystem: entry.actor.system,
+          ...(entry.grant === undefined && { grantVersion: entry.grantVersion }),
+        }),
+  };
+  const hasResponse = event.http_response !== undefined;
+  const isPlaced: Record<string, boolean> = {
+    usage: isObject(usage) && Object.values(unplaced).every((value) => value === undefined),
+    upstreamStatus: hasResponse && whole(data['upstreamStatus']) !== undefined,
+    responseBytes: hasResponse && whole(data['responseBytes']) !== undefined,
+    durationMs: whole(data['durationMs']) !== undefined,
+    address: text(data['address']) !== undefined,
+    message: text(data['message']) !== undefined,
+  };
+  const rest = Object.entries(data)
+    .filter(([name]) => isPlaced[name] !== true)
+    .map(
+      ([name, value]) => [name, name === 'usage' && isObject(usage) ? unplaced : value] as const,
+    );
+  // A member of the data that is called as one of the entry's own takes nothing's place.
+  const isTaken = ([name]: readonly [string, unknown]): boolean =>
+    Object.hasOwn(own, name) || name === 'data';
+  const taken = rest.filter(isTaken);
+  return {
+    ...own,
+    ...Object.fromEntries(rest.filter((member) => !isTaken(member))),
+    ...(taken.length === 0 ? {} : { data: Object.fromEntries(taken) }),
   };
 }
 
+const isObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const text = (value: unknown): string | undefined =>
   typeof value === 'string' ? value : undefined;
 const whole = (value: unknown): number | undefined =>

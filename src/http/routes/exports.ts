@@ -139,10 +139,10 @@ export const EXPORT_ROUTES = [
       'The same bytes as before, for whoever made it, within seven days. Takes "Range: bytes=N-", with If-Range or without. It is made once more: of another format than a bundle, that takes as long as the first time.',
     params,
     media: 'application/octet-stream',
-    handle: async ({ broker, actorId, params: { export: id }, range }) => {
+    handle: async ({ broker, actorId, params: { export: id }, range, gone }) => {
       const isWanted = range !== undefined && (range.of === undefined || range.of === id);
       const from = isWanted ? range.from : 0;
-      const { total, ...opened } = await resumeExport(broker, actorId, id, from);
+      const { total, ...opened } = await resumeExport(broker, actorId, id, from, gone);
       const headers = { ...headersOf(opened), 'content-length': String(total - from) };
       if (!isWanted) return { headers, body: opened.content };
       const part = `bytes ${from}-${total - 1}/${total}`;

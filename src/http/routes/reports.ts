@@ -55,8 +55,8 @@ export const REPORT_ROUTES = [
     params: z.strictObject({ run: idSchema('run') }),
     query,
     media: 'application/json',
-    handle: async ({ broker, actorId, params, query: { format } }) =>
-      replyOf(await reportOnRun(broker, actorId, params.run), format),
+    handle: async ({ broker, actorId, params, query: { format }, gone }) =>
+      replyOf(await reportOnRun(broker, actorId, params.run, gone), format),
   }),
   mediaRoute({
     method: 'get',
@@ -68,7 +68,7 @@ export const REPORT_ROUTES = [
     params: z.strictObject({ grant: idSchema('grt') }),
     query,
     media: 'application/json',
-    handle: async ({ broker, actorId, params, query: { format } }) =>
-      replyOf(await reportOnGrant(broker, actorId, params.grant), format),
+    handle: async ({ broker, actorId, params, query: { format }, gone }) =>
+      replyOf(await reportOnGrant(broker, actorId, params.grant, gone), format),
   }),
 ];
