@@ -3,11 +3,12 @@ import { and, asc, desc, eq, inArray, lt, lte, max, or } from 'drizzle-orm';
 import { isEnough, type WitnessPolicy } from '../core/audit/witnessing.ts';
 import type { Db } from './database.ts';
 import { maybe, type PageRequest } from './page.ts';
-import { checkpoints, cosignatures, splitViews, watchedLogs } from './schema.ts';
+import { checkpoints, cosignatures, shownCheckpoints, splitViews, watchedLogs } from './schema.ts';
 
 export type CheckpointRow = typeof checkpoints.$inferSelect;
 export type CosignatureRow = typeof cosignatures.$inferSelect;
 export type WatchedRow = typeof watchedLogs.$inferSelect;
+export type ShownRow = typeof shownCheckpoints.$inferSelect;
 export type SplitViewRow = typeof splitViews.$inferSelect;
 
 /** Sizes that are looked through for one that enough witnesses cosigned. */
@@ -79,6 +80,15 @@ export function checkpointUpTo(db: Db, size: number): CheckpointRow | undefined 
 
 export function readWatched(db: Db, origin: string): WatchedRow | undefined {
   return db.select().from(watchedLogs).where(eq(watchedLogs.origin, origin)).get();
+}
+
+/** The first checkpoint of that size that a log that we watch showed us. */
+export function readShown(db: Db, origin: string, size: number): ShownRow | undefined {
+  return db
+    .select()
+    .from(shownCheckpoints)
+    .where(and(eq(shownCheckpoints.origin, origin), eq(shownCheckpoints.size, size)))
+    .get();
 }
 
 export interface SplitViewFilter {

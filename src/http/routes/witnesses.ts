@@ -58,7 +58,7 @@ const splitViewAnswer = named(
     kind: z
       .enum(SPLIT_VIEW_KINDS)
       .describe(
-        'proven: by the key of that log alone. unproven: it signed both, and the proof between them led nowhere',
+        'proven: by the key of that log alone. unproven: the key of this log signed for more entries than it has, and the two cannot be compared',
       ),
     source: z.enum(SPLIT_VIEW_SOURCES).describe('It asked us to cosign; or somebody handed it in'),
     lab: z.string().nullable(),
