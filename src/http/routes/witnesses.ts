@@ -119,14 +119,17 @@ export const WITNESS_ROUTES = [
     description: 'And how many of them make a checkpoint a witnessed one.',
     answer: z.object({
       witnesses: z.array(witnessAnswer),
-      policy: z.string().describe('C2SP tlog-policy, for "audit verify --policy"'),
+      policy: z
+        .string()
+        .nullable()
+        .describe('C2SP tlog-policy, for "audit verify --policy"; null: there are no witnesses'),
       witnessedSize: z.int().nullable().describe('Entries of the newest witnessed checkpoint'),
     }),
     handle: ({ broker }) => {
       const { store, readers, witnesses } = broker;
       return {
         witnesses: showWitnesses(broker),
-        policy: formatWitnessPolicy([store.verifierKey], witnesses.policy),
+        policy: formatWitnessPolicy([store.verifierKey], witnesses.policy) ?? null,
         witnessedSize: readers.newestWitnessed(witnesses.policy)?.size ?? null,
       };
     },
