@@ -197,7 +197,7 @@ it('does not take a witness for one that cosigns which names a newer checkpoint 
   await failureIs(test, 'ahead');
   await until(() => expect(witness.asked.length).toBeGreaterThan(1));
   await failureIs(test, 'ahead');
-  const shown = (await (await fetch(`${test.url}/api/v1/log/witnesses`)).json()) as unknown;
+  const shown: unknown = await (await fetch(`${test.url}/api/v1/log/witnesses`)).json();
   expect(shown).toMatchObject({
     witnesses: [{ cosignedSize: null, failure: 'ahead' }],
     witnessedSize: null,
