@@ -33,17 +33,32 @@ CREATE TABLE watched_logs (
   root        BLOB NOT NULL,
   note        TEXT NOT NULL,
   at          INTEGER NOT NULL,
-  -- When the log last had an entry about it; of what was refused, apart.
-  recorded_at INTEGER NOT NULL,
-  refused_at  INTEGER
+  -- When our log last had an entry about it.
+  recorded_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Checkpoints that those logs signed and we were shown: the first of each size, the newest thousand of each log. Another
+-- root at one of these sizes proves a split view, whichever of the two was cosigned.
+CREATE TABLE shown_checkpoints (
+  origin      TEXT NOT NULL,
+  size        INTEGER NOT NULL,
+  root        BLOB NOT NULL,
+  note        TEXT NOT NULL,
+  at          INTEGER NOT NULL,
+  is_cosigned INTEGER NOT NULL,
+  -- When an entry of our log said that it was refused.
+  refused_at  INTEGER,
+  PRIMARY KEY (origin, size)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shown_checkpoints_by_time ON shown_checkpoints (origin, at);
+CREATE INDEX shown_checkpoints_refused ON shown_checkpoints (origin, refused_at) WHERE refused_at IS NOT NULL;
 
 -- Two checkpoints of one log that do not agree, with what proves it. They stay.
 CREATE TABLE split_views (
   id        TEXT PRIMARY KEY,
   origin    TEXT NOT NULL,
   at        INTEGER NOT NULL,
-  -- proven: checkable with the log's key alone; unproven: signed, and the proof that came with it led nowhere.
+  -- proven: checkable with the log's key alone; unproven: our log signed for more entries than it has.
   kind      TEXT NOT NULL,
   -- Who showed it: witness (we were asked to cosign it), handed_in.
   source    TEXT NOT NULL,

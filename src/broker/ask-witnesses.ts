@@ -11,7 +11,12 @@ import type { NoteVerifier } from '../core/audit/note.ts';
 import { consistencyProof } from '../core/audit/proofs.ts';
 import { hashesFromTiles } from '../core/audit/tiles.ts';
 import { pauseBeforeAsking, type WitnessFailure } from '../core/audit/witness-failures.ts';
-import type { WitnessConfig, WitnessSettings } from '../core/audit/witness-settings.ts';
+import {
+  policyOf,
+  type WitnessConfig,
+  type WitnessSettings,
+} from '../core/audit/witness-settings.ts';
+import type { WitnessPolicy } from '../core/audit/witnessing.ts';
 import { RefusedError } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -23,6 +28,9 @@ import type { Policy } from './policy.ts';
 
 /** Answers "409" that one round follows: each tells the size to go on from. */
 const MOST_TRIES = 3;
+
+/** Of one witness, it is not on record more often that it knows more than there is here: the number is its own word. */
+const SAY_BEHIND_EVERY_MS = 3_600_000;
 
 /** The broker's stop waits no longer for calls that it has ended. */
 const STOP_WITHIN_MS = 900;
@@ -48,7 +56,10 @@ interface Asked extends WitnessState {
   known: number | undefined;
   /** The checkpoint that it needs not be asked for again. */
   done: number;
-  saidBehind: number;
+  /** Whether it is on record that it knows more than there is here, and it has not taken that back since. */
+  isSaidBehind: boolean;
+  /** When it was last, by the monotonic clock. */
+  saidBehindAt: number;
 }
 
 interface Target {
@@ -70,12 +81,15 @@ export class WitnessAsker {
   readonly #parts: Parts;
   readonly #everyMs: number;
   readonly #witnesses: readonly Asked[];
+  readonly #witnessPolicy: WitnessPolicy;
   readonly #stopping = new AbortController();
   #target: Target | undefined;
   #targetSince = -Infinity;
 
-  constructor(parts: Parts, { witnesses, witnessing }: WitnessConfig) {
+  constructor(parts: Parts, config: WitnessConfig) {
+    const { witnesses, witnessing } = config;
     this.#parts = parts;
+    this.#witnessPolicy = policyOf(config);
     this.#everyMs = witnessing.askEverySeconds * 1000;
     const withinMs = witnessing.answerWithinSeconds * 1000;
     this.#witnesses = witnesses.map((one) => asked(one, withinMs));
@@ -96,6 +110,8 @@ export class WitnessAsker {
     const now = performance.now();
     for (const witness of this.#witnesses) {
       if (witness.underWay || witness.notBefore > now || witness.done === target.size) continue;
+      // It said that it has a newer one: there is none yet to ask it for.
+      if ((witness.known ?? 0) > target.size) continue;
       witness.underWay = this.#ask(witness, target).finally(() => (witness.underWay = undefined));
     }
   }
@@ -171,34 +187,39 @@ export class WitnessAsker {
     const { store, clock } = this.#parts;
     const good = goodLine(witness.key, text, lines);
     if (!good) return 'bad_answer';
-    await store.write('keepCosignature', {
+    const { isKept } = await store.write('keepCosignature', {
       size,
       text,
       witnessKey: witness.verifierKey,
       line: good.line,
       signedAt: good.seconds * 1000,
       at: clock(),
+      policy: this.#witnessPolicy,
     });
+    if (!isKept) return 'not_stored';
     witness.known = undefined;
+    witness.isSaidBehind = false;
     return undefined;
   }
 
   /** It knows more than it is asked for: of a newer checkpoint of ours, or of one that this log does not have. */
-  async #isAhead(witness: Asked, known: number): Promise<WitnessFailure | undefined> {
+  async #isAhead(witness: Asked, known: number): Promise<WitnessFailure> {
     const { store, readers, clock, policy, log } = this.#parts;
     if (known <= readers.logSize()) {
-      // Ours: its answer to that one was lost. It is asked for the next one from there.
+      // It may be: an answer was lost. It has not cosigned what it was asked for, and is asked for the next one from there.
       witness.known = known;
-      return undefined;
+      witness.isSaidBehind = false;
+      return 'ahead';
     }
-    if (witness.saidBehind !== known) {
+    const now = performance.now();
+    if (!witness.isSaidBehind && now - witness.saidBehindAt >= SAY_BEHIND_EVERY_MS) {
       const at = clock();
       const { name, verifierKey } = witness;
       const to = [...policy.labs()].map(({ id }) => ({ labId: id }));
       log.error({ witness: name, known }, 'a witness has cosigned more entries than this log has');
       const entryId = mintId('ent', at);
       await store.write('noteBehind', { entryId, at, witness: name, verifierKey, size: known, to });
-      witness.saidBehind = known;
+      Object.assign(witness, { isSaidBehind: true, saidBehindAt: now });
     }
     return 'behind';
   }
@@ -217,7 +238,8 @@ function asked({ name, url, verifierKey }: WitnessSettings, withinMs: number): A
     underWay: undefined,
     known: undefined,
     done: -1,
-    saidBehind: -1,
+    isSaidBehind: false,
+    saidBehindAt: -Infinity,
   };
 }
 

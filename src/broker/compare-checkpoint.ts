@@ -2,14 +2,12 @@
 import {
   compareByTree,
   compareCheckpoints,
+  openSeen,
   seenCheckpoint,
   type Comparison,
 } from '../core/audit/split-view.ts';
-import { openCheckpointOf } from '../core/audit/key-history.ts';
-import { CheckpointError } from '../core/audit/checkpoint.ts';
-import { NoteError } from '../core/audit/note.ts';
+import { withoutHistory } from '../core/audit/key-history.ts';
 import { hashesFromTiles } from '../core/audit/tiles.ts';
-import { refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
 import { rangesOf } from '../store/log-key-rows.ts';
 import type { PageRequest } from '../store/page.ts';
@@ -53,11 +51,11 @@ export async function compareCheckpoint(
 async function compareOwn(broker: Broker, note: string): Promise<Compared> {
   const { readers, store, policy, clock } = broker;
   const { origin } = store;
-  mustBeOurs(broker, note);
-  const seen = seenCheckpoint(note);
+  const keys = rangesOf(readers.listLogKeys());
+  const seen = openSigned(note, keys);
   const own = readers.latestCheckpoint();
   if (!own) return { verdict: 'undecided', origin, against: undefined, splitView: undefined };
-  const ours = seenCheckpoint(own.note);
+  const ours = openSeen(own.note, keys);
   // Our key signed for more entries than the log has here: nothing can be computed, and it is not as it should be.
   const compared: Comparison =
     seen.size > ours.size
@@ -75,7 +73,7 @@ async function compareOwn(broker: Broker, note: string): Promise<Compared> {
   const evidence = evidenceOf(compared);
   const unproven: SplitViewEvidence | undefined =
     seen.size > readers.logSize()
-      ? { kind: 'unproven', origin, older: ours.note, newer: note, past: undefined }
+      ? { kind: 'unproven', origin, older: ours.note, newer: seen.note, past: undefined }
       : undefined;
   const splitView = await keep(broker, evidence ?? unproven, told);
   return { verdict: compared.verdict, origin, against: ours.size, splitView };
@@ -84,13 +82,16 @@ async function compareOwn(broker: Broker, note: string): Promise<Compared> {
 async function compareWatched(broker: Broker, note: string): Promise<Compared> {
   const log = watchedLogOf(broker, note);
   const { origin } = log;
-  openSigned(note, log.verifierKeys);
+  const seen = openSigned(note, withoutHistory(log.verifierKeys));
   const known = broker.readers.readWatched(origin);
   if (!known) return { verdict: 'undecided', origin, against: undefined, splitView: undefined };
-  const compared = compareCheckpoints(seenCheckpoint(note), seenCheckpoint(known.note), undefined);
   const told = toldOfWatched(broker, log, 'handed_in');
+  // Of its own size there may be one that the log showed before, cosigned or not.
+  const sameSize = broker.readers.readShown(origin, seen.size);
+  const before = sameSize && !sameSize.root.equals(seen.root) ? sameSize : known;
+  const compared = compareCheckpoints(seen, seenCheckpoint(before.note), undefined);
   const splitView = await keep(broker, evidenceOf(compared), told);
-  return { verdict: compared.verdict, origin, against: known.size, splitView };
+  return { verdict: compared.verdict, origin, against: before.size, splitView };
 }
 
 const evidenceOf = (compared: Comparison): SplitViewEvidence | undefined =>
@@ -102,16 +103,6 @@ async function keep(
   told: SplitViewTold,
 ): Promise<string | undefined> {
   return evidence && (await store.write('keepSplitView', { evidence, told })).id;
-}
-
-function mustBeOurs({ readers }: Broker, note: string): void {
-  try {
-    openCheckpointOf(note, rangesOf(readers.listLogKeys()));
-  } catch (error) {
-    if (error instanceof NoteError || error instanceof CheckpointError)
-      refuse('checkpoint_not_signed', error.message);
-    throw error;
-  }
 }
 
 /** Newest first: those of this log, for everybody; those of a log that we watch, for its lab and whoever sees all. */

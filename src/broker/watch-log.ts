@@ -1,8 +1,9 @@
 /** Being a witness: cosigning the checkpoints of a partner's log, for as long as it only grows (C2SP tlog-witness). */
 import { parseAddCheckpoint } from '../core/audit/add-checkpoint.ts';
-import { CheckpointError, openCheckpoint, type Checkpoint } from '../core/audit/checkpoint.ts';
+import { CheckpointError, type Checkpoint } from '../core/audit/checkpoint.ts';
+import { withoutHistory, type KeyRange } from '../core/audit/key-history.ts';
 import { NoteError } from '../core/audit/note.ts';
-import { seenCheckpoint } from '../core/audit/split-view.ts';
+import { openSeen, seenCheckpoint, type SeenCheckpoint } from '../core/audit/split-view.ts';
 import type { WatchedLog } from '../core/audit/witness-settings.ts';
 import { RefusedError, refuse } from '../core/denials.ts';
 import { mintId } from '../lib/ids.ts';
@@ -48,9 +49,9 @@ async function watch(broker: Broker, body: string): Promise<WatchAnswer> {
       'invalid_request',
       'The body is a line "old SIZE", the lines of a consistency proof, an empty line, and a signed checkpoint (C2SP tlog-witness).',
     );
-  const { old, proof, note } = asked;
-  const log = watchedLogOf(broker, note);
-  const { size } = openSigned(note, log.verifierKeys);
+  const { old, proof } = asked;
+  const log = watchedLogOf(broker, asked.note);
+  const { note, size } = openSigned(asked.note, withoutHistory(log.verifierKeys));
   if (old > size) refuse('invalid_request', 'The old size is larger than the checkpoint.');
   const result = await store.write('watchCheckpoint', {
     note,
@@ -86,13 +87,17 @@ export function readCheckpoint(note: string): Checkpoint {
   }
 }
 
-/** Opens a checkpoint that can be read. @throws RefusedError `checkpoint_not_signed` */
-export function openSigned(note: string, verifierKeys: readonly string[]): Checkpoint {
+/**
+ * Opens a checkpoint that can be read. What anybody may have added to its note is left out.
+ *
+ * @throws RefusedError `checkpoint_not_signed`
+ */
+export function openSigned(note: string, keys: readonly KeyRange[]): SeenCheckpoint {
   try {
-    return openCheckpoint(note, verifierKeys);
+    return openSeen(note, keys);
   } catch (error) {
     if (error instanceof NoteError || error instanceof CheckpointError)
-      refuse('checkpoint_not_signed');
+      refuse('checkpoint_not_signed', error.message);
     throw error;
   }
 }

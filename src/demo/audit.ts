@@ -37,6 +37,13 @@ const COULD_NOT_RUN = 3;
 /** A witness is asked every fifth of a second. */
 const MOST_WAITED_MS = 20_000;
 
+/** What `audit verify --json` says. */
+interface VerifyReport {
+  status?: string;
+  firstBadIndex?: number;
+  problem?: string;
+}
+
 interface Scene {
   world: DemoWorld;
   narrator: Narrator;
@@ -276,31 +283,63 @@ async function witnessedSize({ server }: DemoWorld, { logKey }: Site): Promise<n
   throw new Error(`No checkpoint of ${server.url} was witnessed in time.`);
 }
 
+/** Answers of the witness that name a larger size: the honest log goes on meanwhile. */
+const MOST_TRIES = 20;
+
 /** The host itself signs another history, without the first call. Its own key makes that valid, and the witness does not. */
 async function showTwoHistories(scene: Scene, theirs: DemoWorld, evidence: string): Promise<void> {
   const { narrator, sites, desk, stranger } = scene;
   const [{ dataDir, origin, logKey }] = sites;
-  const files = await unpack(evidence);
-  const note = files.get('checkpoint')?.toString('utf8') ?? '';
-  const lines = linesOf(files);
+  const lines = linesOf(await unpack(evidence));
   const at = lines.findIndex((line) => line.includes('"kind":"request.intent"'));
   const other = [...lines.slice(0, at), ...lines.slice(at + 1), lines[at] ?? ''];
-  const key = createPrivateKey(readFileSync(join(dataDir, 'keys', 'log.pem')));
-  const { checkpoint } = historyOf(origin, other, ed25519Signer(origin, key));
-  const asked = await fetch(`${theirs.server.url}/witness/add-checkpoint`, {
-    method: 'POST',
-    body: formatAddCheckpoint({ old: other.length, proof: [], note: checkpoint }),
-  });
-  must(asked.status === 409, `the witness answers ${asked.status}`);
-  const [seen, shown] = [join(desk, 'seen'), join(desk, 'shown')];
-  writeFileSync(seen, note);
-  writeFileSync(shown, checkpoint);
-  const compared = await stranger('audit', 'compare', seen, shown, '--key', logKey);
-  must(compared.code === TAMPERED, `comparing ends with ${said(compared)}`);
+  const signer = ed25519Signer(
+    origin,
+    createPrivateKey(readFileSync(join(dataDir, 'keys', 'log.pem'))),
+  );
+  /** @returns the size that the witness says it knows */
+  const show = async (size: number): Promise<number> => {
+    const invented = Array.from({ length: size - other.length }, (_, i) => `{"invented":${i}}`);
+    const { checkpoint } = historyOf(origin, [...other, ...invented], signer);
+    const asked = await fetch(`${theirs.server.url}/witness/add-checkpoint`, {
+      method: 'POST',
+      body: formatAddCheckpoint({ old: size, proof: [], note: checkpoint }),
+    });
+    must(asked.status === 409, `the witness answers ${asked.status}`);
+    return Number(await asked.text());
+  };
+  let size = other.length;
+  for (let tries = 1, known; (known = await show(size)) !== size; size = known, tries += 1)
+    must(
+      known > size && tries < MOST_TRIES,
+      `the witness knows ${known} entries, asked for ${size}`,
+    );
+
+  const auditor = await terminalOf(theirs, theirs.people.auditor, join(desk, 'their-auditor'));
+  const proofs = join(desk, 'proofs');
+  const listed = JSON.parse(
+    await succeeds(auditor('audit', 'split-views', '--save', proofs, '--json')),
+  ) as { items: { id: string; origin: string; kind: string; source: string }[] };
+  const [kept] = listed.items;
+  must(
+    kept?.origin === origin && kept.kind === 'proven' && kept.source === 'witness',
+    `the witness has kept ${JSON.stringify(listed.items)}`,
+  );
+  const proof = join(proofs, `${kept?.id ?? ''}.json`);
+  const compared = await stranger('audit', 'compare', proof, '--key', logKey, '--json');
+  must(
+    compared.code === TAMPERED && isSplitAt(compared, size),
+    `comparing ends with ${said(compared)}`,
+  );
   narrator.proved(
-    'The host signs a second history with its own key: the witness refuses it, and keeps both as proof',
+    `The host signs a second history of ${size} entries with its own key: the witness refuses it, and keeps both as proof, which its auditor hands on`,
     'not even who has the key of the log can show two people two logs',
   );
+}
+
+function isSplitAt({ out }: Ended, size: number): boolean {
+  const { verdict, sizes } = JSON.parse(out) as { verdict: string; sizes: number[] };
+  return verdict === 'split' && sizes.every((one) => one === size);
 }
 
 async function tamper(
@@ -315,41 +354,44 @@ async function tamper(
   const lines = linesOf(files);
   const at = lines.findIndex((line) => line.includes('"kind":"request.outcome"'));
   const path = join(desk, 'changed.tar');
-  const verify = async (bundle: Buffer): Promise<Ended> => {
+  /** Fails unless that is what `audit verify` finds, and where. */
+  const finds = async (bundle: Buffer, code: number, status: string, where?: number) => {
     writeFileSync(path, bundle);
-    return stranger('audit', 'verify', path, '--key', logKey);
-  };
-  const isFound = (ended: Ended, code: number, ...saying: string[]): void =>
+    const ended = await stranger('audit', 'verify', path, '--key', logKey, '--json');
+    const report = ended.out === '' ? {} : (JSON.parse(ended.out) as VerifyReport);
     must(
-      ended.code === code && saying.every((text) => ended.out.includes(text)),
+      ended.code === code && report.status === status && report.firstBadIndex === where,
       `it ends with ${said(ended)}`,
     );
+    return report;
+  };
 
   const edited = lines.with(
     at,
     (lines[at] ?? '').replace('"upstreamStatus":200', '"upstreamStatus":500'),
   );
-  isFound(await verify(await pack(withLines(files, edited))), TAMPERED, `${at}`);
+  await finds(await pack(withLines(files, edited)), TAMPERED, 'tampered', at);
   narrator.proved(
     `Entry ${at} says that the model answered 500: tampered, at entry ${at}`,
     'an entry is its bytes',
   );
 
   const removed = lines.toSpliced(at, 1);
-  isFound(await verify(await pack(withLines(files, removed))), TAMPERED, `${at}`);
+  await finds(await pack(withLines(files, removed)), TAMPERED, 'tampered', at);
   narrator.proved(
     `Entry ${at} is taken out, and the others move up: tampered, at entry ${at}`,
     'every entry has its place',
   );
 
   const cut = lines.slice(0, -3);
-  isFound(await verify(await pack(withLines(files, cut))), INCOMPLETE, `${cut.length}`);
+  await finds(await pack(withLines(files, cut)), INCOMPLETE, 'incomplete', cut.length);
   narrator.proved(
     `The last three entries are cut off: incomplete, from entry ${cut.length} on`,
     'the checkpoint says how many there are; what is missing is told from what was changed',
   );
 
-  isFound(await verify(await rewritten(origin, removed)), TAMPERED, 'key');
+  const { problem = '' } = await finds(await rewritten(origin, removed), TAMPERED, 'tampered');
+  must(problem.includes('not the key you gave'), `it says ${problem}`);
   narrator.proved(
     'The whole log is written anew, and signed by another key: tampered, for that key was never this log’s',
     'a bundle that agrees with itself proves nothing',
@@ -360,7 +402,8 @@ async function tamper(
   sealed[last] = (sealed[last] ?? 0) ^ 1;
   const flipped = join(desk, 'flipped.age');
   writeFileSync(flipped, sealed);
-  isFound(await stranger('audit', 'open', flipped, ...transcript.options), TAMPERED);
+  const opened = await stranger('audit', 'open', flipped, ...transcript.options);
+  must(opened.code === TAMPERED, `it opens with ${said(opened)}`);
   narrator.proved(
     'One bit of the sealed transcript is flipped: changed',
     'the log has the digest of the file, and a commitment to each body in it',

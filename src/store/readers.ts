@@ -81,10 +81,12 @@ import {
   lastCosignature,
   listSplitViews,
   newestWitnessed,
+  readShown,
   readWatched,
   withCosignatures,
   type CheckpointRow,
   type CosignatureRow,
+  type ShownRow,
   type SplitViewFilter,
   type SplitViewRow,
   type WatchedRow,
@@ -575,6 +577,10 @@ export class Readers {
 
   lastCosignature(witnessKey: string): CosignatureRow | undefined {
     return lastCosignature(this.#db, witnessKey);
+  }
+
+  readShown(origin: string, size: number): ShownRow | undefined {
+    return readShown(this.#db, origin, size);
   }
 
   readWatched(origin: string): WatchedRow | undefined {

@@ -458,8 +458,21 @@ export const watchedLogs = sqliteTable('watched_logs', {
   note: text().notNull(),
   at: integer().notNull(),
   recordedAt: integer('recorded_at').notNull(),
-  refusedAt: integer('refused_at'),
 });
+
+export const shownCheckpoints = sqliteTable(
+  'shown_checkpoints',
+  {
+    origin: text().notNull(),
+    size: integer().notNull(),
+    root: blob({ mode: 'buffer' }).notNull(),
+    note: text().notNull(),
+    at: integer().notNull(),
+    isCosigned: integer('is_cosigned', { mode: 'boolean' }).notNull(),
+    refusedAt: integer('refused_at'),
+  },
+  (table) => [primaryKey({ columns: [table.origin, table.size] })],
+);
 
 export const splitViews = sqliteTable('split_views', {
   id: text().primaryKey(),

@@ -167,3 +167,42 @@ it('says it on record, once, when a witness knows more than there is here', asyn
   expect(found).toHaveLength(1);
   expect(String(found[0]?.bytes)).toContain('"known":5000');
 });
+
+it('says it once, too, of a witness that names a larger size each time', async () => {
+  let size = 5_000;
+  const [test, witness] = await start((_body, res) =>
+    answer(res, 409, `${(size += 1)}\n`, 'text/x.tlog.size'),
+  );
+  await until(() => expect(witness.asked.length).toBeGreaterThan(1));
+  await failureIs(test, 'behind');
+  const kind = 'log.behind';
+  expect(test.broker.readers.listEntries({ from: 0, limit: 500, kind })).toHaveLength(1);
+});
+
+it('does not take a witness for one that cosigns which names a newer checkpoint of ours each time', async () => {
+  const one: { test?: TestBroker } = {};
+  const [test, witness] = await start(async (body, res) => {
+    const { size } = readAsked(body).checkpoint;
+    const { broker } = one.test ?? {};
+    const at = 1_700_000_000_000;
+    const entry = {
+      id: mintId('ent', at),
+      kind: 'audit.read',
+      actor: { system: 'broker' },
+    } as const;
+    await broker?.store.write('recordEntry', { entry: { ...entry, at } });
+    return answer(res, 409, `${size + 1}\n`, 'text/x.tlog.size');
+  });
+  one.test = test;
+  await failureIs(test, 'ahead');
+  await until(() => expect(witness.asked.length).toBeGreaterThan(1));
+  await failureIs(test, 'ahead');
+  const shown: unknown = await (await fetch(`${test.url}/api/v1/log/witnesses`)).json();
+  expect(shown).toMatchObject({
+    witnesses: [{ cosignedSize: null, failure: 'ahead' }],
+    witnessedSize: null,
+  });
+  const metrics = await (await fetch(`${test.metricsUrl}/metrics`)).text();
+  expect(metrics).not.toContain('result="cosigned"');
+  expect(metrics).toMatch(/sallyport_witness_failing\{witness="one"\} 1/);
+});

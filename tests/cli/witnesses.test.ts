@@ -137,16 +137,18 @@ describe('audit verify with witnesses', () => {
     Array.from({ length: 5 }, (_, i) => sampleEntry(i)),
     keyOfLog,
   );
-  const witnesses = ['a', 'b'].map((name) => {
+  const newWitness = (name: string) => {
     const { privateKey } = generateKeyPairSync('ed25519');
     const { text } = parseNote(log.checkpoint);
     return {
+      privateKey,
       key: formatWitnessKey(name, privateKey),
       line: formatSignature(cosign(name, privateKey, text, 1_700_000_000)),
       wrong: formatSignature(cosign(name, privateKey, `${text}x`, 1_700_000_000)),
     };
-  });
-  const [a, b] = witnesses as [(typeof witnesses)[0], (typeof witnesses)[0]];
+  };
+  const [a, b] = [newWitness('a'), newWitness('b')];
+  const twins = [newWitness('twin'), newWitness('twin')] as const;
 
   async function verify(lines: string, ...more: string[]) {
     const bundle = await bundleOf({ ...log, checkpoint: log.checkpoint + lines });
@@ -170,6 +172,19 @@ describe('audit verify with witnesses', () => {
     const { code, out } = await verify(a.wrong, '--witness', a.key);
     expect(code).toBe(1);
     expect(out).toContain('in the name of a that is not theirs');
+  });
+
+  it('counts no witness twice, and tells two of one name apart', async () => {
+    const [first, second] = twins;
+    const twice = await verify(a.line, '--witness', a.key, '--witness', a.key);
+    expect(twice).toMatchObject({ code: 3 });
+    expect(twice.err).toContain('it would count twice');
+    const renamed = formatWitnessKey('b', a.privateKey);
+    const both = ['--witness', a.key, '--witness', renamed];
+    expect(await verify(a.line, ...both, '--witnesses-needed', '2')).toMatchObject({ code: 3 });
+    const two = ['--witness', first.key, '--witness', second.key];
+    expect(await verify(first.line, ...two)).toMatchObject({ code: 2 });
+    expect(await verify(first.line + second.line, ...two)).toMatchObject({ code: 0 });
   });
 
   it('goes by a policy in a file', async () => {
@@ -204,5 +219,8 @@ describe('the keys of a broker', () => {
     const shown = await cli.run('audit', 'witnesses', ...url);
     expect(shown).toMatchObject({ code: 0 });
     expect(shown.out).toContain('No checkpoint counts as witnessed.');
+    const policy = await cli.run('audit', 'witnesses', '--policy', ...url);
+    expect(policy).toMatchObject({ code: 2, out: '' });
+    expect(policy.err).toContain('This log has no witnesses');
   });
 });

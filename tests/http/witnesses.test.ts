@@ -4,10 +4,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyBundle } from '../../src/audit/verify-bundle.ts';
 import { formatAddCheckpoint } from '../../src/core/audit/add-checkpoint.ts';
-import { openCheckpoint, parseCheckpoint } from '../../src/core/audit/checkpoint.ts';
+import {
+  formatCheckpoint,
+  openCheckpoint,
+  parseCheckpoint,
+} from '../../src/core/audit/checkpoint.ts';
 import { parseWitnessKey } from '../../src/core/audit/cosignature.ts';
 import { keysOf, openCheckpointOf, parseKeyHistory } from '../../src/core/audit/key-history.ts';
-import { parseNote } from '../../src/core/audit/note.ts';
+import { ed25519Signer } from '../../src/core/audit/note-keys.ts';
+import { parseNote, signNote } from '../../src/core/audit/note.ts';
 import { whyNoSplitView } from '../../src/core/audit/split-view.ts';
 import { anyOf, witnessing } from '../../src/core/audit/witnessing.ts';
 import { mintId } from '../../src/lib/ids.ts';
@@ -18,6 +23,19 @@ import { SampleLog } from '../support/witnesses.ts';
 
 const partner = new SampleLog('partner.example/log').growTo(40);
 const lying = partner.fork(11).growTo(60, 'lie');
+const padded = new SampleLog('padded.example/log').growTo(40);
+const paddedLie = padded.fork(11).growTo(60, 'lie');
+const full = new SampleLog('full.example/log').growTo(40);
+const fullLie = full.fork(11).growTo(60, 'lie');
+const long = new SampleLog('long.example/log').growTo(90);
+const empty = new SampleLog('empty.example/log').growTo(5);
+
+/** Signature lines that anybody can add to a note. */
+const junkLines = Array.from(
+  { length: 90 },
+  (_, i) => `\u2014 junk${i} ${Buffer.alloc(500, i).toString('base64')}\n`,
+).join('');
+
 const forgetful = new SampleLog('second.example/log').growTo(40);
 
 let test: TestBroker;
@@ -26,7 +44,7 @@ let api: Api;
 
 beforeAll(async () => {
   test = await startTestBroker({
-    witnessed: [partner, forgetful].map(({ origin, verifierKey }) => ({
+    witnessed: [partner, forgetful, padded, full, long, empty].map(({ origin, verifierKey }) => ({
       origin,
       verifierKeys: [verifierKey],
     })),
@@ -120,16 +138,18 @@ describe('being a witness', () => {
     const before = kinds('log.split_view').length;
     expect((await add(lying.asking(21, 21))).status).toBe(409);
     expect((await add(lying.asking(21, 33))).status).toBe(422);
+    // One of fifteen the honest log showed before, which was not cosigned.
     expect((await add(lying.asking(0, 15))).status).toBe(409);
     expect((await add(lying.asking(21, 33))).status).toBe(422);
     expect(known()).toBe(21);
     // The honest log goes on.
     expect((await add(partner.asking(21, 25))).status).toBe(200);
-    expect(kinds('log.split_view').length - before).toBe(2);
+    expect(kinds('log.split_view').length - before).toBe(3);
 
     const shown = await api.get(people.auditor, '/log/split-views');
-    const [second, first] = shown.body.items as Record<string, never>[];
-    for (const one of [first, second]) {
+    const items = shown.body.items as Record<string, never>[];
+    expect(items).toHaveLength(3);
+    for (const one of items) {
       expect(one).toMatchObject({ origin: partner.origin, kind: 'proven', source: 'witness' });
       const { older, newer, past } = one as unknown as {
         older: string;
@@ -152,13 +172,86 @@ describe('being a witness', () => {
 
   it('says that an old checkpoint came again, or a wrong proof, but not each time', async () => {
     await add(forgetful.asking(0, 20));
+    const before = kinds('log.checkpoint_refused').length;
     for (let i = 0; i < 3; i += 1) await add(forgetful.asking(0, 7));
-    expect(kinds('log.checkpoint_refused')).toHaveLength(1);
+    expect(kinds('log.checkpoint_refused').length - before).toBe(1);
+  });
+
+  it('keeps what proves a lie whatever anybody added to the honest checkpoint before, and to the lying one', async () => {
+    const before = kinds('log.split_view').length;
+    // A stranger pads what the log signed to the size of a whole entry.
+    expect((await add(padded.asking(0, 21) + junkLines)).status).toBe(200);
+    const stored = test.broker.readers.readWatched(padded.origin)?.note;
+    expect(stored).toBe(padded.checkpoint(21));
+    expect((await add(paddedLie.asking(21, 21) + junkLines)).status).toBe(409);
+    expect((await add(paddedLie.asking(21, 33))).status).toBe(422);
+    expect(await compare(paddedLie.checkpoint(21) + junkLines)).toMatchObject({ verdict: 'split' });
+    expect(kinds('log.split_view').length - before).toBe(2);
+    expect(JSON.stringify(kinds('log.split_view'))).not.toContain('junk');
+  });
+
+  it('accuses nobody for a wrong proof, which anybody can send, and has room for the next checkpoint after it', async () => {
+    expect((await add(full.asking(0, 16))).status).toBe(200);
+    const refused = kinds('log.checkpoint_refused').length;
+    const splits = kinds('log.split_view').length;
+    const garbage = (note: string): string =>
+      formatAddCheckpoint({ old: 16, proof: [Buffer.alloc(32, 7)], note });
+    for (let i = 0; i < 3; i += 1)
+      expect((await add(garbage(full.checkpoint(33)))).status).toBe(422);
+    expect(kinds('log.split_view')).toHaveLength(splits);
+    // Of sixteen entries no proof tells the past: what was signed is on record, larger or smaller.
+    expect((await add(fullLie.asking(16, 30))).status).toBe(422);
+    expect((await add(fullLie.asking(0, 13))).status).toBe(409);
+    expect(kinds('log.checkpoint_refused').slice(refused)).toMatchObject([
+      { why: 'proof', checkpoint: full.checkpoint(33), knownCheckpoint: full.checkpoint(16) },
+      { why: 'proof', checkpoint: fullLie.checkpoint(30) },
+      { why: 'smaller', checkpoint: fullLie.checkpoint(13) },
+    ]);
+    expect(kinds('log.split_view')).toHaveLength(splits);
+    // It is proven as soon as the log shows another one of that size, to whomever.
+    expect((await add(full.asking(16, 30))).status).toBe(200);
+    expect(kinds('log.split_view')).toHaveLength(splits + 1);
+    expect((await add(full.asking(0, 13))).status).toBe(409);
+    expect(await compare(fullLie.checkpoint(16))).toMatchObject({ verdict: 'split', against: 16 });
+    const found = test.broker.readers.listSplitViews({ after: undefined, limit: 3 }, {});
+    for (const { kind, older, newer } of found) {
+      expect(kind).toBe('proven');
+      expect(whyNoSplitView({ older, newer, past: undefined }, full.verifierKey)).toBeUndefined();
+    }
+  });
+
+  it('lets no stranger fill the log with refusals of honest checkpoints', async () => {
+    expect((await add(long.asking(0, 90))).status).toBe(200);
+    const before = kinds('log.checkpoint_refused').length;
+    for (let size = 1; size < 60; size += 1) await add(long.asking(0, size));
+    expect(kinds('log.checkpoint_refused').length - before).toBe(30);
+  });
+
+  it('cosigns no empty log with a root', async () => {
+    const root = Buffer.alloc(32, 1);
+    const note = signNote(formatCheckpoint({ origin: empty.origin, size: 0, root }), [
+      ed25519Signer(empty.origin, empty.privateKey),
+    ]);
+    const asking = formatAddCheckpoint({ old: 0, proof: [], note });
+    const answer = await add(asking);
+    expect([answer.status, await answer.text()]).toEqual([409, '0\n']);
+    expect((await add(empty.asking(0, 0))).status).toBe(200);
+    expect((await add(empty.asking(0, 5))).status).toBe(200);
+    const before = kinds('log.split_view').length;
+    expect((await add(asking)).status).toBe(409);
+    expect(kinds('log.split_view').slice(before)).toMatchObject([{ verdict: 'proven' }]);
   });
 
   it('shows its own side to those who answer for it, and not to partners', async () => {
     const shown = await api.get(people.auditor, '/log/watched');
-    expect(shown.body.items).toMatchObject([{ origin: partner.origin, size: 25 }, { size: 20 }]);
+    expect(shown.body.items).toMatchObject([
+      { origin: partner.origin, size: 25 },
+      { size: 20 },
+      { size: 21 },
+      { size: 30 },
+      { size: 90 },
+      { size: 5 },
+    ]);
     expect((await api.get(people.lead, '/log/watched')).status).toBe(403);
     // A partner sees nothing of another partner's log.
     expect((await api.get(people.lead, '/log/split-views')).body.items).toEqual([]);

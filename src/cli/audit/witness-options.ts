@@ -1,6 +1,7 @@
 /** Options that say whose cosignatures a checkpoint must have, and what comes of them. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { parseWitnessKey } from '../../core/audit/cosignature.ts';
+import { describeKey } from '../../core/audit/note.ts';
 import { PolicyError, parseWitnessPolicy } from '../../core/audit/witness-policy.ts';
 import { anyOf, witnessing, type WitnessPolicy } from '../../core/audit/witnessing.ts';
 import type { LogReport } from '../../verify/check-log.ts';
@@ -45,9 +46,13 @@ export function policyOf(options: WitnessOptions): WitnessPolicy | undefined {
     if (witnessesNeeded === undefined) return undefined;
     throw new Error('--witnesses-needed counts those given with --witness: give at least one.');
   }
-  const known = witness.map((verifierKey) => ({
-    name: parseWitnessKey(verifierKey).name,
-    verifierKey,
+  const keys = witness.map(parseWitnessKey);
+  // Two keys can bear one name, and are two witnesses.
+  const known = keys.map((key) => ({
+    name: keys.some((other) => other.name === key.name && other.keyId !== key.keyId)
+      ? describeKey(key)
+      : key.name,
+    verifierKey: key.verifierKey,
   }));
   if (witnessesNeeded !== undefined && witnessesNeeded > known.length)
     throw new Error(`--witnesses-needed is more than the ${known.length} that --witness names.`);

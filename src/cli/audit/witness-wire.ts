@@ -13,7 +13,7 @@ export const witnessesSchema = z.object({
       failedAt: z.string().nullable(),
     }),
   ),
-  policy: z.string(),
+  policy: z.string().nullable(),
   witnessedSize: z.number().nullable(),
 });
 

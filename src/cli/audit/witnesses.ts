@@ -4,6 +4,7 @@ import { urlOf } from '../connection.ts';
 import { defineCommand, withJson } from '../define.ts';
 import { call, jsonOf } from '../http.ts';
 import { counted, moment, note, printJson, printTable, say, type JsonOption } from '../output.ts';
+import { wrongUsage } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { witnessesSchema } from './witness-wire.ts';
 
@@ -31,6 +32,8 @@ export function addAuditWitnesses(group: Command, around: Surroundings): void {
       const url = urlOf(around, options);
       const shown = await jsonOf(await call(`${url}/api/v1/log/witnesses`), witnessesSchema);
       if (options.policy) {
+        if (shown.policy === null)
+          throw wrongUsage('This log has no witnesses: there is no policy that could be met.');
         around.out(shown.policy);
         return;
       }

@@ -166,15 +166,15 @@ export function logKeysOf(ranges: readonly KeyRange[]): LogKey[] {
  * Opens a signed checkpoint with the keys that a log has had. A key counts for the sizes of its time alone: with a key
  * that was replaced, nobody can sign for what came after.
  *
- * @returns the checkpoint, and the key that counts for it
+ * @returns the checkpoint, the key that counts for it, and the note with the signatures of these keys alone
  * @throws NoteError, CheckpointError or RangeError as `openCheckpoint` does
  */
 export function openCheckpointOf(
   note: string | Uint8Array,
   keys: readonly KeyRange[],
-): { checkpoint: Checkpoint; key: NoteVerifier } {
-  const { checkpoint, key } = openSigned(note, logKeysOf(keys));
-  return { checkpoint: { ...checkpoint, root: Buffer.from(checkpoint.root) }, key };
+): { checkpoint: Checkpoint; key: NoteVerifier; note: string } {
+  const { checkpoint, ...opened } = openSigned(note, logKeysOf(keys));
+  return { checkpoint: { ...checkpoint, root: Buffer.from(checkpoint.root) }, ...opened };
 }
 
 function nameOf(verifierKey: string): string {

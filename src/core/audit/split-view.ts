@@ -3,11 +3,12 @@
  * they and a proof that one of them has another past; whoever has the log's key can check that, and nobody can deny it.
  */
 import { openCheckpoint, parseCheckpoint } from './checkpoint.ts';
+import { openCheckpointOf, type KeyRange } from './key-history.ts';
 import { parseNote } from './note.ts';
 import { consistencyProof, pastByProof, verifyConsistency } from './proofs.ts';
-import { rootAt, type HashAt } from './merkle.ts';
+import { emptyRoot, rootAt, type HashAt } from './merkle.ts';
 
-/** proven: by the log's key alone. unproven: two signed checkpoints, and the proof between them led nowhere. */
+/** proven: by the log's key alone. unproven: our log signed for more entries than it has, and they cannot be compared. */
 export const SPLIT_VIEW_KINDS = ['proven', 'unproven'] as const;
 export type SplitViewKind = (typeof SPLIT_VIEW_KINDS)[number];
 
@@ -50,6 +51,17 @@ export function seenCheckpoint(note: string): SeenCheckpoint {
   return { note, ...parseCheckpoint(parseNote(note).text) };
 }
 
+/**
+ * Opens a signed checkpoint. Its note comes back with the signatures of these keys alone: everywhere else, whoever hands
+ * it in can add lines to it.
+ *
+ * @throws NoteError, CheckpointError
+ */
+export function openSeen(note: string, keys: readonly KeyRange[]): SeenCheckpoint {
+  const opened = openCheckpointOf(note, keys);
+  return { ...opened.checkpoint, note: opened.note };
+}
+
 /** What two checkpoints of one log show. */
 export type Comparison =
   /** The newer one continues the older one, or they are the same. */
@@ -76,8 +88,11 @@ export function compareCheckpoints(
   const [older, newer] = inOrder(one, other);
   if (older.size === newer.size)
     return older.root.equals(newer.root) ? { verdict: 'consistent' } : split(older, newer);
-  // The empty log begins every log.
-  if (older.size === 0) return { verdict: 'consistent' };
+  // The empty log begins every log, and has one root.
+  if (older.size === 0)
+    return isEmptyRoot(older.root)
+      ? { verdict: 'consistent' }
+      : split(older, newer, { root: emptyRoot(), proof: [] });
   if (!proof) return { verdict: 'undecided' };
   const claim = { oldSize: older.size, newSize: newer.size, newRoot: newer.root, proof };
   if (verifyConsistency({ ...claim, oldRoot: older.root })) return { verdict: 'consistent' };
@@ -133,6 +148,9 @@ export function whyNoSplitView(
   });
   return isProven ? undefined : 'The proof does not lead to the newer checkpoint.';
 }
+
+/** Whether this is the root of a log without entries. */
+export const isEmptyRoot = (root: Buffer): boolean => root.equals(emptyRoot());
 
 function split(older: SeenCheckpoint, newer: SeenCheckpoint, past?: OtherPast): Comparison {
   const { origin } = older;

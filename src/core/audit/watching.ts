@@ -1,6 +1,11 @@
 /** What a witness decides about a checkpoint that it is asked to cosign: C2SP tlog-witness. */
 import { verifyConsistency } from './proofs.ts';
-import { compareCheckpoints, type SeenCheckpoint, type SplitView } from './split-view.ts';
+import {
+  compareCheckpoints,
+  isEmptyRoot,
+  type SeenCheckpoint,
+  type SplitView,
+} from './split-view.ts';
 
 /** A checkpoint whose signature was found good, and what came with it. */
 export interface Submitted extends SeenCheckpoint {
@@ -30,13 +35,15 @@ export function decideWatch(
 ): WatchDecision {
   const { old, size, root, proof } = submitted;
   const knownSize = known?.size ?? 0;
-  if (known && size === knownSize) {
+  // One of the size that is known, or of none: these need no proof.
+  if (known && (size === knownSize || size === 0)) {
     const compared = compareCheckpoints(known, submitted, undefined);
     // Whatever size the log believes in: these two no honest log signs.
     if (compared.verdict === 'split')
       return { verdict: 'conflict', size: knownSize, splitView: compared.evidence };
   }
   if (old !== knownSize) return { verdict: 'conflict', size: knownSize };
+  if (!known && size === 0 && !isEmptyRoot(root)) return { verdict: 'conflict', size: 0 };
   if (!known)
     return proof.length === 0 ? { verdict: 'cosign', isNew: true } : { verdict: 'inconsistent' };
   const isProven = verifyConsistency({

@@ -13,6 +13,8 @@ export const WITNESS_FAILURES = {
     'It says that our newest checkpoint does not continue the one that it knows (422). One of the two logs is not the one that it was: compare them with "sallyport audit compare".',
   disagrees:
     'It knows another checkpoint of the same size (409). One of the two logs is not the one that it was: compare them with "sallyport audit compare".',
+  ahead:
+    'It says that it has cosigned a newer checkpoint of ours than the one that it was asked for. It is asked for a newer one.',
   behind:
     'It has cosigned more entries than this log has: this is an older copy of the log. Restore the newest one.',
   busy: 'It has too much to do, or we asked too often (429 or 503).',

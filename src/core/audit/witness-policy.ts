@@ -37,18 +37,30 @@ export function parseWitnessPolicy(text: string): ParsedPolicy {
   return reader.policy();
 }
 
-/** Writes a policy whose witnesses stand in one group. */
+/**
+ * Writes a policy. Its groups get names that no witness has.
+ *
+ * @returns undefined where the policy asks for witnesses and has none: nothing is ever enough, which no text says
+ */
 export function formatWitnessPolicy(
   logs: readonly string[],
   { witnesses, quorum }: WitnessPolicy,
-): string {
+): string | undefined {
+  if (quorum.needed > quorum.of.length) return undefined;
   const lines = [
     ...logs.map((key) => `log ${key}`),
     ...witnesses.map(({ name, verifierKey }) => `witness ${name} ${verifierKey}`),
   ];
-  const groupOf = (group: Quorum, name: string): string => {
+  const taken = new Set(witnesses.map(({ name }) => name));
+  const free = (name: string): string => {
+    if (taken.has(name)) return free(`${name}-group`);
+    taken.add(name);
+    return name;
+  };
+  const groupOf = (group: Quorum, wanted: string): string => {
+    const name = free(wanted);
     const members = group.of.map((member, i) =>
-      typeof member === 'string' ? member : groupOf(member, `${name}-${i + 1}`),
+      typeof member === 'string' ? member : groupOf(member, `${wanted}-${i + 1}`),
     );
     lines.push(`group ${name} ${group.needed} ${members.join(' ')}`);
     return name;

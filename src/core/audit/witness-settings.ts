@@ -21,8 +21,11 @@ const readBy = (read: (text: string) => unknown): z.ZodString =>
       }
     });
 
+/** In a policy as text, "quorum none" says that no witness is needed. */
+const nameSchema = slugSchema.refine((name) => name !== 'none', 'must be another name than "none"');
+
 const witnessSchema = z.strictObject({
-  name: slugSchema,
+  name: nameSchema,
   url: z
     .url({ protocol: /^https?$/, error: 'must be an https:// URL', abort: true })
     .refine((text) => {
@@ -37,7 +40,7 @@ const witnessSchema = z.strictObject({
 export type WitnessSettings = z.infer<typeof witnessSchema>;
 
 const groupSchema = z.strictObject({
-  name: slugSchema,
+  name: nameSchema,
   needed: z.int().min(1).max(32),
   of: z.array(slugSchema).min(1).max(32),
 });

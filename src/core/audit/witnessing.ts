@@ -1,5 +1,5 @@
 /** Whether enough witnesses have cosigned a checkpoint. */
-import { parseWitnessKey, secondsOf } from './cosignature.ts';
+import { parseWitnessKey, rawWitnessKey, secondsOf } from './cosignature.ts';
 import { parseNote } from './note.ts';
 
 /** A witness as somebody who trusts it names it. */
@@ -34,8 +34,24 @@ export interface Witnessing {
   isWitnessed: boolean;
 }
 
-/** The policy that so many of these witnesses, whichever, are needed. */
+/**
+ * The policy that so many of these witnesses, whichever, are needed.
+ *
+ * @throws RangeError where one of them would count twice: two have one key, or one name
+ */
 export function anyOf(witnesses: readonly KnownWitness[], needed: number): WitnessPolicy {
+  const keys = new Set<string>();
+  const names = new Set<string>();
+  for (const { name, verifierKey } of witnesses) {
+    const raw = rawWitnessKey(verifierKey);
+    if (keys.has(raw))
+      throw new RangeError(
+        `The key ${verifierKey} is that of a witness that is named already: it would count twice.`,
+      );
+    if (names.has(name)) throw new RangeError(`Two witnesses have the name ${name}.`);
+    keys.add(raw);
+    names.add(name);
+  }
   return { witnesses, quorum: { needed, of: witnesses.map(({ name }) => name) } };
 }
 

@@ -1,5 +1,5 @@
 /** Checkpoints: C2SP tlog-checkpoint without extension lines, signed by a key that bears the origin's name. */
-import { NoteError, describeKey, openNote, type NoteVerifier } from '../audit/note.ts';
+import { NoteError, describeKey, formatNote, openNote, type NoteVerifier } from '../audit/note.ts';
 import { equalBytes, fromBase64, toBase64 } from './bytes.ts';
 import { verifyConsistency } from './proofs.ts';
 import { HASH_BYTES, assertTreeSize, type Tree } from './tree.ts';
@@ -64,11 +64,14 @@ export function openCheckpoint(note: string | Uint8Array, keys: readonly LogKey[
   return openSigned(note, keys).checkpoint;
 }
 
-/** The same as {@link openCheckpoint}, and the key that counts for it. */
+/**
+ * The same as {@link openCheckpoint}, the key that counts for it, and the note with these keys' signatures alone, one of
+ * each: what is kept of it must not grow by lines that anybody can add.
+ */
 export function openSigned<K extends LogKey>(
   note: string | Uint8Array,
   keys: readonly K[],
-): { checkpoint: Checkpoint; key: K } {
+): { checkpoint: Checkpoint; key: K; note: string } {
   const { text, verified } = openNote(note, keys);
   const checkpoint = parseCheckpoint(text);
   const { origin, size } = checkpoint;
@@ -82,7 +85,10 @@ export function openSigned<K extends LogKey>(
     ({ name, keyId, after = -1, upTo = Infinity }) =>
       mayBe.some((by) => by.name === name && by.keyId === keyId) && after < size && size <= upTo,
   );
-  if (key) return { checkpoint, key };
+  if (key) {
+    const lines = new Map(mayBe.map((line) => [line.keyId, line]));
+    return { checkpoint, key, note: formatNote(text, [...lines.values()]) };
+  }
   throw new CheckpointError(
     `The checkpoint of ${size} entries is signed by ${mayBe.map(describeKey).join(', ')}, which did not sign for the log of that size: another key had taken over, or had not yet.`,
   );

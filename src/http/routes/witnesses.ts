@@ -58,7 +58,7 @@ const splitViewAnswer = named(
     kind: z
       .enum(SPLIT_VIEW_KINDS)
       .describe(
-        'proven: by the key of that log alone. unproven: it signed both, and the proof between them led nowhere',
+        'proven: by the key of that log alone. unproven: the key of this log signed for more entries than it has, and the two cannot be compared',
       ),
     source: z.enum(SPLIT_VIEW_SOURCES).describe('It asked us to cosign; or somebody handed it in'),
     lab: z.string().nullable(),
@@ -119,14 +119,17 @@ export const WITNESS_ROUTES = [
     description: 'And how many of them make a checkpoint a witnessed one.',
     answer: z.object({
       witnesses: z.array(witnessAnswer),
-      policy: z.string().describe('C2SP tlog-policy, for "audit verify --policy"'),
+      policy: z
+        .string()
+        .nullable()
+        .describe('C2SP tlog-policy, for "audit verify --policy"; null: there are no witnesses'),
       witnessedSize: z.int().nullable().describe('Entries of the newest witnessed checkpoint'),
     }),
     handle: ({ broker }) => {
       const { store, readers, witnesses } = broker;
       return {
         witnesses: showWitnesses(broker),
-        policy: formatWitnessPolicy([store.verifierKey], witnesses.policy),
+        policy: formatWitnessPolicy([store.verifierKey], witnesses.policy) ?? null,
         witnessedSize: readers.newestWitnessed(witnesses.policy)?.size ?? null,
       };
     },

@@ -118,7 +118,7 @@ function titleOf(kind: SplitViewKind, origin: string, older: number, newer: numb
       : `checkpoints of ${older} and of ${newer} entries`;
   return kind === 'proven'
     ? `The log ${origin} was shown in two versions: it signed ${what} that do not agree. See "sallyport audit split-views".`
-    : `The log ${origin} signed ${what}, and the proof between them is wrong. Compare them: "sallyport audit split-views".`;
+    : `The key of ${origin} signed a checkpoint of ${newer} entries, and its log has not as many: this is an older copy of the log, or the key is in other hands. See "sallyport audit split-views".`;
 }
 
 /** The same for the same two checkpoints, whoever signed them besides. */

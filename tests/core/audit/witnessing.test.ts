@@ -111,10 +111,33 @@ describe('a policy', () => {
 
   it('is written so that it reads the same', () => {
     const read = parseWitnessPolicy(lines.join('\n'));
-    const again = parseWitnessPolicy(formatWitnessPolicy(read.logs, read));
+    const again = parseWitnessPolicy(formatWitnessPolicy(read.logs, read) ?? '');
     expect(again.logs).toEqual(read.logs);
     for (const names of [['a', 'c'], ['a', 'b'], ['c'], ['a', 'b', 'c']])
       expect(isEnough(again.quorum, new Set(names))).toBe(isEnough(read.quorum, new Set(names)));
+  });
+
+  it('reads as it was written whatever its witnesses are called, and has no text where nothing is ever enough', () => {
+    const named = (...names: string[]) =>
+      names.map((name) => ({ name, verifierKey: newWitness(name).known.verifierKey }));
+    const witnesses = named('enough', 'enough-group', 'enough-1', 'd');
+    const quorum = {
+      needed: 2,
+      of: [{ needed: 1, of: ['enough', 'enough-1'] }, 'enough-group', 'd'],
+    };
+    const again = parseWitnessPolicy(formatWitnessPolicy([], { witnesses, quorum }) ?? '');
+    for (const names of [['enough', 'enough-1'], ['enough', 'd'], ['enough-group', 'd'], ['d']])
+      expect(isEnough(again.quorum, new Set(names))).toBe(isEnough(quorum, new Set(names)));
+    expect(formatWitnessPolicy([], anyOf([], 1))).toBeUndefined();
+    expect(formatWitnessPolicy([], anyOf([], 0))).toBe('quorum none\n');
+  });
+
+  it('counts no witness twice: not by one key under two names, nor by one name', () => {
+    const again = formatWitnessKey('other.example/w', a.privateKey);
+    const other = { name: 'other', verifierKey: again };
+    expect(() => anyOf([a.known, { ...a.known, name: 'z' }], 2)).toThrow('count twice');
+    expect(() => anyOf([a.known, other], 2)).toThrow('count twice');
+    expect(() => anyOf([a.known, { ...b.known, name: 'a' }], 2)).toThrow('have the name a');
   });
 
   it.each([
