@@ -19,7 +19,7 @@ import {
 } from './bundle-layout.ts';
 import type { BundleReader } from './bundle-reader.ts';
 import { readExact, readSmall } from './expected-file.ts';
-import { knownKeys } from './known-keys.ts';
+import { knownKeys, parseTrustedKeys, trustedKeysOf, type TrustedKeys } from './known-keys.ts';
 import { openBundle } from './open-bundle.ts';
 import { bundleEntries } from './read-entries.ts';
 import { MOST_REPORT_MANIFEST_BYTES, isReportManifest } from './report-layout.ts';
@@ -57,7 +57,7 @@ const MOST_BYTES = 64 * 1024;
  *
  * @param path a bundle's tar archive, or a directory into which it was unpacked
  * @param verifierKey the log's key as the caller has it from elsewhere than the bundle, or several of one whose key was
- *   replaced; of those, one is enough where the bundle has the history of the keys
+ *   replaced, with their history: of those, one is enough where the bundle has it
  * @param onEntry is given the bytes of each entry that was found right, in the order of the log. What it makes of them
  *   counts for nothing unless the report says `sound`
  * @param seen gives a checkpoint of this log that was seen before, its signature found good; the bundle must be of the
@@ -66,16 +66,17 @@ const MOST_BYTES = 64 * 1024;
  */
 export async function verifyBundle(
   path: string,
-  verifierKey: string | readonly string[],
+  verifierKey: string | readonly string[] | TrustedKeys,
   onEntry: (bytes: Uint8Array) => void = () => undefined,
   seen: SeenOf = () => undefined,
 ): Promise<BundleReport> {
   const report: BundleReport = { status: 'sound', entriesChecked: 0, checked: [] };
   let reader: BundleReader | undefined;
   try {
-    const keys = [verifierKey].flat().map(parseTrustedKey);
+    const trusted = trustedKeysOf(verifierKey);
+    parseTrustedKeys(trusted);
     reader = await openBundle(path);
-    await verify(reader, keys, report, onEntry, seen);
+    await verify(reader, trusted, report, onEntry, seen);
   } catch (error) {
     settle(report, error);
   } finally {
@@ -86,7 +87,7 @@ export async function verifyBundle(
 
 async function verify(
   reader: BundleReader,
-  given: readonly NoteVerifier[],
+  trusted: TrustedKeys,
   report: BundleReport,
   onEntry: (bytes: Uint8Array) => void,
   seenOf: SeenOf,
@@ -94,8 +95,8 @@ async function verify(
   const manifest = await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
   const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
   const history = keyHistoryIn(manifest);
-  const texts = given.map(({ verifierKey }) => verifierKey);
-  const keys = knownKeys(texts, history, 'The bundle');
+  const given = parseTrustedKeys(trusted);
+  const keys = knownKeys(trusted, note, { offered: history, where: 'The bundle' });
   const { checkpoint, key } = await checkSignature(reader, note, keys, given, report);
   const { origin, size, root } = checkpoint;
   const carried = await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
@@ -105,7 +106,7 @@ async function verify(
     );
   }
   report.checked.push(
-    texts.includes(key.verifierKey)
+    given.some(({ verifierKey }) => verifierKey === key.verifierKey)
       ? 'verifier key as given'
       : 'verifier key by the history of the keys, in which the one that you gave stands',
   );
@@ -211,13 +212,5 @@ async function carriedKey(reader: BundleReader): Promise<NoteVerifier | undefine
   } catch (error) {
     if (error instanceof Finding || error instanceof RangeError) return undefined;
     throw error;
-  }
-}
-
-function parseTrustedKey(verifierKey: string): NoteVerifier {
-  try {
-    return parseVerifierKey(verifierKey.trim());
-  } catch (error) {
-    throw new Finding('could_not_run', (error as Error).message);
   }
 }

@@ -19,7 +19,7 @@ import {
   tampered,
   type VerificationStatus,
 } from '../verify/finding.ts';
-import { knownKeys } from './known-keys.ts';
+import { knownKeys, parseTrustedKeys, trustedKeysOf, type TrustedKeys } from './known-keys.ts';
 
 /** What an entry of a receipt says, once it is proven. */
 export interface ReceivedEntry {
@@ -78,23 +78,26 @@ const ALONE = new Set(['request.denied', 'request.answered']);
  * the log holds these very bytes at this index; then that the entries are those of the request, all of them.
  *
  * @param bytes the receipt as it was kept
- * @param verifierKeys the log's key as the caller has it from elsewhere, or several where it was rotated; of those, one
- *   is enough with the history
- * @param history of the log's keys, as the log offers it (core/audit/key-history.ts)
+ * @param verifierKey the log's key as the caller has it from elsewhere, or several where it was replaced; it takes their
+ *   history then, and one of them is enough
+ * @param offered the history of the log's keys, as the log offers it
  * @returns never throws: what prevents the verification is a report `could_not_run`
  */
 export function verifyReceipt(
   bytes: Uint8Array,
-  verifierKeys: readonly string[],
-  history?: string,
+  verifierKey: string | readonly string[] | TrustedKeys,
+  offered?: string,
 ): ReceiptReport {
   const report: ReceiptReport = { status: 'sound', entries: [] };
   try {
-    const keys = trustedKeys(verifierKeys, history);
+    const trusted = trustedKeysOf(verifierKey);
+    parseTrustedKeys(trusted);
     const receipt = readReceipt(bytes);
     report.of = receipt.of;
     for (const part of receipt.parts) {
-      const { entry, checkpoint, note } = checkPart(part, keys);
+      const { entry, checkpoint, note } = checkPart(part, (text) =>
+        knownKeys(trusted, text, { offered }),
+      );
       if (report.checkpoint !== undefined && report.checkpoint !== note)
         throw tampered('Its proofs lead to different checkpoints: it was put together.');
       report.origin = checkpoint.origin;
@@ -112,19 +115,6 @@ export function verifyReceipt(
   return report;
 }
 
-function trustedKeys(given: readonly string[], history: string | undefined): LogKey[] {
-  try {
-    return knownKeys(
-      given.map((key) => key.trim()),
-      history,
-      'The log',
-    );
-  } catch (error) {
-    if (error instanceof Finding) throw error;
-    throw new Finding('could_not_run', (error as Error).message);
-  }
-}
-
 function readReceipt(bytes: Uint8Array): Receipt {
   const receipt = parseReceipt(bytes);
   if (!('kind' in receipt)) return receipt;
@@ -134,13 +124,13 @@ function readReceipt(bytes: Uint8Array): Receipt {
 
 function checkPart(
   { index, entry, proof: text }: ReceiptPart,
-  keys: readonly LogKey[],
+  keysFor: (note: string) => readonly LogKey[],
 ): { entry: ReceivedEntry; checkpoint: Checkpoint; note: string } {
   const proof = parseTlogProof(text);
   if (!proof)
     throw tampered(`The proof of entry ${index} is not written as the log writes proofs.`, index);
   const report: LogReport = { status: 'sound', entriesChecked: 0, checked: [] };
-  const { checkpoint } = openTrusted(proof.checkpoint, keys, report);
+  const { checkpoint } = openTrusted(proof.checkpoint, keysFor(proof.checkpoint), report);
   const { origin, size, root } = checkpoint;
   const leaf = leafHash(entry);
   const isThere = verifyInclusion({ index, size, leafHash: leaf, root, proof: proof.proof });

@@ -10,11 +10,12 @@ import { counted, moment, note, printJson, say, type JsonOption } from '../outpu
 import { QuietExit, wrongUsage } from '../problems.ts';
 import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { givenKeys } from './bundle-key.ts';
+import { givenKeys, historyOption } from './bundle-key.ts';
 import { heedWitnesses, policyOf, withWitnesses, type WitnessOptions } from './witness-options.ts';
 
 interface ReceiptOptions extends JsonOption, WitnessOptions {
   key?: string[];
+  history?: string[];
 }
 
 type Checked = ReceiptReport & { file: string };
@@ -37,6 +38,7 @@ export function addAuditReceipt(group: Command, around: Surroundings): void {
       "the log's verifier key, or @FILE that holds one on each line; may be given several times",
       several,
     )
+    .addOption(historyOption())
     .action((paths: string[], options: ReceiptOptions) => {
       const checked = checkAll(around, paths, options);
       const status = worst(checked);
@@ -49,15 +51,15 @@ export function addAuditReceipt(group: Command, around: Surroundings): void {
 function checkAll(around: Surroundings, paths: string[], options: ReceiptOptions): Checked[] {
   try {
     const policy = policyOf(options);
-    const keys = givenKeys(around, options.key);
-    if (keys.length === 0) throw wrongUsage(keyNeeded(around));
+    const trusted = givenKeys(around, options.key, options.history);
+    if (trusted.keys.length === 0) throw wrongUsage(keyNeeded(around));
     const files = receiptPaths(paths);
     if (files.length === 0)
       throw wrongUsage(`There is no file that ends in .receipt in ${paths.join(', ')}.`);
     return files.map((path) => {
       const read = readReceiptFile(path);
       if ('problem' in read) return couldNotRun(path, read.problem);
-      const report = verifyReceipt(read.bytes, keys);
+      const report = verifyReceipt(read.bytes, trusted);
       if (policy !== undefined) heedWitnesses(report, policy);
       return { file: path, ...report };
     });

@@ -3,14 +3,31 @@
  * was shown in two versions; the two checkpoints, both signed, are then kept as the proof.
  */
 import { hash, randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { openCheckpoint, type Checkpoint, type LogKey } from '../../core/tlog/checkpoint.ts';
+import { NoteError } from '../../core/audit/note.ts';
+import {
+  CheckpointError,
+  openCheckpoint,
+  type Checkpoint,
+  type LogKey,
+} from '../../core/tlog/checkpoint.ts';
 import { fileTrouble } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 type Env = Surroundings['env'];
+
+/** How the names of histories of keys end. */
+const HISTORY = '.keys';
 
 /** What is known of a log from before. */
 export interface Seen {
@@ -30,8 +47,19 @@ function seenFolder(env: Env): string {
   return join(state, 'sallyport', 'seen');
 }
 
-/** The last checkpoint of the log that was kept, if the trusted keys signed it. */
-export function lastSeen(env: Env, origin: string, keys: readonly LogKey[]): Seen {
+/**
+ * The last checkpoint of the log that was kept, if a key that counts signed it, or one that the caller trusts: whatever
+ * the log says of its keys now, it was found sound when it was kept.
+ *
+ * @param known keys that count, by what the log says of them
+ * @param trusted keys that the caller gave
+ */
+export function lastSeen(
+  env: Env,
+  origin: string,
+  known: readonly LogKey[],
+  trusted: readonly LogKey[],
+): Seen {
   const path = pathOf(env, origin);
   const nothing: Seen = { checkpoint: undefined, note: undefined, useless: undefined };
   let note: string;
@@ -43,22 +71,51 @@ export function lastSeen(env: Env, origin: string, keys: readonly LogKey[]): See
     return { ...nothing, useless: why };
   }
   try {
-    return { ...nothing, checkpoint: openCheckpoint(note, keys), note };
+    return { ...nothing, checkpoint: openByEither(note, known, trusted), note };
   } catch (error) {
     return {
       ...nothing,
-      useless: `The checkpoint of ${origin} that was seen before (${path}) was not signed by a key that you gave, so nothing was compared with it: if the log's key was replaced, give the old one with --key as well. ${(error as Error).message}`,
+      useless: `The checkpoint of ${origin} that was seen before (${path}) was not signed by a key that you gave, so nothing was compared with it: if the log's key was replaced, give --history. ${(error as Error).message}`,
     };
   }
 }
 
 /**
- * Keeps a checkpoint whose log was found sound.
+ * Keeps a checkpoint whose log was found sound, and the history of the log's keys where it has one.
  *
  * @returns what went wrong; undefined if nothing. Not being able to remember is no verdict on the log.
  */
-export function remember(env: Env, origin: string, note: string): string | undefined {
-  return write(env, pathOf(env, origin), note);
+export function remember(
+  env: Env,
+  origin: string,
+  note: string,
+  history: string | undefined,
+): string | undefined {
+  const path = pathOf(env, origin);
+  const problem = history === undefined ? undefined : write(env, `${path}${HISTORY}`, history);
+  return problem ?? write(env, path, note);
+}
+
+/** Histories of logs' keys that were kept. No other history of the same log may take the place of one. */
+export function rememberedHistories(env: Env): string[] {
+  const folder = seenFolder(env);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(HISTORY))
+    .map((name) => readFileSync(join(folder, name), 'utf8'));
+}
+
+function openByEither(
+  note: string,
+  known: readonly LogKey[],
+  trusted: readonly LogKey[],
+): Checkpoint {
+  try {
+    return openCheckpoint(note, known);
+  } catch (error) {
+    if (!(error instanceof NoteError || error instanceof CheckpointError)) throw error;
+    return openCheckpoint(note, trusted);
+  }
 }
 
 /** The proof that a log was shown in two versions: two checkpoints, as they were signed. */

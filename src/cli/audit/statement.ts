@@ -4,7 +4,7 @@ import { reachOf } from '../../core/authority.ts';
 import type { Member } from '../../core/people.ts';
 import { NoteError } from '../../core/audit/note.ts';
 import { CheckpointError, openCheckpoint, type LogKey } from '../../core/tlog/checkpoint.ts';
-import { knownKeys } from '../../audit/known-keys.ts';
+import { knownKeys, type TrustedKeys } from '../../audit/known-keys.ts';
 import { EXIT_CODES, type VerificationStatus } from '../../audit/verify-bundle.ts';
 import { holdReceipts, type HeldFilter, type Holding } from '../../audit/hold-receipts.ts';
 import { verifyReceipt } from '../../audit/verify-receipt.ts';
@@ -19,7 +19,7 @@ import { askStatedEntries, askStatements, type WhichCalls } from '../receipts/as
 import { fetchKeyHistory } from './http-log.ts';
 import { brokenFrom } from '../receipts/consistency.ts';
 import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
-import { givenKeys } from './bundle-key.ts';
+import { givenKeys, historyOption } from './bundle-key.ts';
 import type { StatedEntry, Statement, StatementCheckpoint } from '../receipts/wire.ts';
 import { meSchema } from '../wire.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -32,6 +32,7 @@ interface StatementOptions extends BrokerOptions {
   receipts?: string[];
   /** `--key` says who calls, as in every command that talks to a broker. */
   logKey?: string[];
+  history?: string[];
 }
 
 /** Things that are named one by one. */
@@ -62,6 +63,7 @@ export function addAuditStatement(group: Command, around: Surroundings): void {
       "with --receipts: the log's verifier key, or @FILE that holds it",
       several,
     )
+    .addOption(historyOption())
     .action(async (options: StatementOptions) => {
       const { of, run, day: on, since, receipts, logKey } = options;
       if (receipts === undefined && logKey !== undefined)
@@ -125,8 +127,8 @@ async function heldAgainst(
   given: string[] | undefined,
 ): Promise<number> {
   try {
-    const keys = givenKeys(around, given);
-    if (keys.length === 0)
+    const keys = givenKeys(around, given, options.history);
+    if (keys.keys.length === 0)
       throw wrongUsage(
         "To check receipts takes the log's verifier key: give --log-key with the key as the host lab published it, got by another way than the receipts.",
       );
@@ -154,7 +156,7 @@ async function hold(
   broker: BrokerClient,
   which: WhichCalls,
   files: readonly string[],
-  keys: readonly string[],
+  keys: TrustedKeys,
 ): Promise<Held> {
   const history = await fetchKeyHistory(broker.url);
   const receipts = files.map((file) => {
@@ -167,7 +169,7 @@ async function hold(
   const listed = await entriesOf(broker, which, statements, checkpoint.size);
   const filter = await withinReach(broker, which);
   const holding = holdReceipts(checkpoint.size, filter, statements, listed, receipts);
-  const known = knownKeys(keys, history, 'The log');
+  const known = knownKeys(keys, checkpoint.note, { offered: history });
   const broken = await brokenByStatement(broker, checkpoint, receipts, known);
   return { status: statusOf(holding, broken), checkpoint, statements, broken, ...holding };
 }

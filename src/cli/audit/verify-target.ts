@@ -1,6 +1,6 @@
 /** What `audit verify` checks: an evidence bundle, a directory of tiles, or a running broker. */
 import { CHECKPOINT_PATH } from '../../audit/bundle-layout.ts';
-import { knownKeys } from '../../audit/known-keys.ts';
+import { knownKeys, parseTrustedKeys, type TrustedKeys } from '../../audit/known-keys.ts';
 import { hasEntries, isTileDirectory, tileDirectory } from '../../audit/tile-directory.ts';
 import { verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { tree } from '../../core/audit/merkle.ts';
@@ -11,7 +11,7 @@ import type { LogSource } from '../../verify/log-source.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { trustedKeys, type KeyOptions } from './bundle-key.ts';
 import { fetchCheckpoint, fetchKeyHistory, isUrl, openHttpLog } from './http-log.ts';
-import { keepConflict, lastSeen, remember } from './seen-checkpoints.ts';
+import { keepConflict, lastSeen, remember, rememberedHistories } from './seen-checkpoints.ts';
 import { heedWitnesses, policyOf, type WitnessOptions } from './witness-options.ts';
 
 export interface TargetOptions extends KeyOptions, WitnessOptions {
@@ -45,7 +45,8 @@ export async function verifyTarget(
   const verified: Verified = { report, target: kind, notes: [] };
   try {
     const policy = policyOf(options);
-    const keys = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
+    const given = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
+    const keys = withRemembered(around, given);
     if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
     else await verifyAsLog(around, target, keys, options, verified);
     if (policy !== undefined) heedWitnesses(verified.report, policy);
@@ -55,15 +56,21 @@ export async function verifyTarget(
   return verified;
 }
 
+/** With the histories of keys that this machine saw: what a log says of its keys must not change either. */
+const withRemembered = ({ env }: Surroundings, { keys, histories }: TrustedKeys): TrustedKeys => ({
+  keys,
+  histories: [...histories, ...rememberedHistories(env)],
+});
+
 /** A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is. */
 async function verifyAsBundle(
   { env }: Surroundings,
   path: string,
-  keys: string[],
+  keys: TrustedKeys,
   verified: Verified,
 ): Promise<void> {
   verified.report = await verifyBundle(path, keys, undefined, (origin, known) => {
-    const { checkpoint, useless } = lastSeen(env, origin, known);
+    const { checkpoint, useless } = lastSeen(env, origin, known, parseTrustedKeys(keys));
     if (useless !== undefined) verified.notes.push(useless);
     return checkpoint;
   });
@@ -72,21 +79,22 @@ async function verifyAsBundle(
 async function verifyAsLog(
   around: Surroundings,
   target: string,
-  keys: string[],
+  keys: TrustedKeys,
   options: TargetOptions,
   verified: Verified,
 ): Promise<void> {
   const { env, clock } = around;
   const checkpoint = await readCheckpoint(target);
-  const known = knownKeys(keys, await readKeyHistory(target), 'The log');
+  const history = await readKeyHistory(target);
+  const known = knownKeys(keys, checkpoint, { offered: history });
   // The signature first: what the log says of itself counts for nothing before, its name included.
   const { checkpoint: signed, key } = openTrusted(checkpoint, known, verified.report);
   const { origin, size } = signed;
-  if (!keys.includes(key.verifierKey))
+  if (!keys.keys.includes(key.verifierKey))
     verified.notes.push(
       `The log's key was replaced: ${describeKey(key)} signs for it now, by the history of the keys in which the one that you gave stands.`,
     );
-  const before = lastSeen(env, origin, known);
+  const before = lastSeen(env, origin, known, parseTrustedKeys(keys));
   if (before.useless !== undefined) verified.notes.push(before.useless);
   const { source, withoutEntries } = await openLog(around, target, size, options);
   if (withoutEntries !== undefined) {
@@ -109,7 +117,7 @@ async function verifyAsLog(
     if (problem === undefined) verified.conflict = path;
     else verified.notes.push(problem);
   } else if (report.status === 'sound' && before.useless === undefined) {
-    const problem = remember(env, origin, note);
+    const problem = remember(env, origin, note, history);
     if (problem !== undefined)
       verified.notes.push(`${problem} The next check has nothing to compare with.`);
   }
