@@ -34,6 +34,11 @@ export interface ReceivedEntry {
   lab: string | undefined;
   person: string | undefined;
   run: string | undefined;
+  /** Calls that were refused: 1, or as many as were recorded together. */
+  refusals: number;
+  /** As the entry says that the call used them; 0 where it says nothing. */
+  inputTokens: number;
+  outputTokens: number;
 }
 
 /** What the verification found. */
@@ -58,6 +63,13 @@ export interface ReceiptReport {
 /** Longer than any receipt: two entries of the most bytes there can be, and two checkpoints with a hundred signatures. */
 export const MOST_RECEIPT_BYTES = 512 * 1024;
 
+const dataSchema = z.object({
+  counts: z.record(z.string(), z.number()).optional(),
+  usage: z
+    .object({ inputTokens: z.number().optional(), outputTokens: z.number().optional() })
+    .optional(),
+});
+
 const entrySchema = z.object({
   v: z.literal(1),
   log: z.string(),
@@ -68,6 +80,7 @@ const entrySchema = z.object({
   lab: z.string().optional(),
   person: z.string().optional(),
   run: z.string().optional(),
+  data: dataSchema.catch({}),
 });
 
 /** Keys of what a request leaves that was not passed on. It has no outcome. */
@@ -146,9 +159,17 @@ function checkPart(
       `The entry at ${index} says that it is another log's, or stands elsewhere.`,
       index,
     );
-  const { kind, committedAt, ref, lab, person, run } = said;
-  const shown = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, lab, person, run };
+  const { kind, committedAt, ref, lab, person, run, data } = said;
+  const { inputTokens = 0, outputTokens = 0 } = data.usage ?? {};
+  const place = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, lab, person, run };
+  const shown = { ...place, refusals: refusalsOf(kind, data.counts), inputTokens, outputTokens };
   return { entry: shown, checkpoint, note: proof.checkpoint };
+}
+
+function refusalsOf(kind: string, counts: Record<string, number> = {}): number {
+  if (kind === 'request.denied_repeatedly')
+    return Object.values(counts).reduce((sum, count) => sum + count, 0);
+  return kind === 'request.denied' ? 1 : 0;
 }
 
 function parseJson(bytes: Uint8Array): unknown {
