@@ -146,7 +146,9 @@ export class CallReader {
     for (const run of this.#runs(personId, runId, from.runId, pending)) {
       const first = Math.max(run === from.runId ? from.day : 0, day ?? since);
       for (const at of this.#days(personId, run, first, pending)) {
-        if (day === undefined || at === day) yield { personId, runId: run, day: at };
+        const group = { personId, runId: run, day: at };
+        // The index may have more of it than the entries that are looked at.
+        if ((day === undefined || at === day) && this.#hasAny(group)) yield group;
         if (day !== undefined) break;
       }
     }
@@ -165,6 +167,10 @@ export class CallReader {
         row.personId === personId && row.runId === runId && row.day === day && row.index >= from,
     );
     if (rest.length > 0) yield rest;
+  }
+
+  #hasAny(group: CallGroup): boolean {
+    return this.rows(group, 0, 1).next().done !== true;
   }
 
   *#runs(
