@@ -149,10 +149,7 @@ function logKey(folder: string, origin: string, keys: readonly HeldKey[]): LogKe
         takeOver(until) {
           const before = present;
           // None of before signs longer than the one that is replaced now.
-          present = [
-            ...before.map((key) => ({ ...key, until: Math.min(key.until, until) })),
-            next,
-          ];
+          present = [...before.map((key) => ({ ...key, until: Math.min(key.until, until) })), next];
           return () => (present = before);
         },
       };

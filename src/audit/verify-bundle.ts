@@ -8,7 +8,7 @@ import { checkEntries, leafHashesOf } from '../verify/check-entries.ts';
 import { openTrusted, settle, type LogReport } from '../verify/check-log.ts';
 import { checkTiles, type ReadExactTile } from '../verify/check-tiles.ts';
 import { standingAtOnce, standingByProof, wrongStanding } from '../verify/compare.ts';
-import { Finding, tampered, type VerificationStatus } from '../verify/finding.ts';
+import { Finding, incomplete, tampered, type VerificationStatus } from '../verify/finding.ts';
 import {
   CHECKPOINT_PATH,
   MANIFEST_PATH,
@@ -101,6 +101,8 @@ async function verify(
   const { origin, size, root } = checkpoint;
   const carried = await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
   if (!keys.some(({ verifierKey }) => carried.toString('utf8') === `${verifierKey}\n`)) {
+    if (keys.some(({ verifierKey }) => isCut(carried, `${verifierKey}\n`)))
+      throw incomplete(`${VERIFIER_KEY_PATH} is cut short.`);
     throw tampered(
       `${VERIFIER_KEY_PATH} was changed: it is not the key that signed the checkpoint and that you gave.`,
     );
@@ -119,7 +121,10 @@ async function verify(
     return;
   }
 
-  if (!manifest.equals(bundleManifest(origin, size, note, history))) {
+  const expected = bundleManifest(origin, size, note, history);
+  if (isCut(manifest, expected.toString('utf8')))
+    throw incomplete(`${MANIFEST_PATH} is cut short.`);
+  if (!manifest.equals(expected)) {
     throw tampered(`${MANIFEST_PATH} was changed: it does not describe the signed checkpoint.`);
   }
   report.checked.push('manifest');
@@ -196,6 +201,10 @@ async function checkSignature(
     return { checkpoint: { origin, size, root: Buffer.from(root), note }, key };
   } catch (error) {
     if (!(error instanceof Finding)) throw error;
+    if (isCutCheckpoint(note))
+      throw incomplete(
+        `${CHECKPOINT_PATH} is cut short: its signature, or a part of it, is missing.`,
+      );
     const carried = await carriedKey(reader);
     if (!carried || keys.some(({ verifierKey }) => verifierKey === carried.verifierKey))
       throw error;
@@ -204,6 +213,28 @@ async function checkSignature(
     );
   }
 }
+
+/** Lines of a checkpoint, the last of which may be missing in part. */
+const BEGUN =
+  /^[^\n]*(?:\n\d*(?:\n[A-Za-z0-9+/]*={0,2}(?:\n(?:\n(?:\u2014 \S+ \S+\n)*(?:\u2014(?: [^\s]*(?: [A-Za-z0-9+/]*={0,2})?)?)?)?)?)?)?$/u;
+
+/** Whether it is the beginning of a signed checkpoint, and no whole one. */
+function isCutCheckpoint(note: Buffer): boolean {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(note, { stream: true });
+  } catch {
+    return false;
+  }
+  const isWhole = /\n\n[^]*\n$/.test(text);
+  return !isWhole && !/[^\n\P{Control}]/u.test(text) && BEGUN.test(text);
+}
+
+/** Whether a file is the beginning of what must be there. */
+const isCut = (found: Buffer, expected: string): boolean => {
+  const whole = Buffer.from(expected, 'utf8');
+  return found.length < whole.length && whole.subarray(0, found.length).equals(found);
+};
 
 async function carriedKey(reader: BundleReader): Promise<NoteVerifier | undefined> {
   try {

@@ -47,6 +47,8 @@ export async function verifyTarget(
     const policy = policyOf(options);
     const given = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
     const keys = withRemembered(around, given);
+    if (kind === 'bundle' && options.hashesOnly === true)
+      verified.notes.push('--hashes-only is not for bundles: all of it is checked.');
     if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
     else await verifyAsLog(around, target, keys, options, verified);
     if (policy !== undefined) heedWitnesses(verified.report, policy);
