@@ -1,5 +1,5 @@
 /** Holds a statement of the log against the receipts that were kept: does it count exactly these calls? No I/O. */
-import { createHash } from 'node:crypto';
+import { COUNTED_KINDS, contradictions, isWithin } from './hold-statements.ts';
 import type { ReceiptReport, ReceivedEntry } from './verify-receipt.ts';
 
 /** A statement, as the broker gave it, by its checkpoint. */
@@ -12,7 +12,11 @@ export interface HeldStatement {
   outcomes: number;
   refusals: number;
   answered: number;
+  inputTokens: number;
+  outputTokens: number;
   entries: number;
+  first: number;
+  last: number;
   /** In base64, as are leafs. */
   digest: string;
 }
@@ -31,28 +35,44 @@ export interface HeldEntry {
 /** A receipt, checked. */
 export type HeldReceipt = ReceiptReport & { file: string };
 
-/** Which calls the statements are of: what was asked for, within the reach of whoever asked. */
+/** Which calls the statements were asked of. */
 export interface HeldFilter {
-  lab?: string | undefined;
   person?: string | undefined;
   run?: string | undefined;
   day?: string | undefined;
   since?: string | undefined;
 }
 
+/** What is asked, and by whom. */
+export interface Holder extends HeldFilter {
+  /** Who asks, by their own profile. */
+  self: string;
+  /**
+   * Whose calls they may see beside their own, by the word of the broker: it is believed as far as that something could
+   * not be held, and no further.
+   */
+  reach: 'self' | 'all' | { lab: string };
+}
+
 /** What comes of it. */
 export interface Holding {
-  /** Receipts that say what the statement says. */
+  /** Receipts that say what the statement says, each once. */
   agreeing: number;
-  /** Receipts of entries that the log has from behind the checkpoint of the statement: too new for it. */
+  /** Files with a receipt that another has, too. */
+  again: string[];
+  /** Receipts of entries from behind the checkpoint of the statement, which must not be: see `behind`. */
   newer: string[];
+  /** Entries by the largest checkpoint of the receipts, where that of the statement is smaller; else undefined. */
+  behind: number | undefined;
   /** Receipts of calls that the statements were not asked of. */
   others: number;
+  /** Receipts of calls of others, which the statements do not count and the broker says that whoever asks may not see. */
+  beyond: string[];
   /** Receipts of what the statement does not count, or counts otherwise. */
   notCounted: { file: string; index: number; request: string | undefined }[];
   /** What the statement counts and no receipt shows. */
   withoutReceipt: HeldEntry[];
-  /** Refusals that were recorded together: there is no receipt of any of them. */
+  /** Entries of refusals that were recorded together: nobody kept a receipt of any of them. */
   together: number;
   /** Receipts that are not sound. */
   unsound: { file: string; status: ReceiptReport['status']; problem: string }[];
@@ -60,110 +80,87 @@ export interface Holding {
   contradictions: string[];
 }
 
+/** Of refusals that were recorded together: of an entry that was archived, the request is not told either. */
+export const isTogether = ({ kind }: Pick<HeldEntry, 'kind'>): boolean =>
+  kind === 'request.denied_repeatedly';
+
 /**
  * Holds statements against receipts.
  *
- * @param size of the checkpoint of the statements
+ * @param checkpoint of the statements
  * @param statements those that were asked for
  * @param listed all entries that they count
+ * @param receipts that were kept before the statements were asked for
+ * @param fetched receipts of entries of which nobody keeps one, fetched afterwards
  */
 export function holdReceipts(
-  size: number,
-  filter: HeldFilter,
+  { origin, size }: { origin: string; size: number },
+  holder: Holder,
   statements: readonly HeldStatement[],
   listed: readonly HeldEntry[],
   receipts: readonly HeldReceipt[],
+  fetched: readonly HeldReceipt[],
 ): Holding {
+  const largest = Math.max(
+    ...receipts.filter((one) => isProven(one) && one.origin === origin).map((one) => one.size ?? 0),
+    0,
+  );
   const holding: Holding = {
     agreeing: 0,
+    again: [],
     newer: [],
+    behind: largest > size ? largest : undefined,
     others: 0,
+    beyond: [],
     notCounted: [],
     withoutReceipt: [],
-    together: 0,
+    together: listed.filter(isTogether).length,
     unsound: [],
-    contradictions: contradictions(statements, listed),
+    contradictions: [],
   };
   const byIndex = new Map(listed.map((entry) => [entry.index, entry]));
-  const shown = new Set<number>();
-  for (const { file, status, problem = '', entries } of receipts) {
+  const shown = new Map<number, ReceivedEntry>();
+  const subjects = new Set<string>();
+  for (const receipt of [...receipts, ...fetched]) {
+    const { file, status, problem = '' } = receipt;
     if (status !== 'sound') holding.unsound.push({ file, status, problem });
     // Of one that is incomplete, what it has is proven all the same.
-    if (status !== 'sound' && status !== 'incomplete') continue;
-    const asked = entries.filter((entry) => isAsked(entry, filter));
+    if (!isProven(receipt)) continue;
+    const asked = receipt.entries.filter((entry) => isAsked(entry, holder));
     if (asked.length === 0) holding.others += 1;
-    let agrees = status === 'sound' && asked.length > 0;
+    let agrees = status === 'sound' && asked.length > 0 && receipts.includes(receipt);
     for (const entry of asked) {
       const { index, leaf, ref } = entry;
-      if (index >= size) {
-        holding.newer.push(file);
-        agrees = false;
-      } else if (byIndex.get(index)?.leaf === leaf) shown.add(index);
-      else {
-        holding.notCounted.push({ file, index, request: ref });
-        agrees = false;
+      if (receipt.origin === origin && byIndex.get(index)?.leaf === leaf) {
+        shown.set(index, entry);
+        continue;
       }
+      agrees = false;
+      if (index >= size) holding.newer.push(file);
+      else if (isBeyond(entry, holder)) holding.beyond.push(file);
+      else holding.notCounted.push({ file, index, request: ref });
     }
-    if (agrees) holding.agreeing += 1;
+    if (!agrees) continue;
+    const subject = JSON.stringify(receipt.of);
+    if (subjects.has(subject)) holding.again.push(file);
+    else holding.agreeing += 1;
+    subjects.add(subject);
   }
-  for (const entry of listed) {
-    if (entry.kind === 'request.denied_repeatedly') holding.together += 1;
-    else if (!shown.has(entry.index)) holding.withoutReceipt.push(entry);
-  }
+  holding.withoutReceipt = listed.filter(({ index }) => !shown.has(index));
+  holding.contradictions = contradictions(size, holder, statements, listed, shown);
   return holding;
 }
 
+const isProven = ({ status }: ReceiptReport): boolean =>
+  status === 'sound' || status === 'incomplete';
+
 /** Whether an entry is of a call that the statements are of. */
-function isAsked(
-  { kind, lab, person, run, committedAt }: ReceivedEntry,
-  asked: HeldFilter,
-): boolean {
-  const day = committedAt.slice(0, 10);
-  const isIt = (wanted: string | undefined, is: string | undefined): boolean =>
-    wanted === undefined || wanted === is;
+function isAsked({ kind, person, run, committedAt }: ReceivedEntry, asked: HeldFilter): boolean {
   return (
-    kind.startsWith('request.') &&
-    isIt(asked.lab, lab) &&
-    isIt(asked.person, person) &&
-    isIt(asked.run, run) &&
-    isIt(asked.day, day) &&
-    (asked.since === undefined || day >= asked.since)
+    COUNTED_KINDS.includes(kind) && isWithin({ person, run, day: committedAt.slice(0, 10) }, asked)
   );
 }
 
-const groupOf = ({ person, run, day }: Pick<HeldEntry, 'person' | 'run' | 'day'>): string =>
-  `${person}, ${run ?? 'no run'}, ${day}`;
-
-/** Whether the entries that are listed are those that the digests are over. */
-function contradictions(
-  statements: readonly HeldStatement[],
-  listed: readonly HeldEntry[],
-): string[] {
-  const groups = new Map<string, HeldEntry[]>();
-  for (const entry of listed) {
-    const group = groups.get(groupOf(entry));
-    if (group) group.push(entry);
-    else groups.set(groupOf(entry), [entry]);
-  }
-  const wrong: string[] = [];
-  for (const statement of statements) {
-    const name = groupOf(statement);
-    const entries = groups.get(name) ?? [];
-    groups.delete(name);
-    const digest = createHash('sha256');
-    for (const { leaf } of entries) digest.update(Buffer.from(leaf, 'base64'));
-    const count = (kind: string): number => entries.filter((entry) => entry.kind === kind).length;
-    if (digest.digest('base64') !== statement.digest || entries.length !== statement.entries)
-      wrong.push(`The statement of ${name} is not over the entries that the broker lists for it.`);
-    else if (
-      count('request.intent') !== statement.requests ||
-      count('request.outcome') !== statement.outcomes ||
-      count('request.answered') !== statement.answered ||
-      count('request.denied') > statement.refusals
-    )
-      wrong.push(`The statement of ${name} counts otherwise than the entries that it lists.`);
-  }
-  for (const name of groups.keys())
-    wrong.push(`The broker lists entries of ${name}, of which it made no statement.`);
-  return wrong;
-}
+/** Whether the broker says that whoever asks may not see an entry. Their own, they may, whatever it says. */
+const isBeyond = ({ person, lab }: ReceivedEntry, { self, reach }: Holder): boolean =>
+  person !== self && reach !== 'all' && (reach === 'self' || lab !== reach.lab);

@@ -1,33 +1,39 @@
-/** The keys that count for a log: those that the caller trusts, and what the history of the log's keys makes of them. */
-import {
-  KeyHistoryError,
-  keysOf,
-  logKeysOf,
-  parseKeyHistory,
-  withoutHistory,
-} from '../core/audit/key-history.ts';
+/** The keys that count for a log, over Node's own crypto: see verify/trusted-keys.ts. */
+import { parseVerifierKey } from '../core/audit/note-keys.ts';
+import type { NoteVerifier } from '../core/audit/note.ts';
 import type { LogKey } from '../core/tlog/checkpoint.ts';
-import { tampered } from '../verify/finding.ts';
+import { keysThatCount, parseTrusted, type Histories } from '../verify/trusted-keys.ts';
+
+/** What somebody trusts. */
+export interface TrustedKeys {
+  /** Verifier keys as text, of any logs. */
+  keys: readonly string[];
+  /** Histories of logs' keys that they have, as documents. */
+  histories: readonly string[];
+}
+
+/** Keys alone are keys without a history. */
+export function trustedKeysOf(keys: string | readonly string[] | TrustedKeys): TrustedKeys {
+  if (typeof keys === 'string') return { keys: [keys], histories: [] };
+  return 'histories' in keys ? keys : { keys, histories: [] };
+}
+
+/** Keys as text, taken apart. @throws Finding `could_not_run` */
+export const parseTrustedKeys = ({ keys }: TrustedKeys): NoteVerifier[] =>
+  parseTrusted(parseVerifierKey, keys);
 
 /**
- * The keys that count, and for which sizes: those given, or all of the history that one of them stands in.
+ * The keys that count, and for which sizes: see `keysThatCount`.
  *
- * @param given verifier keys
- * @param history as the log or its bundle offers it, not checked; undefined: there is none
- * @param where what offered it, as the sentence about it begins
- * @throws Finding `tampered` for a history that is wrong, or has none of the keys given; RangeError for a key that is none
+ * @param note the checkpoint
+ * @param offered the history that comes with it, and what that is
+ * @throws Finding
  */
 export function knownKeys(
-  given: readonly string[],
-  history: string | undefined,
-  where: string,
+  trusted: TrustedKeys,
+  note: string | Uint8Array,
+  offered: Omit<Histories, 'held'> = {},
 ): LogKey[] {
-  if (history === undefined) return logKeysOf(withoutHistory(given));
-  try {
-    return logKeysOf(keysOf(parseKeyHistory(history), given));
-  } catch (error) {
-    if (error instanceof KeyHistoryError)
-      throw tampered(`${where} is not to be trusted. ${error.message}`);
-    throw error;
-  }
+  const histories = { ...offered, held: trusted.histories };
+  return keysThatCount(parseVerifierKey, parseTrustedKeys(trusted), note, histories);
 }

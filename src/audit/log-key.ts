@@ -38,7 +38,7 @@ interface NextKey {
   /** Signs a text with the present key and with this one. */
   signStep: (text: string) => string;
   /**
-   * Has it sign checkpoints, with the present key beside it until a moment (epoch milliseconds).
+   * Has it sign checkpoints, with the keys before it beside it until a moment (epoch milliseconds) at the longest.
    *
    * @returns how to take that back
    */
@@ -148,7 +148,8 @@ function logKey(folder: string, origin: string, keys: readonly HeldKey[]): LogKe
         signStep: (text) => signNote(text, [newest().signer, next.signer]),
         takeOver(until) {
           const before = present;
-          present = [...before.map((key) => (key === newest() ? { ...key, until } : key)), next];
+          // None of before signs longer than the one that is replaced now.
+          present = [...before.map((key) => ({ ...key, until: Math.min(key.until, until) })), next];
           return () => (present = before);
         },
       };

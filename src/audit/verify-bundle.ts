@@ -28,7 +28,7 @@ import {
 } from './bundle-layout.ts';
 import type { BundleReader } from './bundle-reader.ts';
 import { readExact, readSmall } from './expected-file.ts';
-import { knownKeys } from './known-keys.ts';
+import { knownKeys, parseTrustedKeys, trustedKeysOf, type TrustedKeys } from './known-keys.ts';
 import { openBundle } from './open-bundle.ts';
 import { bundleEntries } from './read-entries.ts';
 import { MOST_REPORT_MANIFEST_BYTES, isReportManifest } from './report-layout.ts';
@@ -68,7 +68,7 @@ const MOST_BYTES = 64 * 1024;
  *
  * @param path a bundle's tar archive, or a directory into which it was unpacked
  * @param verifierKey the log's key as the caller has it from elsewhere than the bundle, or several of one whose key was
- *   replaced; of those, one is enough where the bundle has the history of the keys
+ *   replaced, with their history: of those, one is enough where the bundle has it
  * @param onEntry is given the bytes of each entry that was found right, in the order of the log. What it makes of them
  *   counts for nothing unless the report says `sound`
  * @param seen gives a checkpoint of this log that was seen before, its signature found good; the bundle must be of the
@@ -78,7 +78,7 @@ const MOST_BYTES = 64 * 1024;
  */
 export async function verifyBundle(
   path: string,
-  verifierKey: string | readonly string[],
+  verifierKey: string | readonly string[] | TrustedKeys,
   onEntry: (bytes: Uint8Array) => void = () => undefined,
   seen: SeenOf = () => undefined,
   isArchive = false,
@@ -86,9 +86,10 @@ export async function verifyBundle(
   const report: BundleReport = { status: 'sound', entriesChecked: 0, checked: [] };
   let reader: BundleReader | undefined;
   try {
-    const keys = [verifierKey].flat().map(parseTrustedKey);
+    const trusted = trustedKeysOf(verifierKey);
+    parseTrustedKeys(trusted);
     reader = await openBundle(path);
-    await verify(reader, keys, report, { onEntry, seenOf: seen, isArchive });
+    await verify(reader, trusted, report, { onEntry, seenOf: seen, isArchive });
   } catch (error) {
     settle(report, error);
   } finally {
@@ -99,7 +100,7 @@ export async function verifyBundle(
 
 async function verify(
   reader: BundleReader,
-  given: readonly NoteVerifier[],
+  trusted: TrustedKeys,
   report: BundleReport,
   {
     onEntry,
@@ -110,18 +111,20 @@ async function verify(
   const manifest = await readSmall(reader, MANIFEST_PATH, MOST_REPORT_MANIFEST_BYTES);
   const note = await readSmall(reader, CHECKPOINT_PATH, MOST_BYTES);
   const history = keyHistoryIn(manifest);
-  const texts = given.map(({ verifierKey }) => verifierKey);
-  const keys = knownKeys(texts, history, 'The bundle');
+  const given = parseTrustedKeys(trusted);
+  const keys = knownKeys(trusted, note, { offered: history, where: 'The bundle' });
   const { checkpoint, key } = await checkSignature(reader, note, keys, given, report);
   const { origin, size, root } = checkpoint;
   const carried = await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
   if (!keys.some(({ verifierKey }) => carried.toString('utf8') === `${verifierKey}\n`)) {
+    if (keys.some(({ verifierKey }) => isCut(carried, `${verifierKey}\n`)))
+      throw incomplete(`${VERIFIER_KEY_PATH} is cut short.`);
     throw tampered(
       `${VERIFIER_KEY_PATH} was changed: it is not the key that signed the checkpoint and that you gave.`,
     );
   }
   report.checked.push(
-    texts.includes(key.verifierKey)
+    given.some(({ verifierKey }) => verifierKey === key.verifierKey)
       ? 'verifier key as given'
       : 'verifier key by the history of the keys, in which the one that you gave stands',
   );
@@ -136,7 +139,10 @@ async function verify(
 
   const range = rangeIn(manifest, size);
   const { from, to } = range;
-  if (!manifest.equals(bundleManifest(origin, size, note, history, range))) {
+  const expected = bundleManifest(origin, size, note, history, range);
+  if (isCut(manifest, expected.toString('utf8')))
+    throw incomplete(`${MANIFEST_PATH} is cut short.`);
+  if (!manifest.equals(expected)) {
     throw tampered(`${MANIFEST_PATH} was changed: it does not describe the signed checkpoint.`);
   }
   report.checked.push('manifest');
@@ -232,6 +238,10 @@ async function checkSignature(
     return { checkpoint: { origin, size, root: Buffer.from(root), note }, key };
   } catch (error) {
     if (!(error instanceof Finding)) throw error;
+    if (isCutCheckpoint(note))
+      throw incomplete(
+        `${CHECKPOINT_PATH} is cut short: its signature, or a part of it, is missing.`,
+      );
     const carried = await carriedKey(reader);
     if (!carried || keys.some(({ verifierKey }) => verifierKey === carried.verifierKey))
       throw error;
@@ -241,6 +251,28 @@ async function checkSignature(
   }
 }
 
+/** Lines of a checkpoint, the last of which may be missing in part. */
+const BEGUN =
+  /^[^\n]*(?:\n\d*(?:\n[A-Za-z0-9+/]*={0,2}(?:\n(?:\n(?:\u2014 \S+ \S+\n)*(?:\u2014(?: [^\s]*(?: [A-Za-z0-9+/]*={0,2})?)?)?)?)?)?)?$/u;
+
+/** Whether it is the beginning of a signed checkpoint, and no whole one. */
+function isCutCheckpoint(note: Buffer): boolean {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(note, { stream: true });
+  } catch {
+    return false;
+  }
+  const isWhole = /\n\n[^]*\n$/.test(text);
+  return !isWhole && !/[^\n\P{Control}]/u.test(text) && BEGUN.test(text);
+}
+
+/** Whether a file is the beginning of what must be there. */
+const isCut = (found: Buffer, expected: string): boolean => {
+  const whole = Buffer.from(expected, 'utf8');
+  return found.length < whole.length && whole.subarray(0, found.length).equals(found);
+};
+
 async function carriedKey(reader: BundleReader): Promise<NoteVerifier | undefined> {
   try {
     const text = await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
@@ -248,13 +280,5 @@ async function carriedKey(reader: BundleReader): Promise<NoteVerifier | undefine
   } catch (error) {
     if (error instanceof Finding || error instanceof RangeError) return undefined;
     throw error;
-  }
-}
-
-function parseTrustedKey(verifierKey: string): NoteVerifier {
-  try {
-    return parseVerifierKey(verifierKey.trim());
-  } catch (error) {
-    throw new Finding('could_not_run', (error as Error).message);
   }
 }

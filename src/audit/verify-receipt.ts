@@ -10,7 +10,8 @@ import {
 } from '../core/audit/receipt.ts';
 import { parseTlogProof } from '../core/audit/tlog-proof.ts';
 import { toBase64 } from '../core/tlog/bytes.ts';
-import type { Checkpoint, LogKey } from '../core/tlog/checkpoint.ts';
+import { NoteError, parseNote } from '../core/audit/note.ts';
+import { CheckpointError, parseCheckpoint, type Checkpoint } from '../core/tlog/checkpoint.ts';
 import { openTrusted, type LogReport } from '../verify/check-log.ts';
 import {
   Finding,
@@ -19,7 +20,7 @@ import {
   tampered,
   type VerificationStatus,
 } from '../verify/finding.ts';
-import { knownKeys } from './known-keys.ts';
+import { knownKeys, parseTrustedKeys, trustedKeysOf, type TrustedKeys } from './known-keys.ts';
 
 /** What an entry of a receipt says, once it is proven. */
 export interface ReceivedEntry {
@@ -34,6 +35,11 @@ export interface ReceivedEntry {
   lab: string | undefined;
   person: string | undefined;
   run: string | undefined;
+  /** Calls that were refused: 1, or as many as were recorded together. */
+  refusals: number;
+  /** As the entry says that the call used them; 0 where it says nothing. */
+  inputTokens: number;
+  outputTokens: number;
 }
 
 /** What the verification found. */
@@ -58,6 +64,13 @@ export interface ReceiptReport {
 /** Longer than any receipt: two entries of the most bytes there can be, and two checkpoints with a hundred signatures. */
 export const MOST_RECEIPT_BYTES = 512 * 1024;
 
+const dataSchema = z.object({
+  counts: z.record(z.string(), z.number()).optional(),
+  usage: z
+    .object({ inputTokens: z.number().optional(), outputTokens: z.number().optional() })
+    .optional(),
+});
+
 const entrySchema = z.object({
   v: z.literal(1),
   log: z.string(),
@@ -68,6 +81,7 @@ const entrySchema = z.object({
   lab: z.string().optional(),
   person: z.string().optional(),
   run: z.string().optional(),
+  data: dataSchema.catch({}),
 });
 
 /** Keys of what a request leaves that was not passed on. It has no outcome. */
@@ -78,23 +92,48 @@ const ALONE = new Set(['request.denied', 'request.answered']);
  * the log holds these very bytes at this index; then that the entries are those of the request, all of them.
  *
  * @param bytes the receipt as it was kept
- * @param verifierKeys the log's key as the caller has it from elsewhere, or several where it was rotated; of those, one
- *   is enough with the history
- * @param history of the log's keys, as the log offers it (core/audit/key-history.ts)
+ * @param verifierKey the log's key as the caller has it from elsewhere, or several where it was replaced; it takes their
+ *   history then, and one of them is enough
+ * @param offered the history of the log's keys, as the log offers it
  * @returns never throws: what prevents the verification is a report `could_not_run`
  */
 export function verifyReceipt(
   bytes: Uint8Array,
-  verifierKeys: readonly string[],
-  history?: string,
+  verifierKey: string | readonly string[] | TrustedKeys,
+  offered?: string,
 ): ReceiptReport {
+  const trusted = trustedKeysOf(verifierKey);
+  return check(bytes, () => {
+    parseTrustedKeys(trusted);
+    return (note) => {
+      const report: LogReport = { status: 'sound', entriesChecked: 0, checked: [] };
+      return openTrusted(note, knownKeys(trusted, note, { offered }), report).checkpoint;
+    };
+  });
+}
+
+/** Checks everything but who signed the checkpoint: what can be checked without a key. */
+export const checkUnsigned = (bytes: Uint8Array): ReceiptReport =>
+  check(bytes, () => (note) => {
+    try {
+      return parseCheckpoint(parseNote(note).text);
+    } catch (error) {
+      if (!(error instanceof NoteError || error instanceof CheckpointError)) throw error;
+      throw tampered(`Its checkpoint is none. ${error.message}`);
+    }
+  });
+
+/** Opens the checkpoint of a proof. */
+type OpenCheckpoint = (note: string) => Checkpoint;
+
+function check(bytes: Uint8Array, begin: () => OpenCheckpoint): ReceiptReport {
   const report: ReceiptReport = { status: 'sound', entries: [] };
   try {
-    const keys = trustedKeys(verifierKeys, history);
+    const open = begin();
     const receipt = readReceipt(bytes);
     report.of = receipt.of;
     for (const part of receipt.parts) {
-      const { entry, checkpoint, note } = checkPart(part, keys);
+      const { entry, checkpoint, note } = checkPart(part, open);
       if (report.checkpoint !== undefined && report.checkpoint !== note)
         throw tampered('Its proofs lead to different checkpoints: it was put together.');
       report.origin = checkpoint.origin;
@@ -112,19 +151,6 @@ export function verifyReceipt(
   return report;
 }
 
-function trustedKeys(given: readonly string[], history: string | undefined): LogKey[] {
-  try {
-    return knownKeys(
-      given.map((key) => key.trim()),
-      history,
-      'The log',
-    );
-  } catch (error) {
-    if (error instanceof Finding) throw error;
-    throw new Finding('could_not_run', (error as Error).message);
-  }
-}
-
 function readReceipt(bytes: Uint8Array): Receipt {
   const receipt = parseReceipt(bytes);
   if (!('kind' in receipt)) return receipt;
@@ -134,13 +160,12 @@ function readReceipt(bytes: Uint8Array): Receipt {
 
 function checkPart(
   { index, entry, proof: text }: ReceiptPart,
-  keys: readonly LogKey[],
+  open: OpenCheckpoint,
 ): { entry: ReceivedEntry; checkpoint: Checkpoint; note: string } {
   const proof = parseTlogProof(text);
   if (!proof)
     throw tampered(`The proof of entry ${index} is not written as the log writes proofs.`, index);
-  const report: LogReport = { status: 'sound', entriesChecked: 0, checked: [] };
-  const { checkpoint } = openTrusted(proof.checkpoint, keys, report);
+  const checkpoint = open(proof.checkpoint);
   const { origin, size, root } = checkpoint;
   const leaf = leafHash(entry);
   const isThere = verifyInclusion({ index, size, leafHash: leaf, root, proof: proof.proof });
@@ -156,9 +181,17 @@ function checkPart(
       `The entry at ${index} says that it is another log's, or stands elsewhere.`,
       index,
     );
-  const { kind, committedAt, ref, lab, person, run } = said;
-  const shown = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, lab, person, run };
+  const { kind, committedAt, ref, lab, person, run, data } = said;
+  const { inputTokens = 0, outputTokens = 0 } = data.usage ?? {};
+  const place = { index, leaf: leaf.toString('base64'), kind, committedAt, ref, lab, person, run };
+  const shown = { ...place, refusals: refusalsOf(kind, data.counts), inputTokens, outputTokens };
   return { entry: shown, checkpoint, note: proof.checkpoint };
+}
+
+function refusalsOf(kind: string, counts: Record<string, number> = {}): number {
+  if (kind === 'request.denied_repeatedly')
+    return Object.values(counts).reduce((sum, count) => sum + count, 0);
+  return kind === 'request.denied' ? 1 : 0;
 }
 
 function parseJson(bytes: Uint8Array): unknown {

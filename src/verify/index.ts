@@ -7,7 +7,12 @@
  */
 import { describeKey, openNote, type NoteVerifier } from '../core/audit/note.ts';
 import { toBase64 } from '../core/tlog/bytes.ts';
-import { checkConsistency, openCheckpoint, type Checkpoint } from '../core/tlog/checkpoint.ts';
+import {
+  checkConsistency,
+  openCheckpoint,
+  type Checkpoint,
+  type LogKey,
+} from '../core/tlog/checkpoint.ts';
 import { parseVerifierKey } from '../core/tlog/keys.ts';
 import type { Primitives } from '../core/tlog/primitives.ts';
 import { verifyInclusion } from '../core/tlog/proofs.ts';
@@ -18,6 +23,7 @@ import { checkStream, type EntryStream } from './check-stream.ts';
 import { Finding, tampered, type VerificationStatus } from './finding.ts';
 import type { LogSource } from './log-source.ts';
 import { assertOwnPlace } from './own-place.ts';
+import { keysThatCount, originIn, parseTrusted } from './trusted-keys.ts';
 
 export type { EntryStream, LogReport, LogSource, Primitives, VerificationStatus };
 
@@ -47,8 +53,18 @@ export interface ReceiptVerdict extends CheckpointVerdict {
   index?: number;
 }
 
-/** A key as text, or several: of a log whose key was rotated. */
-export type TrustedKeys = string | readonly string[];
+/**
+ * A key as text, or several. Of a log whose key was replaced, one key and the history of its keys (the document at `keys`
+ * of the log, or out of an evidence bundle) are enough: it is checked from end to end, and each key counts for the sizes of
+ * its time alone. Several keys of one log without its history are refused: a replaced key could have signed anything.
+ */
+export type TrustedKeys = string | readonly string[] | KeysWithHistory;
+
+/** Keys, and the history of a log's keys as a document. */
+export interface KeysWithHistory {
+  keys: string | readonly string[];
+  history?: string | undefined;
+}
 
 /** Checks, over primitives that were handed in. */
 export interface Verifier {
@@ -113,18 +129,25 @@ export function createVerifier(primitives: Primitives): Verifier {
     sha256: primitives.sha256,
     copy: (hash) => new Uint8Array(hash),
   });
-  const keysOf = (keys: TrustedKeys): NoteVerifier[] =>
-    [keys].flat().map((key) => parseKey(primitives, key));
+  const parse = (key: string): NoteVerifier => parseVerifierKey(primitives, key);
+  /** Taken apart at once; which of them count takes the checkpoint. */
+  const keysOf = (trusted: TrustedKeys): ((note: string | Uint8Array) => LogKey[]) => {
+    const { keys, history }: KeysWithHistory = isAlone(trusted) ? { keys: trusted } : trusted;
+    const given = parseTrusted(parse, [keys].flat());
+    return (note) =>
+      keysThatCount(parse, given, note, { offered: history, where: 'The history of the keys' });
+  };
 
   return {
-    checkpoint: (note, keys) => verdictOf(() => checkpointFacts(note, keysOf(keys))),
+    checkpoint: (note, keys) => verdictOf(() => checkpointFacts(note, keysOf(keys)(note))),
 
     receipt: (entry, receipt, keys) =>
       verdictOf(() => {
-        const trusted = keysOf(keys);
+        const keysFor = keysOf(keys);
         const parsed = parseTlogProof(receipt);
         if (parsed === undefined) throw tampered('This is not a proof of one entry.');
         const { index, proof, checkpoint: note } = parsed;
+        const trusted = keysFor(note);
         const facts = checkpointFacts(note, trusted);
         const { origin, size, root } = openCheckpoint(note, trusted);
         const leafHash = tree.leafHash(entry);
@@ -140,7 +163,7 @@ export function createVerifier(primitives: Primitives): Verifier {
 
     consistency: (older, newer, proof, keys) =>
       verdictOf(() => {
-        const found = checkConsistency(tree, older, newer, keysOf(keys), proof);
+        const found = checkConsistency(tree, older, newer, keysOf(keys)(newer), proof);
         if (!found.consistent) throw tampered(found.problem);
         return {};
       }),
@@ -151,7 +174,7 @@ export function createVerifier(primitives: Primitives): Verifier {
           checkpoint,
           keys: trusted,
           entries,
-          seen: seen === undefined ? undefined : openSeen(seen, trusted),
+          seen: seen === undefined ? undefined : openSeen(seen, checkpoint, trusted),
           ...(onEntry && { onEntry }),
         }),
       ),
@@ -169,14 +192,14 @@ export function createVerifier(primitives: Primitives): Verifier {
   async function overSource(
     source: LogSource,
     keys: TrustedKeys,
-    check: (checkpoint: Uint8Array, trusted: NoteVerifier[]) => Promise<LogReport>,
+    check: (checkpoint: Uint8Array, trusted: LogKey[]) => Promise<LogReport>,
   ): Promise<LogReport> {
     const report: LogReport = { status: 'sound', entriesChecked: 0, checked: [] };
     try {
-      const trusted = keysOf(keys);
+      const keysFor = keysOf(keys);
       const checkpoint = await source.read('checkpoint');
       if (checkpoint === undefined) throw new Finding('incomplete', 'checkpoint is missing.');
-      return await check(checkpoint, trusted);
+      return await check(checkpoint, keysFor(checkpoint));
     } catch (error) {
       settle(report, error);
       return report;
@@ -184,9 +207,12 @@ export function createVerifier(primitives: Primitives): Verifier {
   }
 }
 
+const isAlone = (keys: TrustedKeys): keys is string | readonly string[] =>
+  typeof keys === 'string' || Array.isArray(keys);
+
 function checkpointFacts(
   note: string | Uint8Array,
-  keys: readonly NoteVerifier[],
+  keys: readonly LogKey[],
 ): Omit<CheckpointVerdict, 'status'> {
   const report: LogReport = { status: 'sound', entriesChecked: 0, checked: [] };
   const { origin, size, root } = openTrusted(note, keys, report).checkpoint;
@@ -195,7 +221,12 @@ function checkpointFacts(
 }
 
 /** What was kept proves nothing unless a trusted key signed it; which is no fault of the log. */
-function openSeen(note: string | Uint8Array, keys: readonly NoteVerifier[]): Checkpoint {
+function openSeen(note: string | Uint8Array, now: Uint8Array, keys: readonly LogKey[]): Checkpoint {
+  if (originIn(note) !== originIn(now))
+    throw new Finding(
+      'could_not_run',
+      'The checkpoint that was seen before is of another log: nothing can be compared with it.',
+    );
   try {
     return openCheckpoint(note, keys);
   } catch (error) {
@@ -203,14 +234,6 @@ function openSeen(note: string | Uint8Array, keys: readonly NoteVerifier[]): Che
       'could_not_run',
       `The checkpoint that was seen before is not to be trusted. ${(error as Error).message}`,
     );
-  }
-}
-
-function parseKey(primitives: Primitives, key: string): NoteVerifier {
-  try {
-    return parseVerifierKey(primitives, key.trim());
-  } catch (error) {
-    throw new Finding('could_not_run', (error as Error).message);
   }
 }
 

@@ -8,17 +8,19 @@ import {
   checkMirror,
   checkReceipt,
   judge,
+  keysThatCount,
   openCheckpoint,
   readKeys,
   type Found,
 } from './independent-verifier.ts';
 import { bundleOf, sampleLog } from './sample-log.ts';
 
-function run({ kind, keys: texts, file }: StoredVector): Found {
+function run({ kind, keys: texts, history, file }: StoredVector): Found {
   const bytes = (path: string): Buffer => file(path) ?? Buffer.alloc(0);
   return judge(() => {
     const keys = readKeys(texts);
-    if (kind === 'note') openCheckpoint(bytes('checkpoint'), keys);
+    if (kind === 'note')
+      openCheckpoint(bytes('checkpoint'), keysThatCount(bytes('checkpoint'), keys, history));
     else if (kind === 'receipt')
       checkReceipt(bytes('entry'), bytes('receipt.tlog-proof').toString(), keys);
     else if (kind === 'consistency') {
@@ -29,8 +31,8 @@ function run({ kind, keys: texts, file }: StoredVector): Found {
         openCheckpoint(bytes('newer'), keys),
         proof,
       );
-    } else if (kind === 'log') checkMirror(file, keys, file('seen'));
-    else checkBundle(bytes('bundle.tar'), keys);
+    } else if (kind === 'log') checkMirror(file, keys, file('seen'), history);
+    else checkBundle(bytes('bundle.tar'), keys, history);
   });
 }
 

@@ -106,6 +106,9 @@ interface Key {
   name: string;
   id: Buffer;
   publicKey: Buffer;
+  text: string;
+  /** It counts for sizes above the first and up to the second. */
+  range?: [number, number];
 }
 
 function strictBase64(text: string): Buffer | undefined {
@@ -120,7 +123,7 @@ export function readKeys(texts: readonly string[]): Key[] {
     if (bytes?.length !== 33 || bytes[0] !== 1) throw new Bad('could_not_run');
     const id = sha256(Buffer.from(`${name}\n`), bytes).subarray(0, 4);
     if (id.toString('hex') !== hex) throw new Bad('could_not_run');
-    return { name, id, publicKey: bytes.subarray(1) };
+    return { name, id, publicKey: bytes.subarray(1), text };
   });
 }
 
@@ -145,7 +148,7 @@ export function openCheckpoint(note: Buffer, keys: readonly Key[]): Checkpoint {
   const split = whole.lastIndexOf('\n\n');
   if (isControl || split === -1 || !whole.endsWith('\n')) throw tampered();
   const text = whole.slice(0, split + 1);
-  const signers = new Set<string>();
+  const signers: Key[] = [];
   for (const line of whole.slice(split + 2, -1).split('\n')) {
     const [dash, name = '', encoded = '', ...more] = line.split(' ');
     const bytes = strictBase64(encoded);
@@ -153,15 +156,85 @@ export function openCheckpoint(note: Buffer, keys: readonly Key[]): Checkpoint {
       throw tampered();
     const known = keys.filter((key) => key.name === name && key.id.equals(bytes.subarray(0, 4)));
     if (known.length === 0) continue;
-    if (!known.some((key) => isSignature(key, text, bytes.subarray(4)))) throw tampered();
-    signers.add(name);
+    const by = known.filter((key) => isSignature(key, text, bytes.subarray(4)));
+    if (by.length === 0) throw tampered();
+    signers.push(...by);
   }
   const [origin = '', size = '', encoded = '', end, ...more] = text.split('\n');
   const root = strictBase64(encoded);
   const isSize = /^(?:0|[1-9][0-9]*)$/.test(size) && Number.isSafeInteger(Number(size));
-  if (!signers.has(origin) || !isSize || root?.length !== 32 || end !== '' || more.length > 0)
-    throw tampered();
+  const counts = signers.some(
+    ({ name, range: [after, upTo] = [-1, Infinity] }) =>
+      name === origin && after < Number(size) && Number(size) <= upTo,
+  );
+  if (!counts || !isSize || root?.length !== 32 || end !== '' || more.length > 0) throw tampered();
   return { origin, size: Number(size), root };
+}
+
+// The history of a log's keys
+
+/** The keys of a history, each with its sizes. */
+function readHistory(document: string): Key[] {
+  let value: { format?: unknown; first?: string; steps?: string[] };
+  try {
+    value = JSON.parse(document) as typeof value;
+  } catch {
+    throw tampered();
+  }
+  const { format, first = '', steps = [] } = value;
+  if (format !== 'sallyport-log-keys/1') throw tampered();
+  const keys = readKeys([first]);
+  keys[0]!.range = [-1, Infinity];
+  for (const note of steps) {
+    const [head, old, next, time, origin = '', size = '', root = ''] = note.split('\n');
+    const before = keys.at(-1)!;
+    if (!next?.startsWith('new ') || !time?.startsWith('time ')) throw tampered();
+    const [key] = readKeys([next.slice(4)]);
+    if (head !== 'sallyport/log-key-step/v1' || old !== `old ${before.text}` || !key)
+      throw tampered();
+    const body = `${[head, old, next, time, origin, size, root].join('\n')}\n`;
+    const split = note.lastIndexOf('\n\n');
+    if (note.slice(0, split + 1) !== body || origin !== before.name || origin !== key.name)
+      throw tampered();
+    for (const one of [before, key]) {
+      const lines = note.slice(split + 2, -1).split('\n');
+      const isSigned = lines.some((line) => {
+        const bytes = strictBase64(line.split(' ')[2] ?? '') ?? Buffer.alloc(0);
+        return one.id.equals(bytes.subarray(0, 4)) && isSignature(one, body, bytes.subarray(4));
+      });
+      if (!isSigned) throw tampered();
+    }
+    const [after] = before.range!;
+    if (Number(size) <= after || keys.some(({ text }) => text === key.text)) throw tampered();
+    before.range = [after, Number(size)];
+    keys.push({ ...key, range: [Number(size), Infinity] });
+  }
+  return keys;
+}
+
+/** The keys that count for the log that a checkpoint names. */
+export function keysThatCount(
+  note: Buffer,
+  given: readonly Key[],
+  ...documents: (string | undefined)[]
+): Key[] {
+  const [origin] = note.toString('utf8').split('\n', 1);
+  const own = given.filter(({ name }) => name === origin);
+  const histories = documents
+    .filter((document) => document !== undefined)
+    .map(readHistory)
+    .toSorted((a, b) => b.length - a.length);
+  const [longest] = histories;
+  if (longest === undefined) {
+    if (own.length > 1) throw new Bad('could_not_run');
+    return [...given];
+  }
+  for (const history of histories)
+    for (const [at, { text, range }] of history.entries())
+      if (text !== longest[at]?.text || range?.[0] !== longest[at].range?.[0]) throw tampered();
+  if (own.length === 0 || own.some(({ text }) => longest.every((key) => key.text !== text)))
+    throw tampered();
+  return longest;
 }
 
 // Entries
@@ -285,9 +358,15 @@ function checkTiles(read: ReadFile, size: number, root: Buffer): Buffer[] {
   return leaves;
 }
 
-export function checkMirror(read: ReadFile, keys: readonly Key[], seenNote?: Buffer): void {
+export function checkMirror(
+  read: ReadFile,
+  given: readonly Key[],
+  seenNote?: Buffer,
+  history?: string,
+): void {
   const note = read('checkpoint');
   if (note === undefined) throw incomplete();
+  const keys = keysThatCount(note, given, history, read('keys')?.toString());
   const { origin, size, root } = openCheckpoint(note, keys);
   const seen = seenNote && openCheckpoint(seenNote, keys);
   if (seen !== undefined && seen.size > size) throw tampered(size);
@@ -356,7 +435,7 @@ function readTar(tar: Buffer): TarContents {
   return { files, isCut: true };
 }
 
-export function checkBundle(tar: Buffer, keys: readonly Key[]): void {
+export function checkBundle(tar: Buffer, given: readonly Key[], history?: string): void {
   const { files, isCut } = readTar(tar);
   const read: ReadFile = (path) => files.get(path);
   const must = (path: string): Buffer => {
@@ -366,6 +445,13 @@ export function checkBundle(tar: Buffer, keys: readonly Key[]): void {
   };
   const manifest = must('manifest.json').toString();
   const note = must('checkpoint');
+  let keyHistory: string | undefined;
+  try {
+    ({ keyHistory } = JSON.parse(manifest) as { keyHistory?: string });
+  } catch {
+    // It is not what it must be, which shows below.
+  }
+  const keys = keysThatCount(note, given, history, keyHistory);
   const { origin, size, root } = openCheckpoint(note, keys);
   const carried = must('verifier-key').toString().trim();
   const [key] = readKeys([carried]);
@@ -379,6 +465,7 @@ export function checkBundle(tar: Buffer, keys: readonly Key[]): void {
     range: [from, to],
     entries: to - from,
     checkpointSha256: createHash('sha256').update(note).digest('hex'),
+    ...(keyHistory === undefined ? {} : { keyHistory }),
   };
   if (manifest !== `${JSON.stringify(expected, null, 2)}\n`) throw tampered();
   const leaves = checkTiles(read, size, root);

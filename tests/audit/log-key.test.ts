@@ -75,6 +75,17 @@ describe('the log’s key', () => {
     }
   });
 
+  it('that is replaced without overlap ends those that were replaced before it, too', () => {
+    const key = createLogKey(newPath(), ORIGIN);
+    const first = key.verifierKey;
+    key.makeNext().takeOver(1_000_000);
+    const second = key.verifierKey;
+    key.makeNext().takeOver(10);
+    const note = key.signCheckpoint(0, Buffer.alloc(32), 10);
+    for (const old of [first, second]) expect(() => openCheckpoint(note, old)).toThrow('not by');
+    expect(openCheckpoint(note, key.verifierKey).size).toBe(0);
+  });
+
   it('does not show its private half', () => {
     const key = createLogKey(newPath(), ORIGIN);
     expect(Object.keys(key).sort()).toEqual([

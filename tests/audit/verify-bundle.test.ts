@@ -2,6 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { EXIT_CODES, verifyBundle, type BundleReport } from '../../src/audit/verify-bundle.ts';
 import {
@@ -347,7 +349,7 @@ describe('files', () => {
       status: 'sound',
     });
     const nothing = await verify(Buffer.from('this is not an archive'.repeat(100)));
-    expect(nothing.problem).toContain('checksum');
+    expect(nothing.problem).toContain('is not a tar archive');
   });
 });
 
@@ -581,3 +583,31 @@ function unpackTo(name: string, some: readonly TarFile[]): string {
   }
   return directory;
 }
+
+describe('damage in transfer', () => {
+  it.each(['checkpoint', 'manifest.json', 'verifier-key'])(
+    'of which %s was cut is incomplete, as any damage in transfer',
+    async (cut) => {
+      const whole = files.find((file) => file.name === cut)?.content ?? Buffer.alloc(0);
+      for (const length of [0, 10, whole.length - 1]) {
+        const directory = unpackTo(`cut-${cut}-${length}`, files);
+        writeFileSync(join(directory, cut), whole.subarray(0, length));
+        expect(await verifyBundle(directory, log.verifierKey)).toMatchObject({
+          status: 'incomplete',
+        });
+      }
+    },
+  );
+
+  it('that is no tar archive could not be looked at', async () => {
+    for (const [name, bytes] of [
+      ['evidence.tar.gz', gzipSync(randomBytes(2_000))],
+      ['x.bin', Buffer.alloc(2_000, 0xe7)],
+    ] as const) {
+      writeFileSync(join(folder, name), bytes);
+      const report = await verifyBundle(join(folder, name), log.verifierKey);
+      expect(report).toMatchObject({ status: 'could_not_run' });
+      expect(report.problem).toContain('is no evidence bundle');
+    }
+  });
+});

@@ -27,10 +27,10 @@ function keeperOf(log: Map<string, string>, changes: Partial<KeeperParts> = {}) 
       );
     },
     keep: (request, receipt) => {
+      if (receipt === 'no receipt') return Promise.resolve('refused');
       kept.set(request, receipt);
-      return Promise.resolve();
+      return Promise.resolve(receipt === 'whole' ? 'whole' : 'part');
     },
-    isWhole: (receipt) => receipt === 'whole',
     onTrouble: (error) => troubles.push(error),
     ...changes,
   });
@@ -54,7 +54,7 @@ describe('receipts of calls', () => {
     // Nothing is left to ask for.
     await vi.advanceTimersByTimeAsync(60_000);
     expect(asked).toHaveLength(1);
-    expect(await keeper.stop(never)).toEqual({ kept: 2, absent: [], left: [] });
+    expect(await keeper.stop(never)).toEqual({ kept: 2, absent: [], refused: [], left: [] });
   });
 
   it('are asked for again where the call has no outcome yet', async () => {
@@ -89,10 +89,10 @@ describe('receipts of calls', () => {
   it('are not lost where they cannot be written', async () => {
     let isFull = true;
     const written: string[] = [];
-    const keep = (request: string): Promise<void> => {
+    const keep = (request: string): Promise<'whole'> => {
       if (isFull) return Promise.reject(new Error('ENOSPC'));
       written.push(request);
-      return Promise.resolve();
+      return Promise.resolve('whole');
     };
     const { keeper } = keeperOf(new Map([['a', 'whole']]), { keep });
     keeper.ended('a');
@@ -107,7 +107,26 @@ describe('receipts of calls', () => {
     keeper.ended('a');
     await vi.advanceTimersByTimeAsync(60_000);
     expect(asked).toHaveLength(4);
-    expect(await keeper.stop(never)).toEqual({ kept: 0, absent: ['a'], left: [] });
+    expect(await keeper.stop(never)).toEqual({
+      kept: 0,
+      absent: ['a'],
+      refused: [],
+      left: [],
+    });
+  });
+
+  it('are given up where what comes is none, without holding up the others', async () => {
+    const { keeper, kept } = keeperOf(
+      new Map([
+        ['a', 'no receipt'],
+        ['b', 'whole'],
+      ]),
+    );
+    keeper.ended('a');
+    keeper.ended('b');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([...kept.keys()]).toEqual(['b']);
+    expect(await keeper.stop(never)).toEqual({ kept: 1, absent: [], refused: ['a'], left: [] });
   });
 
   it('are asked for a hundred at a time', async () => {
@@ -131,7 +150,7 @@ describe('receipts of calls', () => {
     await vi.advanceTimersByTimeAsync(9_000);
     expect(stopped).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(1_500);
-    expect(stopped).toHaveBeenCalledWith({ kept: 0, absent: [], left: ['a'] });
+    expect(stopped).toHaveBeenCalledWith({ kept: 0, absent: [], refused: [], left: ['a'] });
   });
 
   it('do not hold it up after a second signal', async () => {

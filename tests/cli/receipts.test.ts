@@ -15,6 +15,8 @@ import {
   type RunningBroker,
 } from '../support/running-broker.ts';
 import { openaiJson, openaiStream } from '../support/scripted-upstream.ts';
+import { rotateLogKey } from '../../src/broker/rotate-log-key.ts';
+import { SampleLog } from '../support/witnesses.ts';
 import { startConnect } from './connect-run.ts';
 import { newCli } from './run-cli.ts';
 
@@ -214,5 +216,132 @@ describe('a statement held against receipts', () => {
     }
     expect((await cli.run('audit', 'receipts', '--dir', kept)).code).toBe(2);
     expect((await cli.run('audit', 'statement', '--log-key', logKey)).code).toBe(2);
+  });
+
+  describe('from a broker that lies', () => {
+    /** Answers of the broker, changed. */
+    async function lying<T>(
+      change: (url: string, body: never) => unknown,
+      act: () => Promise<T>,
+    ): Promise<T> {
+      const real = globalThis.fetch;
+      const spy = vi.spyOn(globalThis, 'fetch').mockImplementation(async (...args) => {
+        const [input] = args;
+        const url = typeof input === 'string' ? input : '';
+        const answer = await real(...args);
+        if (!/statements|\/me$|\/log\/receipts/.test(url)) return answer;
+        const changed = Response.json(change(url, (await answer.json()) as never));
+        Object.defineProperty(changed, 'url', { value: answer.url });
+        return changed;
+      });
+      try {
+        return await act();
+      } finally {
+        spy.mockRestore();
+      }
+    }
+    const fetchAll = (directory: string, ...args: string[]) =>
+      cli.run(
+        ...['audit', 'receipts', '--since', '2020-01-01', '--dir', directory],
+        ...['--profile', 'researcher', ...args],
+      );
+
+    it('and answers as of an old checkpoint, is not sound', async () => {
+      const database = new Database(join(running.test.dataDir, DATABASE_FILE), { readonly: true });
+      const old = database
+        .prepare('SELECT note FROM checkpoints ORDER BY size LIMIT 1')
+        .pluck()
+        .get() as string;
+      database.close();
+      const [origin = '', size = '', root = ''] = old.split('\n');
+      const checkpoint = { origin, size: Number(size), root, note: old };
+      const { code, out } = await lying(
+        (url, body: object) =>
+          url.includes('/statements') ? { checkpoint, items: [], next: null } : body,
+        () => held('researcher', kept),
+      );
+      expect([code, out]).toEqual([1, expect.stringContaining('it was rolled back')]);
+    });
+
+    it('and says that whoever asks is of another lab, is not sound', async () => {
+      const change = (url: string, body: { lab?: { id: string }; items: object[] }): unknown =>
+        url.endsWith('/me')
+          ? { ...body, lab: { ...body.lab, id: 'lab_00000000000000000000000000' } }
+          : { ...body, items: [], next: null };
+      const own = await lying(change, () => held('researcher', kept));
+      expect([own.code, own.out]).toEqual([1, expect.stringContaining('does not count')]);
+      const labs = await lying(change, () => held('lead', kept));
+      expect([labs.code, labs.out]).toEqual([2, expect.stringContaining('NOT HELD')]);
+    });
+
+    it('and gives something else for receipts, has none written over and none kept', async () => {
+      const [name = ''] = readdirSync(kept);
+      const whole = readFileSync(join(kept, name), 'utf8');
+      const others = readdirSync(kept).slice(1);
+      const sham = (url: string, body: { items: { request: string }[] }): unknown =>
+        url.includes('/log/receipts')
+          ? { items: body.items.map(({ request }) => ({ request, receipt: whole })) }
+          : body;
+      const before = others.map((file) => readFileSync(join(kept, file), 'utf8'));
+      await lying(sham, () => fetchAll(kept));
+      expect(others.map((file) => readFileSync(join(kept, file), 'utf8'))).toEqual(before);
+
+      const fresh = join(cli.folder, 'fresh');
+      const { code, err } = await lying(sham, () => fetchAll(fresh));
+      expect([code, err]).toEqual([1, expect.stringContaining('was not kept')]);
+      expect(readdirSync(fresh)).toEqual([name]);
+      // With the log's key also what only its signature tells.
+      const stranger = new SampleLog(running.test.broker.store.origin).verifierKey;
+      const none = join(cli.folder, 'none');
+      expect((await fetchAll(none, '--log-key', stranger)).code).toBe(1);
+      expect(readdirSync(none)).toEqual([]);
+      expect((await fetchAll(none, '--log-key', logKey)).code).toBe(0);
+      expect(readdirSync(none)).toEqual(readdirSync(kept));
+    });
+  });
+
+  it('does not take a copy of one receipt for that of another call, and fetches that again', async () => {
+    const [name = '', other = ''] = readdirSync(kept);
+    const text = readFileSync(join(kept, other), 'utf8');
+    writeFileSync(join(kept, other), readFileSync(join(kept, name), 'utf8'));
+    const checked = await cli.run('audit', 'receipt', kept, '--key', logKey);
+    expect([checked.code, checked.out]).toEqual([
+      1,
+      expect.stringContaining(`in the place of the one of ${other.replace('.receipt', '')}`),
+    ]);
+    const fetched = await cli.run(
+      ...['audit', 'receipts', '--since', '2020-01-01', '--dir', kept, '--profile', 'researcher'],
+    );
+    expect(fetched.out).toContain('1 receipt fetched');
+    expect(readFileSync(join(kept, other), 'utf8').split('\n', 2)).toEqual(text.split('\n', 2));
+  });
+
+  it('checks receipts by a new key of the log with the history of its keys, offline', async () => {
+    const { store } = running.test.broker;
+    await rotateLogKey(running.test.broker, running.people.admin.id, 0);
+    expect(store.verifierKey).not.toBe(logKey);
+    const run = await startConnect(running, grant, 'by a new key', { options: [] });
+    running.upstream.respond(openaiJson());
+    await run.openai.chat.completions.create(HELLO);
+    await run.stop();
+    const directory = join(cli.folder, 'after');
+    const options = ['--since', '2020-01-01', '--dir', directory, '--profile', 'researcher'];
+    const fetched = await cli.run('audit', 'receipts', ...options, '--log-key', logKey);
+    expect([fetched.code, fetched.err]).toEqual([0, expect.stringContaining('Check them with')]);
+    const without = await cli.run('audit', 'receipt', directory, '--key', logKey);
+    expect([without.code, without.out]).toEqual([1, expect.stringContaining('give --history')]);
+    const history = join(cli.folder, 'history.json');
+    writeFileSync(
+      history,
+      (await cli.run('audit', 'key', '--history', '--json', '--profile', 'lead')).out,
+    );
+    const keys = ['--key', logKey, '--key', store.verifierKey];
+    const both = await cli.run('audit', 'receipt', directory, ...keys);
+    expect([both.code, both.err]).toEqual([3, expect.stringContaining('there is no history')]);
+    for (const given of [['--key', logKey], keys])
+      expect(
+        (await cli.run('audit', 'receipt', directory, ...given, '--history', history)).code,
+      ).toBe(0);
+    expect((await held('researcher', directory)).code).toBe(0);
   });
 });

@@ -181,6 +181,16 @@ describe('a statement', () => {
     expect((await stated(researcher, `?day=${today}`)).items).toHaveLength(7);
   });
 
+  it('as of an earlier size has no run that began after it', async () => {
+    const { lead } = running.people;
+    const before = await state(lead);
+    const fourth = await running.access({}, await running.newResearcher());
+    await chat(fourth);
+    expect((await state(lead)).items).toHaveLength(before.items.length + 1);
+    const again = await state(lead, `?size=${before.checkpoint.size}`);
+    expect(again.items).toEqual(before.items);
+  });
+
   it('counts refusals that were recorded together, which have no receipt', async () => {
     const third = await running.access({}, await running.newResearcher());
     const more = 5;

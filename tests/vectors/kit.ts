@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { evidenceBundle } from '../../src/audit/bundle.ts';
 import { formatCheckpoint } from '../../src/core/audit/checkpoint.ts';
 import { serialiseEntry, writeEntry } from '../../src/core/audit/entry.ts';
+import { formatKeyHistory, formatKeyStep } from '../../src/core/audit/key-history.ts';
 import { leafHash } from '../../src/core/audit/merkle.ts';
 import { ed25519Signer, formatVerifierKey, rawPublicKey } from '../../src/core/audit/note-keys.ts';
 import { signNote, type NoteSigner } from '../../src/core/audit/note.ts';
@@ -43,6 +44,9 @@ function keyOf(number: number, name = ORIGIN): VectorKey {
 export const LOG_KEY = keyOf(64_382);
 export const COLLIDING_KEY = keyOf(84_933);
 export const FOREIGN_KEY = keyOf(1);
+/** The key that followed the log's, and one that somebody made who holds the log's after it was replaced. */
+export const NEXT_KEY = keyOf(3);
+export const EVIL_KEY = keyOf(4);
 export const WITNESS_KEY = keyOf(2, 'witness.example');
 
 const DAY = Date.UTC(2026, 0, 15, 12);
@@ -99,6 +103,21 @@ export interface VectorLog {
   tile: (level: number, n: number) => Buffer | undefined;
 }
 
+/** A history of keys, each followed by the next after so many of the entries. */
+export function historyOf(first: VectorKey, ...steps: [VectorKey, number][]): string {
+  let old = first;
+  const notes = steps.map(([next, size]) => {
+    const { root } = logOf(entriesOf(size));
+    const last = { origin: ORIGIN, size, root };
+    const { verifierKey: oldKey } = old;
+    const text = formatKeyStep({ last, oldKey, newKey: next.verifierKey, at: DAY });
+    const note = signNote(text, [old.signer, next.signer]);
+    old = next;
+    return note;
+  });
+  return formatKeyHistory(first.verifierKey, notes);
+}
+
 export const entriesOf = (size: number): Buffer[] =>
   Array.from({ length: size }, (_, index) => entryOf(index));
 
@@ -148,11 +167,16 @@ export function receiptOf(log: VectorLog, index: number, claimed = index): strin
   return formatTlogProof(claimed, proof, log.checkpoint);
 }
 
-export function bundleOf(log: VectorLog): Promise<Buffer> {
+export function bundleOf(
+  log: VectorLog,
+  { verifierKey }: VectorKey = LOG_KEY,
+  keyHistory?: string,
+): Promise<Buffer> {
   return buffer(
     evidenceBundle({
       checkpoint: log.checkpoint,
-      verifierKey: LOG_KEY.verifierKey,
+      verifierKey,
+      keyHistory,
       tile: log.tile,
       entries: [log.entries],
     }),

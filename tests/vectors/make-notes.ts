@@ -5,10 +5,12 @@ import {
   COLLIDING_KEY,
   FOREIGN_KEY,
   LOG_KEY,
+  NEXT_KEY,
   ORIGIN,
   WITNESS_KEY,
   entriesOf,
   flipped,
+  historyOf,
   logOf,
 } from './kit.ts';
 import type { Vector } from './vectors.ts';
@@ -56,15 +58,25 @@ export function noteVectors(): Vector[] {
     ),
     note(
       'checkpoint-two-keys-trusted',
-      'The key was replaced: the old one and the new one are trusted, and the new one signed.',
-      signed(BODY, FOREIGN_KEY.signer),
-      { ...sound, keys: [LOG_KEY.verifierKey, FOREIGN_KEY.verifierKey] },
+      'The key was replaced: the old one and the new one are trusted, with the history, and the new one signed.',
+      signed(BODY, NEXT_KEY.signer),
+      {
+        ...sound,
+        keys: [LOG_KEY.verifierKey, NEXT_KEY.verifierKey],
+        history: historyOf(LOG_KEY, [NEXT_KEY, 4]),
+      },
+    ),
+    note(
+      'checkpoint-two-keys-without-history',
+      'Two keys of the log are trusted, and nobody says when each of them counts: one that was replaced could sign anything.',
+      signed(BODY, LOG_KEY.signer),
+      { status: 'could_not_run', keys: [LOG_KEY.verifierKey, NEXT_KEY.verifierKey] },
     ),
     note(
       'checkpoint-key-id-shared',
-      'Two trusted keys have one name and one key id; the signature is by the second.',
+      'The trusted key and another have one name and one key id; the signature is by the trusted one.',
       signed(BODY, COLLIDING_KEY.signer),
-      { ...sound, keys: [LOG_KEY.verifierKey, COLLIDING_KEY.verifierKey] },
+      { ...sound, keys: [COLLIDING_KEY.verifierKey] },
     ),
     note(
       'checkpoint-forged',

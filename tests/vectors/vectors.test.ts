@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { verifyBundle } from '../../src/audit/verify-bundle.ts';
@@ -23,8 +23,15 @@ describe('the vectors in the repository', () => {
     for (const { name, files, ...expected } of made) {
       const stored = vectors.find((vector) => vector.name === name);
       if (!stored) throw new Error(`no ${name}`);
-      const { kind, about, keys, status, firstBadIndex } = stored;
-      expect({ kind, about, keys, status, firstBadIndex }).toEqual(expected);
+      const { kind, about, keys, history, status, firstBadIndex } = stored;
+      expect({
+        kind,
+        about,
+        keys,
+        ...(history !== undefined && { history }),
+        status,
+        firstBadIndex,
+      }).toEqual(expected);
       expect(filesIn(stored.folder).toSorted()).toEqual(
         [...Object.keys(files), 'expected.json'].toSorted(),
       );
@@ -44,7 +51,8 @@ describe('the vectors in the repository', () => {
 const text = (vector: StoredVector, path: string): string => String(vector.file(path) ?? '');
 
 function run(verifier: Verifier, vector: StoredVector): Verdict | Promise<Verdict> {
-  const { kind, keys, file } = vector;
+  const { kind, history, file } = vector;
+  const keys = { keys: vector.keys, history };
   const bytes = (path: string): Buffer => file(path) ?? Buffer.alloc(0);
   switch (kind) {
     case 'note':
@@ -59,10 +67,14 @@ function run(verifier: Verifier, vector: StoredVector): Verdict | Promise<Verdic
     case 'log': {
       const seen = file('seen');
       const source = { read: (path: string) => Promise.resolve(file(path)) };
-      return verifier.log(source, keys, seen && { seen });
+      const offered = history ?? (file('keys') && text(vector, 'keys'));
+      return verifier.log(source, { ...keys, history: offered }, seen && { seen });
     }
     case 'bundle':
-      return verifyBundle(join(vector.folder, 'bundle.tar'), keys);
+      return verifyBundle(join(vector.folder, 'bundle.tar'), {
+        keys: keys.keys,
+        histories: history === undefined ? [] : [history],
+      });
   }
 }
 
@@ -88,11 +100,16 @@ describe('audit verify', () => {
 
   it.each(targets.map((vector): [string, StoredVector] => [vector.name, vector]))(
     'of %s ends with the code of its status',
-    async (_name, { kind, folder, keys, status, firstBadIndex }) => {
+    async (_name, { kind, folder, keys, history, status, firstBadIndex }) => {
       const cli = newCli();
       try {
         const target = kind === 'bundle' ? join(folder, 'bundle.tar') : folder;
         const args = keys.flatMap((key) => ['--key', key]);
+        if (history !== undefined) {
+          const path = join(cli.folder, 'history.json');
+          writeFileSync(path, history);
+          args.push('--history', path);
+        }
         const { code, out } = await cli.run('audit', 'verify', target, ...args);
         // A log without entries has no tile by which a directory would be known as its mirror.
         const isMirror =

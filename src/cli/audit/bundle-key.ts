@@ -1,9 +1,10 @@
 /** The keys that a log is checked with, as commands take them. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { VERIFIER_KEY_PATH } from '../../audit/bundle-layout.ts';
 import { readSmall } from '../../audit/expected-file.ts';
+import type { TrustedKeys } from '../../audit/known-keys.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
 import { several } from '../arguments.ts';
 import { commandLine } from '../command-line.ts';
@@ -12,9 +13,14 @@ import { fileTrouble, wrongUsage } from '../problems.ts';
 import { profilesPath } from '../profiles.ts';
 import type { Surroundings } from '../surroundings.ts';
 
-export interface KeyOptions {
+export interface KeyOptions extends HistoryOptions {
   key?: string[];
   trustKeyInBundle?: boolean;
+}
+
+interface HistoryOptions {
+  /** `--history`: files with the history of a log's keys. */
+  history?: string[];
 }
 
 /** Said where the key came out of the bundle. */
@@ -28,14 +34,22 @@ export function withKey(command: Command): Command {
   return command
     .option(
       '--key <key>',
-      "the log's verifier key, or @FILE that holds it; again for a key that was replaced",
+      "the log's verifier key, or @FILE that holds it; may be given several times",
       several,
     )
+    .addOption(historyOption())
     .option(
       '--trust-key-in-bundle',
       'take the key out of the bundle: shows damage, but not who made the bundle',
     );
 }
+
+/** Says which keys a log has had, and when. */
+export const historyOption = (): Option =>
+  new Option(
+    '--history <file>',
+    'where the log\'s key was replaced: the history of its keys, as "audit key --history --json" prints it',
+  ).argParser(several);
 
 /**
  * The keys that a log is checked with: those given, else those configured, never those that the log offers.
@@ -47,16 +61,16 @@ export async function trustedKeys(
   around: Surroundings,
   bundle: string | undefined,
   options: KeyOptions,
-): Promise<string[]> {
-  const { key, trustKeyInBundle } = options;
+): Promise<TrustedKeys> {
+  const { key, trustKeyInBundle, history } = options;
   if (key !== undefined && trustKeyInBundle)
     throw new Error('--key and --trust-key-in-bundle exclude each other: give one of them.');
   if (trustKeyInBundle) {
-    if (bundle !== undefined) return [await keyInBundle(bundle)];
+    if (bundle !== undefined) return { keys: [await keyInBundle(bundle)], histories: [] };
     throw new Error('--trust-key-in-bundle is for bundles: this has no key in it. Give --key.');
   }
-  const keys = givenKeys(around, key);
-  if (keys.length > 0) return keys;
+  const trusted = givenKeys(around, key, history);
+  if (trusted.keys.length > 0) return trusted;
   throw new Error(
     `It takes the verifier key of the log: give --key with the key as the host lab published it, got by another way than this bundle ("${commandLine(around, 'audit key')}" prints what a broker says it is; compare it with what the lab publishes or told you).`,
   );
@@ -65,10 +79,18 @@ export async function trustedKeys(
 /**
  * The keys of an option, each a key or `@FILE` with one on each line; without it, those configured, which may be none.
  *
+ * @param histories files with histories of logs' keys
  * @throws CliError where a file cannot be read
  */
-export function givenKeys(around: Surroundings, option: string[] | undefined): string[] {
-  return option?.flatMap(keysOf) ?? configuredKeys(around);
+export function givenKeys(
+  around: Surroundings,
+  option: string[] | undefined,
+  histories: string[] = [],
+): TrustedKeys {
+  return {
+    keys: option?.flatMap(keysOf) ?? configuredKeys(around),
+    histories: histories.map((path) => readInputFile(path, 'history of the keys')),
+  };
 }
 
 /** Where people keep the keys that they trust: one to a line. */

@@ -1,5 +1,6 @@
 /** `sallyport audit compare`: whether two checkpoints of a log agree, or prove that it was shown in two versions. */
 import type { Command } from 'commander';
+import { knownKeys, type TrustedKeys } from '../../audit/known-keys.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
 import { EXIT_CODES } from '../../audit/verify-bundle.ts';
 import { openCheckpoint } from '../../core/audit/checkpoint.ts';
@@ -82,9 +83,9 @@ async function compare(
 }
 
 /** A checkpoint out of a file, its signature found good. */
-function opened(text: string, keys: readonly string[]): SeenCheckpoint {
+function opened(text: string, keys: TrustedKeys): SeenCheckpoint {
   const noteText = parseTlogProof(text)?.checkpoint ?? text;
-  openCheckpoint(noteText, keys);
+  openCheckpoint(noteText, knownKeys(keys, noteText));
   return seenCheckpoint(noteText);
 }
 
@@ -110,7 +111,7 @@ async function comparison(
 async function againstBroker(
   around: Surroundings,
   seen: SeenCheckpoint,
-  keys: readonly string[],
+  keys: TrustedKeys,
   options: CompareOptions,
 ): Promise<number> {
   const url = urlOf(around, options);
@@ -135,7 +136,7 @@ async function againstBroker(
 function checkEvidence(
   around: Surroundings,
   text: string,
-  keys: readonly string[],
+  keys: TrustedKeys,
   options: CompareOptions,
 ): number {
   const parsed = splitViewSchema.safeParse(JSON.parse(text));
@@ -152,7 +153,7 @@ function checkEvidence(
         }
       : undefined,
   };
-  const why = whyNoSplitView(evidence, keys);
+  const why = whyNoSplitView(evidence, knownKeys(keys, newer));
   if (why !== undefined) note(around, why);
   const found: Comparison =
     why === undefined ? { verdict: 'split', evidence } : { verdict: 'undecided' };

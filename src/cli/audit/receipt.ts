@@ -1,4 +1,5 @@
 /** `sallyport audit receipt`: checks receipts offline. Neither network nor profile is touched. */
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { EXIT_CODES, type VerificationStatus } from '../../audit/verify-bundle.ts';
 import { verifyReceipt, type ReceiptReport } from '../../audit/verify-receipt.ts';
@@ -9,13 +10,21 @@ import { VERIFY_EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, moment, note, printJson, say, type JsonOption } from '../output.ts';
 import { QuietExit, wrongUsage } from '../problems.ts';
 import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
+import { ofRequest } from '../receipts/keep.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { givenKeys } from './bundle-key.ts';
+import { givenKeys, historyOption } from './bundle-key.ts';
 import { heedWitnesses, policyOf, withWitnesses, type WitnessOptions } from './witness-options.ts';
 
 interface ReceiptOptions extends JsonOption, WitnessOptions {
   key?: string[];
+  history?: string[];
 }
+
+const HISTORY_HINT =
+  ' If the key of the log was replaced, give --history ("sallyport audit key --history --json" prints it).';
+
+/** How a file is named after the request that it is a receipt of. */
+const NAMED = /^(req_[0-9a-z]{26})\.receipt$/;
 
 type Checked = ReceiptReport & { file: string };
 
@@ -37,6 +46,7 @@ export function addAuditReceipt(group: Command, around: Surroundings): void {
       "the log's verifier key, or @FILE that holds one on each line; may be given several times",
       several,
     )
+    .addOption(historyOption())
     .action((paths: string[], options: ReceiptOptions) => {
       const checked = checkAll(around, paths, options);
       const status = worst(checked);
@@ -49,15 +59,21 @@ export function addAuditReceipt(group: Command, around: Surroundings): void {
 function checkAll(around: Surroundings, paths: string[], options: ReceiptOptions): Checked[] {
   try {
     const policy = policyOf(options);
-    const keys = givenKeys(around, options.key);
-    if (keys.length === 0) throw wrongUsage(keyNeeded(around));
+    const trusted = givenKeys(around, options.key, options.history);
+    if (trusted.keys.length === 0) throw wrongUsage(keyNeeded(around));
     const files = receiptPaths(paths);
     if (files.length === 0)
       throw wrongUsage(`There is no file that ends in .receipt in ${paths.join(', ')}.`);
+    const noHistory = trusted.histories.length === 0;
     return files.map((path) => {
       const read = readReceiptFile(path);
       if ('problem' in read) return couldNotRun(path, read.problem);
-      const report = verifyReceipt(read.bytes, keys);
+      const [, named] = NAMED.exec(basename(path)) ?? [];
+      const checked = verifyReceipt(read.bytes, trusted);
+      const report = named === undefined ? checked : ofRequest(checked, named);
+      // No key that counts signed it, as far as can be told without the history.
+      if (report.status === 'tampered' && report.origin === undefined && noHistory)
+        report.problem = `${report.problem ?? ''}${HISTORY_HINT}`;
       if (policy !== undefined) heedWitnesses(report, policy);
       return { file: path, ...report };
     });

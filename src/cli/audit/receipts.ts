@@ -1,22 +1,15 @@
 /** `sallyport audit receipts`: keeps the receipts of calls in a directory. */
 import type { Command } from 'commander';
-import { parseReceipt } from '../../core/audit/receipt.ts';
-import { day, id } from '../arguments.ts';
-import type { BrokerClient } from '../broker-client.ts';
+import { day, id, several } from '../arguments.ts';
 import { commandLine } from '../command-line.ts';
 import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { counted, note, printJson, say } from '../output.ts';
 import { QuietExit, failed, fileTrouble, wrongUsage } from '../problems.ts';
 import { EXIT } from '../exit-codes.ts';
-import { RECEIPTS_AT_A_TIME, askReceipts, askStatedEntries } from '../receipts/ask.ts';
-import {
-  keepReceipt,
-  makeReceiptsDirectory,
-  readReceiptFile,
-  receiptPath,
-  receiptsKept,
-} from '../receipts/files.ts';
+import { RECEIPTS_AT_A_TIME, askStatedEntries } from '../receipts/ask.ts';
+import { makeReceiptsDirectory } from '../receipts/files.ts';
+import { ReceiptStore, receiptKeys } from '../receipts/keep.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 interface ReceiptsOptions extends BrokerOptions {
@@ -25,6 +18,8 @@ interface ReceiptsOptions extends BrokerOptions {
   run?: string;
   day?: string;
   since?: string;
+  /** `--key` says who calls. */
+  logKey?: string[];
 }
 
 /** Requests that are named where their receipts could not be had. */
@@ -34,7 +29,7 @@ export function addAuditReceipts(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'receipts', {
     summary: 'Fetch the receipts of calls into a directory',
     details:
-      'Of your own calls, or with --of of those of somebody whose calls you may see. What is there already, and whole, is not fetched again. "audit receipt" checks them; "audit statement --receipts" holds them against what the log counts. The reading goes on record.',
+      'Of your own calls, or with --of of those of somebody whose calls you may see. What is there already, and whole, is neither fetched again nor written over. What comes is checked before it is kept: that it is a receipt of that call, and, with --log-key or a key in the file "log-keys" beside the profiles, that the log signed it. "audit receipt" checks them; "audit statement --receipts" holds them against what the log counts. The reading goes on record.',
     examples: [
       'sallyport audit receipts --run run_01… --dir receipts',
       'sallyport audit receipts --since 2026-05-01 --dir receipts',
@@ -45,39 +40,41 @@ export function addAuditReceipts(group: Command, around: Surroundings): void {
     .option('--day <day>', 'of calls of this UTC day, such as 2026-05-31', day)
     .option('--since <day>', 'of calls from this UTC day on', day)
     .option('--of <id>', "of this person's calls", id('per'))
+    .option(
+      '--log-key <key>',
+      "the log's verifier key, or @FILE that holds it; may be given several times",
+      several,
+    )
     .action(async (options: ReceiptsOptions) => {
       const { dir, run, since, of, day: on } = options;
       if (run === undefined && since === undefined && on === undefined)
         throw wrongUsage('Say which: give --run, --day or --since.');
       makeReceiptsDirectory(dir);
+      const keys = receiptKeys(around, options.logKey);
       const broker = await connect(around, options);
       const which = { run, since, day: on, person: of };
       const { items } = await askStatedEntries(broker, which);
-      const entries = new Map<string, number>();
-      for (const { request } of items)
-        if (request !== null) entries.set(request, (entries.get(request) ?? 0) + 1);
-      const had = receiptsKept(dir);
-      const wanted = [...entries].filter(
-        ([request, count]) => !had.has(request) || entriesKept(dir, request) < count,
-      );
-      const missing = await keepAll(
-        broker,
-        dir,
-        wanted.map(([request]) => request),
-      );
-      const kept = wanted.length - missing.length;
+      const requests = new Set(items.flatMap(({ request }) => request ?? []));
+      const store = new ReceiptStore(broker, dir, keys);
+      await store.learnKeys();
+      const wanted = [...requests].filter((request) => !store.has(request));
+      const { missing, refused } = await keepAll(store, dir, wanted);
+      const kept = wanted.length - missing.length - refused.length;
       if (options.json)
-        printJson(around, { directory: dir, requests: entries.size, kept, missing });
+        printJson(around, { directory: dir, requests: requests.size, kept, missing, refused });
       else {
         say(
           around,
-          `${counted(kept, 'receipt')} fetched into ${dir}, of ${counted(entries.size, 'request')}.`,
+          `${counted(kept, 'receipt')} fetched into ${dir}, of ${counted(requests.size, 'request')}.`,
         );
         if (kept > 0)
           note(around, `Check them with: ${commandLine(around, `audit receipt ${dir} --key KEY`)}`);
       }
-      if (missing.length === 0) return;
-      note(around, `The log lists these and the broker gave no receipt: ${namesOf(missing)}.`);
+      for (const { request, problem } of refused)
+        note(around, `What the broker gave for ${request} was not kept. ${problem}`);
+      if (missing.length + refused.length === 0) return;
+      if (missing.length > 0)
+        note(around, `The log lists these and the broker gave no receipt: ${namesOf(missing)}.`);
       throw new QuietExit(EXIT.failed);
     });
 }
@@ -88,30 +85,36 @@ function namesOf(requests: readonly string[]): string {
   return requests.slice(0, MOST_NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-function entriesKept(directory: string, request: string): number {
-  const file = readReceiptFile(receiptPath(directory, request));
-  const receipt = 'bytes' in file ? parseReceipt(file.bytes) : undefined;
-  return receipt && 'parts' in receipt ? receipt.parts.length : 0;
+interface NotKept {
+  /** There was no receipt. */
+  missing: string[];
+  /** What came is none. */
+  refused: { request: string; problem: string }[];
 }
 
-/** Returns those that there was no receipt of. @throws CliError */
+/** @throws CliError */
 async function keepAll(
-  broker: BrokerClient,
+  store: ReceiptStore,
   directory: string,
   requests: string[],
-): Promise<string[]> {
-  const missing: string[] = [];
+): Promise<NotKept> {
+  const notKept: NotKept = { missing: [], refused: [] };
   for (let at = 0; at < requests.length; at += RECEIPTS_AT_A_TIME) {
     const asked = requests.slice(at, at + RECEIPTS_AT_A_TIME);
-    const receipts = await askReceipts(broker, asked);
-    missing.push(...asked.filter((request) => !receipts.has(request)));
-    for (const [request, receipt] of receipts) {
-      // The name of a file: nothing but what was asked for.
-      if (!asked.includes(request)) continue;
-      await keepReceipt(directory, request, receipt).catch((error: unknown) => {
+    const receipts = await store.ask(asked);
+    // The name of a file: nothing but what was asked for.
+    for (const request of asked) {
+      const receipt = receipts.get(request);
+      if (receipt === undefined) {
+        notKept.missing.push(request);
+        continue;
+      }
+      const { outcome, report } = await store.keep(request, receipt).catch((error: unknown) => {
         throw failed(`Cannot write into ${directory}: ${fileTrouble(error)}.`, error);
       });
+      const { problem = '' } = report;
+      if (outcome === 'refused') notKept.refused.push({ request, problem });
     }
   }
-  return missing;
+  return notKept;
 }

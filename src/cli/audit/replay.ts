@@ -1,4 +1,5 @@
 /** `sallyport audit replay`: what stood at a moment, from an evidence bundle alone. Neither network nor profile is touched. */
+import type { TrustedKeys } from '../../audit/known-keys.ts';
 import type { Command } from 'commander';
 import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { toldAt, type Told } from '../../core/audit/replay-report.ts';
@@ -119,7 +120,7 @@ async function replayBundle(
  */
 async function verifyWhole(
   path: string,
-  keys: readonly string[],
+  keys: TrustedKeys,
   archives: readonly string[],
   onEntry: (bytes: Uint8Array) => void,
 ): Promise<BundleReport> {

@@ -3,15 +3,33 @@
  * was shown in two versions; the two checkpoints, both signed, are then kept as the proof.
  */
 import { hash, randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openCheckpoint, type Checkpoint, type LogKey } from '../../core/tlog/checkpoint.ts';
+import { NoteError } from '../../core/audit/note.ts';
+import {
+  CheckpointError,
+  openCheckpoint,
+  type Checkpoint,
+  type LogKey,
+} from '../../core/tlog/checkpoint.ts';
 import { fileTrouble } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 type Env = Surroundings['env'];
+
+/** How the names of histories of keys end. */
+const HISTORY = '.keys';
 
 /** What is known of a log from before. */
 export interface Seen {
@@ -53,11 +71,18 @@ export function readKept(env: Env, origin: string): Kept {
   }
 }
 
-/** The last checkpoint of the log that was kept, if the trusted keys signed it. */
+/**
+ * The last checkpoint of the log that was kept, if a key that counts signed it, or one that the caller trusts: whatever
+ * the log says of its keys now, it was found sound when it was kept.
+ *
+ * @param known keys that count, by what the log says of them
+ * @param trusted keys that the caller gave
+ */
 export function lastSeen(
   env: Env,
   origin: string,
-  keys: readonly LogKey[],
+  known: readonly LogKey[],
+  trusted: readonly LogKey[],
   kept: Kept = readKept(env, origin),
 ): Seen {
   const path = pathOf(env, origin);
@@ -65,35 +90,39 @@ export function lastSeen(
   const { note } = kept;
   if (note === undefined) return { ...nothing, useless: kept.useless };
   try {
-    return { ...nothing, checkpoint: openCheckpoint(note, keys), note };
+    return { ...nothing, checkpoint: openByEither(note, known, trusted), note };
   } catch (error) {
     return {
       ...nothing,
-      useless: `The checkpoint of ${origin} that was seen before (${path}) was not signed by a key that you gave, so nothing was compared with it: if the log's key was replaced, give the old one with --key as well. ${(error as Error).message}`,
+      useless: `The checkpoint of ${origin} that was seen before (${path}) was not signed by a key that you gave, so nothing was compared with it: if the log's key was replaced, give --history. ${(error as Error).message}`,
     };
   }
 }
 
 /**
- * Keeps a checkpoint whose log was found sound, unless one is kept by now that is as new: of checks at the same time, the
- * one that ends last need not be the one that saw most.
+ * Keeps a checkpoint whose log was found sound, and the history of the log's keys where it has one; unless one is kept by now
+ * that is as new: of checks at the same time, the one that ends last need not be the one that saw most.
  *
+ * @param known as {@link lastSeen} takes them, and so are those that are trusted
  * @returns what went wrong; undefined if nothing. Not being able to remember is no verdict on the log.
  */
 export async function remember(
   env: Env,
   origin: string,
-  note: string,
-  keys: readonly LogKey[],
+  { note, history }: { note: string; history: string | undefined },
+  known: readonly LogKey[],
+  trusted: readonly LogKey[],
 ): Promise<string | undefined> {
   const path = pathOf(env, origin);
   try {
     mkdirSync(seenFolder(env), { recursive: true, mode: 0o700 });
     return await alone(`${path}.lock`, () => {
-      const { checkpoint, useless } = lastSeen(env, origin, keys);
+      const { checkpoint, useless } = lastSeen(env, origin, known, trusted);
       if (useless !== undefined) return useless;
-      const { size } = openCheckpoint(note, keys);
-      return checkpoint && checkpoint.size >= size ? undefined : write(env, path, note);
+      const { size } = openByEither(note, known, trusted);
+      if (checkpoint && checkpoint.size >= size) return undefined;
+      const problem = history === undefined ? undefined : write(env, `${path}${HISTORY}`, history);
+      return problem ?? write(env, path, note);
     });
   } catch (error) {
     return `Cannot write ${path}: ${fileTrouble(error)}.`;
@@ -121,6 +150,28 @@ async function alone<T>(lock: string, act: () => T): Promise<T> {
     return act();
   } finally {
     rmSync(lock, { force: true });
+  }
+}
+
+/** Histories of logs' keys that were kept. No other history of the same log may take the place of one. */
+export function rememberedHistories(env: Env): string[] {
+  const folder = seenFolder(env);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(HISTORY))
+    .map((name) => readFileSync(join(folder, name), 'utf8'));
+}
+
+function openByEither(
+  note: string,
+  known: readonly LogKey[],
+  trusted: readonly LogKey[],
+): Checkpoint {
+  try {
+    return openCheckpoint(note, known);
+  } catch (error) {
+    if (!(error instanceof NoteError || error instanceof CheckpointError)) throw error;
+    return openCheckpoint(note, trusted);
   }
 }
 

@@ -4,9 +4,15 @@ import { reachOf } from '../../core/authority.ts';
 import type { Member } from '../../core/people.ts';
 import { NoteError } from '../../core/audit/note.ts';
 import { CheckpointError, openCheckpoint, type LogKey } from '../../core/tlog/checkpoint.ts';
-import { knownKeys } from '../../audit/known-keys.ts';
+import { knownKeys, type TrustedKeys } from '../../audit/known-keys.ts';
 import { EXIT_CODES, type VerificationStatus } from '../../audit/verify-bundle.ts';
-import { holdReceipts, type HeldFilter, type Holding } from '../../audit/hold-receipts.ts';
+import {
+  holdReceipts,
+  isTogether,
+  type HeldReceipt,
+  type Holder,
+  type Holding,
+} from '../../audit/hold-receipts.ts';
 import { verifyReceipt } from '../../audit/verify-receipt.ts';
 import { day, id, several } from '../arguments.ts';
 import type { BrokerClient } from '../broker-client.ts';
@@ -16,11 +22,17 @@ import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { EXIT_CODES_HELP } from '../exit-codes.ts';
 import { counted, note, printJson, printTable, say } from '../output.ts';
 import { QuietExit, wrongUsage } from '../problems.ts';
-import { askStatedEntries, askStatements, type Found, type WhichCalls } from '../receipts/ask.ts';
+import {
+  askEntryReceipt,
+  askStatedEntries,
+  askStatements,
+  type Found,
+  type WhichCalls,
+} from '../receipts/ask.ts';
 import { fetchKeyHistory } from './http-log.ts';
 import { brokenFrom } from '../receipts/consistency.ts';
 import { readReceiptFile, receiptPaths } from '../receipts/files.ts';
-import { givenKeys } from './bundle-key.ts';
+import { givenKeys, historyOption } from './bundle-key.ts';
 import type { StatedEntry, Statement, StatementCheckpoint } from '../receipts/wire.ts';
 import { meSchema } from '../wire.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -33,6 +45,7 @@ interface StatementOptions extends BrokerOptions {
   receipts?: string[];
   /** `--key` says who calls, as in every command that talks to a broker. */
   logKey?: string[];
+  history?: string[];
 }
 
 /** Things that are named one by one. */
@@ -63,6 +76,7 @@ export function addAuditStatement(group: Command, around: Surroundings): void {
       "with --receipts: the log's verifier key, or @FILE that holds it",
       several,
     )
+    .addOption(historyOption())
     .action(async (options: StatementOptions) => {
       const { of, run, day: on, since, receipts, logKey } = options;
       if (receipts === undefined && logKey !== undefined)
@@ -135,8 +149,8 @@ async function heldAgainst(
   given: string[] | undefined,
 ): Promise<number> {
   try {
-    const keys = givenKeys(around, given);
-    if (keys.length === 0)
+    const keys = givenKeys(around, given, options.history);
+    if (keys.keys.length === 0)
       throw wrongUsage(
         "To check receipts takes the log's verifier key: give --log-key with the key as the host lab published it, got by another way than the receipts.",
       );
@@ -165,31 +179,55 @@ async function hold(
   broker: BrokerClient,
   which: WhichCalls,
   files: readonly string[],
-  keys: readonly string[],
+  keys: TrustedKeys,
 ): Promise<Held> {
   const history = await fetchKeyHistory(broker.url);
-  const receipts = files.map((file) => {
+  // Before anything is asked for: by then, the log has all that they show.
+  const receipts = files.map((file): HeldReceipt => {
     const read = readReceiptFile(file);
     return 'problem' in read
-      ? { file, status: 'could_not_run' as const, entries: [], problem: read.problem }
+      ? { file, status: 'could_not_run', entries: [], problem: read.problem }
       : { file, ...verifyReceipt(read.bytes, keys, history) };
   });
   const { checkpoint, items: statements, archivedBefore } = await askStatements(broker, which);
   const listed = await entriesOf(broker, which, statements, checkpoint.size);
-  const filter = await withinReach(broker, which);
-  const holding = holdReceipts(checkpoint.size, filter, statements, listed, receipts);
-  const known = knownKeys(keys, history, 'The log');
+  const holder = { ...which, self: broker.person, reach: await reachBy(broker) };
+  const fetched = await fetchTogether(broker, listed, keys, history);
+  const holding = holdReceipts(checkpoint, holder, statements, listed, receipts, fetched);
+  // The broker has them no more: who wants to see them has the archive.
+  holding.withoutReceipt = holding.withoutReceipt.filter(
+    (entry) => !(isTogether(entry) && entry.index < (archivedBefore ?? 0)),
+  );
+  const known = knownKeys(keys, checkpoint.note, { offered: history });
   const broken = await brokenByStatement(broker, checkpoint, receipts, known);
   const status = statusOf(holding, broken);
   return { status, checkpoint, statements, archivedBefore, broken, ...holding };
 }
 
-/** What the statements are of, where whoever asks may see less than all. */
-async function withinReach(broker: BrokerClient, which: WhichCalls): Promise<HeldFilter> {
+/** Whose calls whoever asks may see, by the word of the broker. */
+async function reachBy(broker: BrokerClient): Promise<Holder['reach']> {
   const { person, lab } = await broker.get('/me', meSchema);
   const reach = reachOf({ person, lab } as unknown as Member, 'log.read');
-  if (reach === 'self') return { ...which, person: which.person ?? person.id };
-  return reach === 'lab' ? { ...which, lab: lab.id } : which;
+  if (reach === 'self') return 'self';
+  return reach === 'lab' ? { lab: lab.id } : 'all';
+}
+
+/** Receipts of refusals that were recorded together: nobody was told of an id under which to keep one. */
+async function fetchTogether(
+  broker: BrokerClient,
+  listed: readonly StatedEntry[],
+  keys: TrustedKeys,
+  history: string | undefined,
+): Promise<HeldReceipt[]> {
+  const receipts: HeldReceipt[] = [];
+  for (const entry of listed) {
+    if (!isTogether(entry)) continue;
+    const { index } = entry;
+    const file = `the receipt of entry ${index}`;
+    const bytes = await askEntryReceipt(broker, index);
+    if (bytes !== undefined) receipts.push({ file, ...verifyReceipt(bytes, keys, history) });
+  }
+  return receipts;
 }
 
 /** The entries of everybody that there is a statement of, as of the same checkpoint. */
@@ -224,17 +262,22 @@ async function brokenByStatement(
 }
 
 function statusOf(holding: Holding, broken: readonly string[]): VerificationStatus {
-  const { unsound, notCounted, contradictions, withoutReceipt } = holding;
+  const { unsound, notCounted, contradictions, withoutReceipt, behind, beyond } = holding;
   const has = (status: VerificationStatus): boolean => unsound.some((one) => one.status === status);
   const wrong = broken.length + notCounted.length + contradictions.length;
-  if (wrong > 0 || has('tampered')) return 'tampered';
-  if (withoutReceipt.length > 0 || has('incomplete')) return 'incomplete';
+  if (wrong > 0 || behind !== undefined || has('tampered')) return 'tampered';
+  if (withoutReceipt.length + beyond.length > 0 || has('incomplete')) return 'incomplete';
   return has('could_not_run') ? 'could_not_run' : 'sound';
 }
 
 function printHeld(around: Surroundings, held: Held): void {
   print(around, { ...held, items: held.statements });
   const bad = [
+    ...(held.behind === undefined
+      ? []
+      : [
+          `The broker answered as of ${counted(held.checkpoint.size, 'entry', 'entries')}, and receipts show that the log had ${held.behind}: it was rolled back, or an old state of it is shown.`,
+        ]),
     ...held.broken,
     ...held.contradictions,
     ...held.notCounted.map(
@@ -255,13 +298,15 @@ function printHeld(around: Surroundings, held: Held): void {
   if (held.together > 0)
     note(
       around,
-      `${counted(held.together, 'entry', 'entries')} of refusals that were recorded together, which have no receipts.`,
+      `${counted(held.together, 'entry', 'entries')} of refusals that were recorded together: their receipts were fetched just now.`,
     );
-  if (held.newer.length > 0)
-    note(
+  for (const file of new Set(held.beyond))
+    say(
       around,
-      `${counted(held.newer.length, 'entry', 'entries')} of receipts newer than the statement.`,
+      `  NOT HELD  ${file}: the broker says that you may not see the calls of this person.`,
     );
+  for (const file of held.again)
+    note(around, `${file} holds a receipt that another file holds as well: it counts once.`);
   if (held.others > 0)
     note(around, `${counted(held.others, 'receipt')} of other calls than were asked for.`);
   say(around, `${VERDICTS[held.status]}: ${counted(held.agreeing, 'receipt')} as the log counts.`);

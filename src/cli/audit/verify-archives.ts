@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
+import type { TrustedKeys } from '../../audit/known-keys.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
 import { verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { tree } from '../../core/audit/merkle.ts';
@@ -36,7 +37,7 @@ export interface VerifiedArchive {
  */
 export async function verifyArchives(
   paths: readonly string[],
-  keys: readonly string[],
+  keys: TrustedKeys,
 ): Promise<VerifiedArchive[]> {
   const found: VerifiedArchive[] = [];
   for (const path of paths) found.push(await verifyOne(path, keys));
@@ -48,7 +49,7 @@ export async function verifyArchives(
 export async function giveEntries(
   archives: readonly VerifiedArchive[],
   before: number,
-  keys: readonly string[],
+  keys: TrustedKeys,
   onEntry: (bytes: Uint8Array) => void,
 ): Promise<void> {
   let next = 0;
@@ -65,7 +66,7 @@ export async function giveEntries(
   }
 }
 
-async function verifyOne(path: string, keys: readonly string[]): Promise<VerifiedArchive> {
+async function verifyOne(path: string, keys: TrustedKeys): Promise<VerifiedArchive> {
   const report = await verifyBundle(path, keys, undefined, undefined, true);
   const { status, problem = 'It is a report on an incident, and no archive.', range } = report;
   if (status !== 'sound' || range === undefined)

@@ -1,6 +1,6 @@
 /** What `audit verify` checks: an evidence bundle, a directory of tiles, or a running broker. */
 import { CHECKPOINT_PATH } from '../../audit/bundle-layout.ts';
-import { knownKeys } from '../../audit/known-keys.ts';
+import { knownKeys, parseTrustedKeys, type TrustedKeys } from '../../audit/known-keys.ts';
 import { hasEntries, isTileDirectory, tileDirectory } from '../../audit/tile-directory.ts';
 import { verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { tree } from '../../core/audit/merkle.ts';
@@ -12,7 +12,13 @@ import { tilesFrom, type LogSource } from '../../verify/log-source.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { trustedKeys, type KeyOptions } from './bundle-key.ts';
 import { fetchCheckpoint, fetchKeyHistory, isUrl, openHttpLog, openSource } from './http-log.ts';
-import { keepConflict, lastSeen, readKept, remember } from './seen-checkpoints.ts';
+import {
+  keepConflict,
+  lastSeen,
+  readKept,
+  remember,
+  rememberedHistories,
+} from './seen-checkpoints.ts';
 import { coverageOf, mustBeOfOneLog, verifyArchives, withTilesOf } from './verify-archives.ts';
 import { heedWitnesses, policyOf, type WitnessOptions } from './witness-options.ts';
 
@@ -52,7 +58,10 @@ export async function verifyTarget(
   const verified: Verified = { report, target: kind, notes: [] };
   try {
     const policy = policyOf(options);
-    const keys = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
+    const given = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
+    const keys = withRemembered(around, given);
+    if (kind === 'bundle' && options.hashesOnly === true)
+      verified.notes.push('--hashes-only is not for bundles: all of it is checked.');
     if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
     else await verifyAsLog(around, target, keys, options, verified);
     if (options.archive !== undefined)
@@ -98,7 +107,7 @@ async function verifyAlone(around: Surroundings, options: TargetOptions): Promis
 /** Archives beside the log that they are of. */
 async function withArchives(
   paths: readonly string[],
-  keys: readonly string[],
+  keys: TrustedKeys,
   verified: Verified,
   withTiles: (work: (readTile: ReadExactTile) => Promise<void>) => Promise<void>,
 ): Promise<void> {
@@ -120,15 +129,21 @@ async function withArchives(
   verified.notChecked = missing;
 }
 
+/** With the histories of keys that this machine saw: what a log says of its keys must not change either. */
+const withRemembered = ({ env }: Surroundings, { keys, histories }: TrustedKeys): TrustedKeys => ({
+  keys,
+  histories: [...histories, ...rememberedHistories(env)],
+});
+
 /** A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is. */
 async function verifyAsBundle(
   { env }: Surroundings,
   path: string,
-  keys: string[],
+  keys: TrustedKeys,
   verified: Verified,
 ): Promise<void> {
   verified.report = await verifyBundle(path, keys, undefined, (origin, known) => {
-    const { checkpoint, useless } = lastSeen(env, origin, known);
+    const { checkpoint, useless } = lastSeen(env, origin, known, parseTrustedKeys(keys));
     if (useless !== undefined) verified.notes.push(useless);
     return checkpoint;
   });
@@ -137,24 +152,26 @@ async function verifyAsBundle(
 async function verifyAsLog(
   around: Surroundings,
   target: string,
-  keys: string[],
+  keys: TrustedKeys,
   options: TargetOptions,
   verified: Verified,
 ): Promise<void> {
   const { env, clock } = around;
   // First: a check that runs beside this one may keep a newer checkpoint than the one that is answered here. A key has the
   // name of its log.
-  const kept = new Map(keys.map(nameOf).map((name) => [name, readKept(env, name)]));
+  const kept = new Map(keys.keys.map(nameOf).map((name) => [name, readKept(env, name)]));
   const checkpoint = await readCheckpoint(target);
-  const known = knownKeys(keys, await readKeyHistory(target), 'The log');
+  const history = await readKeyHistory(target);
+  const known = knownKeys(keys, checkpoint, { offered: history });
   // The signature first: what the log says of itself counts for nothing before, its name included.
   const { checkpoint: signed, key } = openTrusted(checkpoint, known, verified.report);
   const { origin, size } = signed;
-  if (!keys.includes(key.verifierKey))
+  if (!keys.keys.includes(key.verifierKey))
     verified.notes.push(
       `The log's key was replaced: ${describeKey(key)} signs for it now, by the history of the keys in which the one that you gave stands.`,
     );
-  const before = lastSeen(env, origin, known, kept.get(origin));
+  const trusted = parseTrustedKeys(keys);
+  const before = lastSeen(env, origin, known, trusted, kept.get(origin));
   if (before.useless !== undefined) verified.notes.push(before.useless);
   const { source, withoutEntries } = await openLog(around, target, size, options);
   if (withoutEntries !== undefined) {
@@ -177,7 +194,7 @@ async function verifyAsLog(
     if (problem === undefined) verified.conflict = path;
     else verified.notes.push(problem);
   } else if (report.status === 'sound' && before.useless === undefined) {
-    const problem = await remember(env, origin, note, known);
+    const problem = await remember(env, origin, { note, history }, known, trusted);
     if (problem !== undefined)
       verified.notes.push(`${problem} The next check has nothing to compare with.`);
   }

@@ -6,6 +6,7 @@ import { connect } from '../connection.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { QuietExit, wrongUsage } from '../problems.ts';
 import { makeReceiptsDirectory } from '../receipts/files.ts';
+import { receiptKeys } from '../receipts/keep.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { Command as Program } from './run-command.ts';
 import { serveRun } from './run.ts';
@@ -20,6 +21,7 @@ interface ConnectOptions extends BrokerOptions {
   wait: number;
   exec?: string;
   receipts?: string;
+  logKey?: string[];
 }
 
 const EXIT_CODES = `Exit codes:
@@ -85,9 +87,17 @@ export function addConnect(program: Command, around: Surroundings): void {
       '--receipts <directory>',
       'keep the receipt of each call in this directory; it is made where it is missing',
     )
+    .option(
+      '--log-key <key>',
+      "with --receipts: the log's verifier key, or @FILE that holds it, to check them before they are kept",
+      several,
+    )
     .action(async (words: string[], options: ConnectOptions) => {
       const command = commandOf(words, options);
       if (options.receipts !== undefined) makeReceiptsDirectory(options.receipts);
+      else if (options.logKey !== undefined)
+        throw wrongUsage('--log-key is for --receipts: give both, or neither.');
+      const keys = receiptKeys(around, options.logKey);
       const broker = await connect(around, options);
       const exitCode = await serveRun(around, broker, {
         access: accessOf(options),
@@ -96,6 +106,7 @@ export function addConnect(program: Command, around: Surroundings): void {
         json: options.json ?? false,
         command,
         receipts: options.receipts,
+        receiptKeys: keys,
       });
       if (exitCode !== 0) throw new QuietExit(exitCode);
     });

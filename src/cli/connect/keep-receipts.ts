@@ -1,10 +1,8 @@
 /** What `connect --receipts` does with receipts, and says of them at the end. */
-import { parseReceipt } from '../../core/audit/receipt.ts';
-import { askReceipts } from '../receipts/ask.ts';
-import { keepReceipt } from '../receipts/files.ts';
 import type { BrokerClient } from '../broker-client.ts';
 import { counted } from '../output.ts';
 import { CliError, fileTrouble } from '../problems.ts';
+import { ReceiptStore, type ReceiptKeys } from '../receipts/keep.ts';
 import { ReceiptKeeper, type Kept } from './receipt-keeper.ts';
 
 /** Ids that are named at the end; the others are counted. */
@@ -13,33 +11,26 @@ const MOST_NAMED = 10;
 /**
  * Keeps receipts in a directory.
  *
+ * @param keys that they are checked with
  * @param tell says something beside the answer
  */
 export function keepingReceipts(
   broker: BrokerClient,
   directory: string,
+  keys: ReceiptKeys,
   tell: (line: string) => void,
 ): ReceiptKeeper {
+  const store = new ReceiptStore(broker, directory, keys);
   return new ReceiptKeeper({
-    ask: (requests) => askReceipts(broker, requests),
-    keep: (request, receipt) => keepReceipt(directory, request, receipt),
-    isWhole,
+    ask: (requests) => store.ask(requests),
+    keep: async (request, receipt) => {
+      const { outcome, report } = await store.keep(request, receipt);
+      if (outcome === 'refused') return 'refused';
+      return report.status === 'sound' ? 'whole' : 'part';
+    },
     onTrouble: (error) =>
       tell(`Receipts cannot be kept now, and are tried again; requests pass on: ${why(error)}`),
   });
-}
-
-/** Whether it has an outcome, or is of a call that has none. */
-function isWhole(text: string): boolean {
-  const receipt = parseReceipt(Buffer.from(text, 'utf8'));
-  if (!('parts' in receipt)) return false;
-  const [first, ...more] = receipt.parts;
-  return more.length > 0 || (first !== undefined && !isIntent(first.entry));
-}
-
-function isIntent(entry: Uint8Array): boolean {
-  const said = JSON.parse(Buffer.from(entry).toString('utf8')) as { kind?: unknown };
-  return said.kind === 'request.intent';
 }
 
 const why = (error: unknown): string =>
@@ -47,7 +38,7 @@ const why = (error: unknown): string =>
 
 /** What is said at the end. @param now epoch milliseconds */
 export function receiptsInWords(
-  { kept, absent, left }: Kept,
+  { kept, absent, refused, left }: Kept,
   directory: string,
   now: number,
 ): string[] {
@@ -55,6 +46,10 @@ export function receiptsInWords(
   if (absent.length > 0)
     lines.push(
       `The log has no entry under ${namesOf(absent)}: where many are refused within a minute, they are recorded together.`,
+    );
+  if (refused.length > 0)
+    lines.push(
+      `What the broker gave for ${namesOf(refused)} is no sound receipt, and was not kept: the log may have been tampered with.`,
     );
   if (left.length > 0) {
     const today = new Date(now).toISOString().slice(0, 10);

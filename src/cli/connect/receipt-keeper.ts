@@ -22,10 +22,13 @@ const END_PAUSE_MS = 300;
 export interface KeeperParts {
   /** Asks for receipts of at most 100 requests, by id; those that are not there are absent. */
   ask: (requests: string[]) => Promise<Map<string, string>>;
-  /** Writes a receipt to the disk. */
-  keep: (request: string, receipt: string) => Promise<void>;
-  /** Whether a receipt has everything that a call leaves. */
-  isWhole: (receipt: string) => boolean;
+  /**
+   * Checks a receipt and writes it to the disk.
+   *
+   * @returns whole: it has everything that a call leaves; part: more is to come; refused: it is not what it must be, and
+   *   was not written
+   */
+  keep: (request: string, receipt: string) => Promise<'whole' | 'part' | 'refused'>;
   /** It failed, the first time since it last succeeded. */
   onTrouble: (error: unknown) => void;
 }
@@ -35,6 +38,8 @@ export interface Kept {
   kept: number;
   /** The log has nothing under these ids. */
   absent: string[];
+  /** Of these, the broker gave something that is no sound receipt. */
+  refused: string[];
   /** These could not be fetched, or not written. */
   left: string[];
 }
@@ -44,6 +49,7 @@ export class ReceiptKeeper {
   /** Ended calls without a receipt, and how often the broker had none. Oldest first. */
   readonly #wanted = new Map<string, number>();
   readonly #absent: string[] = [];
+  readonly #refused: string[] = [];
   readonly #over = new AbortController();
   #kept = 0;
   #running: Promise<void> | undefined;
@@ -73,7 +79,12 @@ export class ReceiptKeeper {
       if (this.#wanted.size === before) await pauseFor(END_PAUSE_MS, until);
     }
     clearTimeout(timer);
-    return { kept: this.#kept, absent: this.#absent, left: [...this.#wanted.keys()] };
+    return {
+      kept: this.#kept,
+      absent: this.#absent,
+      refused: this.#refused,
+      left: [...this.#wanted.keys()],
+    };
   }
 
   async #run(): Promise<void> {
@@ -102,8 +113,8 @@ export class ReceiptKeeper {
   }
 
   async #take(request: string, receipt: string | undefined): Promise<void> {
-    if (receipt !== undefined) await this.#parts.keep(request, receipt);
-    if (receipt !== undefined && this.#parts.isWhole(receipt)) {
+    const came = receipt === undefined ? 'absent' : await this.#parts.keep(request, receipt);
+    if (came === 'whole') {
       this.#wanted.delete(request);
       this.#kept += 1;
       return;
@@ -111,7 +122,8 @@ export class ReceiptKeeper {
     // Behind the others: what is late must not keep them waiting.
     const times = (this.#wanted.get(request) ?? 0) + 1;
     this.#wanted.delete(request);
-    if (receipt === undefined && times >= MOST_ASKED) this.#absent.push(request);
+    if (came === 'absent' && times >= MOST_ASKED) this.#absent.push(request);
+    else if (came === 'refused' && times >= MOST_ASKED) this.#refused.push(request);
     else this.#wanted.set(request, times);
   }
 }

@@ -6,6 +6,7 @@ import { fetchProofOrigin } from '../issuer.ts';
 import { counted, moment, printJson } from '../output.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
+import type { ReceiptKeys } from '../receipts/keep.ts';
 import { keepingReceipts, receiptsInWords } from './keep-receipts.ts';
 import type { ReceiptKeeper } from './receipt-keeper.ts';
 import { Display } from './display.ts';
@@ -30,6 +31,8 @@ export interface RunOptions {
   command: Command | undefined;
   /** Directory in which the receipt of each call is kept. */
   receipts: string | undefined;
+  /** That receipts are checked with. */
+  receiptKeys: ReceiptKeys;
 }
 
 /** Running requests have this long to end by themselves. */
@@ -92,7 +95,9 @@ class Run {
     this.#receipts =
       options.receipts === undefined
         ? undefined
-        : keepingReceipts(broker, options.receipts, (line) => this.#display.note(line));
+        : keepingReceipts(broker, options.receipts, options.receiptKeys, (line) =>
+            this.#display.note(line),
+          );
     this.#proofs = proofs;
     this.#keeper = new TokenKeeper(
       () => broker.requestToken(options.access, this.#proofs),

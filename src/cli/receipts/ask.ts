@@ -1,6 +1,7 @@
 /** Asks the broker for receipts and statements, page by page, as of one checkpoint. */
 import type { z } from 'zod';
 import type { BrokerClient, Query } from '../broker-client.ts';
+import { RefusedByBroker } from '../problems.ts';
 import {
   receiptsSchema,
   statedEntriesSchema,
@@ -55,6 +56,20 @@ export async function askReceipts(
   const query = { requests: requests.join(',') };
   const { items } = await broker.get('/log/receipts', receiptsSchema, query);
   return new Map(items.map(({ request, receipt }) => [request, receipt]));
+}
+
+/** The receipt of one entry; undefined where the broker has none for whoever asks. @throws CliError */
+export async function askEntryReceipt(
+  broker: BrokerClient,
+  index: number,
+): Promise<Buffer | undefined> {
+  try {
+    const answer = await broker.request('GET', `/log/receipts/${index}`);
+    return Buffer.from(await answer.arrayBuffer());
+  } catch (error) {
+    if (error instanceof RefusedByBroker) return undefined;
+    throw error;
+  }
 }
 
 interface PageSchema<T> {

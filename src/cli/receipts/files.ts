@@ -24,18 +24,13 @@ export function makeReceiptsDirectory(directory: string): void {
   throw wrongUsage(`Cannot keep receipts in ${directory}: it is not a folder.`);
 }
 
-/** Ids of requests whose receipts are in a directory already. @throws CliError */
-export function receiptsKept(directory: string): Set<string> {
-  return new Set(namesIn(directory).map((name) => name.slice(0, -RECEIPT_SUFFIX.length)));
-}
-
 /**
  * Writes a receipt, by way of a file beside it: it is there whole or not at all, and on the disk when this returns. It
- * takes the place of an earlier one of the same request, which says less.
+ * takes the place of what is there already, whatever that is.
  *
  * @throws what the file system says
  */
-export async function keepReceipt(
+export async function writeReceipt(
   directory: string,
   request: string,
   receipt: string,

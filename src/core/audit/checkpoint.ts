@@ -2,7 +2,6 @@
 import * as neutral from '../tlog/checkpoint.ts';
 import { tree } from './merkle.ts';
 import { parseVerifierKey } from './note-keys.ts';
-import type { NoteVerifier } from './note.ts';
 
 export { CheckpointError, formatCheckpoint } from '../tlog/checkpoint.ts';
 
@@ -15,12 +14,12 @@ export const parseCheckpoint = (body: string): Checkpoint =>
 /**
  * See `openCheckpoint` of tlog/checkpoint.ts.
  *
- * @param verifierKey a key as text, or several
+ * @param verifierKey a key as text, or several, or keys with the sizes that they count for
  * @throws NoteError, CheckpointError, and RangeError when a verifier key is not one
  */
 export const openCheckpoint = (
   note: string | Uint8Array,
-  verifierKey: string | readonly string[],
+  verifierKey: string | readonly (string | neutral.LogKey)[],
 ): Checkpoint => withBuffer(neutral.openCheckpoint(note, keysOf(verifierKey)));
 
 /** See `checkConsistency` of tlog/checkpoint.ts. @throws RangeError when a verifier key is not one */
@@ -32,8 +31,10 @@ export const checkConsistency = (
 ): neutral.ConsistencyVerdict =>
   neutral.checkConsistency(tree, older, newer, keysOf(verifierKey), proof);
 
-function keysOf(verifierKey: string | readonly string[]): NoteVerifier[] {
-  return (typeof verifierKey === 'string' ? [verifierKey] : verifierKey).map(parseVerifierKey);
+function keysOf(given: string | readonly (string | neutral.LogKey)[]): neutral.LogKey[] {
+  return (typeof given === 'string' ? [given] : given).map((key) =>
+    typeof key === 'string' ? parseVerifierKey(key) : key,
+  );
 }
 
 function withBuffer({ origin, size, root }: neutral.Checkpoint): Checkpoint {

@@ -2,6 +2,7 @@
  * Split views: a log that showed one history to some and another to others. Two checkpoints that it signed prove it, or
  * they and a proof that one of them has another past; whoever has the log's key can check that, and nobody can deny it.
  */
+import type { LogKey } from '../tlog/checkpoint.ts';
 import { openCheckpoint, parseCheckpoint } from './checkpoint.ts';
 import { openCheckpointOf, type KeyRange } from './key-history.ts';
 import { parseNote } from './note.ts';
@@ -124,12 +125,12 @@ export function compareByTree(
 /**
  * Whether this proves a split view, by the log's key alone.
  *
- * @param verifierKey of the log, or several where it was rotated
+ * @param verifierKey of the log, or those that it has had with the sizes that they count for
  * @returns undefined if it does; else a sentence that says why not
  */
 export function whyNoSplitView(
   { older, newer, past }: Omit<SplitView, 'origin'>,
-  verifierKey: string | readonly string[],
+  verifierKey: string | readonly LogKey[],
 ): string | undefined {
   const before = openCheckpoint(older, verifierKey);
   const after = openCheckpoint(newer, verifierKey);

@@ -1,5 +1,5 @@
 /** A new key takes over the signing of the log, at a size that is on record. */
-import { eq } from 'drizzle-orm';
+import { gt, isNull, or } from 'drizzle-orm';
 import { seenCheckpoint } from '../../core/audit/split-view.ts';
 import { formatKeyStep } from '../../core/audit/key-history.ts';
 import type { NoticeDraft } from '../../core/notices.ts';
@@ -39,7 +39,11 @@ export const rotateLogKey = controlOperation(
     const { verifierKey: newKey, file } = next;
     const step = next.signStep(formatKeyStep({ last, oldKey, newKey, at }));
     const signsUntil = at + overlapMs;
-    db.update(logKeys).set({ signsUntil }).where(eq(logKeys.verifierKey, oldKey)).run();
+    // Those before it, too: a key that leaked is not worth more for being older.
+    db.update(logKeys)
+      .set({ signsUntil })
+      .where(or(isNull(logKeys.signsUntil), gt(logKeys.signsUntil, signsUntil)))
+      .run();
     db.insert(logKeys).values({ verifierKey: newKey, file, after: last.size, at, step }).run();
     context.changedMemory(next.takeOver(signsUntil));
     context.append({

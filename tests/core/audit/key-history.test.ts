@@ -4,10 +4,8 @@ import {
   KeyHistoryError,
   formatKeyHistory,
   formatKeyStep,
-  keysOf,
   openCheckpointOf,
   parseKeyHistory,
-  withoutHistory,
 } from '../../../src/core/audit/key-history.ts';
 import { formatCheckpoint } from '../../../src/core/audit/checkpoint.ts';
 import {
@@ -16,6 +14,9 @@ import {
   rawPublicKey,
 } from '../../../src/core/audit/note-keys.ts';
 import { signNote } from '../../../src/core/audit/note.ts';
+import { openCheckpoint } from '../../../src/core/audit/checkpoint.ts';
+import { openCheckpoint as openWith } from '../../../src/core/tlog/checkpoint.ts';
+import { knownKeys } from '../../../src/audit/known-keys.ts';
 
 const ORIGIN = 'log.example/a';
 
@@ -49,6 +50,7 @@ const checkpoint = (size: number, ...keys: Key[]): string =>
 const [one, two, three, stranger] = [newKey(), newKey(), newKey(), newKey()] as const;
 const document = formatKeyHistory(one.verifierKey, [step(one, two, 10), step(two, three, 20)]);
 const history = parseKeyHistory(document);
+const trusting = (keys: readonly string[], ...histories: string[]) => ({ keys, histories });
 
 describe('the history of a log’s keys', () => {
   it('says which key signs for which sizes', () => {
@@ -60,25 +62,61 @@ describe('the history of a log’s keys', () => {
   });
 
   it('lets whoever trusts any of the keys verify everything the log signed, old and new', () => {
-    for (const { verifierKey } of [one, two, three]) {
-      const keys = keysOf(history, [verifierKey]);
+    for (const { verifierKey } of [one, two, three])
       for (const [size, signer] of [
         [3, one],
         [10, one],
         [11, two],
         [20, two],
         [21, three],
-      ] as const)
-        expect(openCheckpointOf(checkpoint(size, signer), keys)).toMatchObject({
-          checkpoint: { size },
-          key: { verifierKey: signer.verifierKey },
-        });
-    }
+      ] as const) {
+        const note = checkpoint(size, signer);
+        const keys = knownKeys(trusting([verifierKey]), note, { offered: document });
+        expect(openWith(note, keys).size).toBe(size);
+        expect(openCheckpointOf(note, history).key.verifierKey).toBe(signer.verifierKey);
+      }
   });
 
   it('is of no use to whoever trusts a key that was never the log’s', () => {
-    expect(() => keysOf(history, [stranger.verifierKey])).toThrow('never a key of this log');
+    const note = checkpoint(21, three);
+    for (const keys of [
+      [stranger.verifierKey],
+      [one.verifierKey, stranger.verifierKey],
+      [stranger.verifierKey, three.verifierKey],
+    ])
+      expect(() => knownKeys(trusting(keys), note, { offered: document })).toThrow(
+        'never a key of this log',
+      );
     expect(() => openCheckpointOf(checkpoint(21, stranger), history)).toThrow('but not by');
+  });
+
+  it('is refused where a replaced key wrote another end to it than the caller has', () => {
+    const forged = formatKeyHistory(one.verifierKey, [step(one, stranger, 10)]);
+    const note = checkpoint(21, stranger);
+    const both = [one.verifierKey, three.verifierKey];
+    expect(() => knownKeys(trusting(both), note, { offered: forged })).toThrow(
+      'never a key of this log',
+    );
+    expect(() =>
+      knownKeys(trusting([one.verifierKey], document), note, { offered: forged }),
+    ).toThrow('do not agree');
+    // An earlier state of the same history does agree, and what is known of it is not forgotten.
+    const earlier = formatKeyHistory(one.verifierKey, [step(one, two, 10)]);
+    const keys = knownKeys(trusting([one.verifierKey], document), checkpoint(21, two), {
+      offered: earlier,
+    });
+    expect(() => openWith(checkpoint(21, two), keys)).toThrow('did not sign for the log');
+  });
+
+  it('is needed where several keys of one log are given: a replaced one could sign anything', () => {
+    const note = checkpoint(21, one);
+    const both = [one.verifierKey, two.verifierKey];
+    expect(() => knownKeys(trusting(both), note)).toThrow('there is no history');
+    const keys = knownKeys(trusting(both, document), note);
+    expect(() => openWith(note, keys)).toThrow('did not sign for the log');
+    // Keys of other logs do not matter.
+    const other = newKey('log.example/b').verifierKey;
+    expect(openWith(note, knownKeys(trusting([one.verifierKey, other]), note)).size).toBe(21);
   });
 
   it('has a key that was replaced sign for nothing that came after: one that leaked is worth nothing', () => {
@@ -92,8 +130,7 @@ describe('the history of a log’s keys', () => {
       two.verifierKey,
     );
     // Whoever knows the old key alone goes on, as long as it signs as well.
-    const old = withoutHistory([one.verifierKey]);
-    expect(openCheckpointOf(checkpoint(15, two, one), old).checkpoint.size).toBe(15);
+    expect(openCheckpoint(checkpoint(15, two, one), one.verifierKey).size).toBe(15);
   });
 
   it.each([
