@@ -18,7 +18,7 @@ export const parseKeyHistory = (document: string): KeyRange[] =>
   readKeyHistory(parseVerifierKey, document);
 
 /** Keys with the sizes that they count for, as checks take them. @throws RangeError where one is none */
-export function logKeysOf(ranges: readonly KeyRange[]): LogKey[] {
+function logKeysOf(ranges: readonly KeyRange[]): LogKey[] {
   return ranges.map(({ verifierKey, after, upTo }) => ({
     ...parseVerifierKey(verifierKey),
     after,
