@@ -1,47 +1,18 @@
 /** Holds a statement of the log against the receipts that were kept: does it count exactly these calls? No I/O. */
-import { COUNTED_KINDS, contradictions, isWithin } from './hold-statements.ts';
+import {
+  COUNTED_KINDS,
+  contradictions,
+  isWithin,
+  type HeldEntry,
+  type HeldFilter,
+  type HeldStatement,
+} from './hold-statements.ts';
 import type { ReceiptReport, ReceivedEntry } from './verify-receipt.ts';
 
-/** A statement, as the broker gave it, by its checkpoint. */
-export interface HeldStatement {
-  person: string;
-  run: string | null;
-  /** UTC. */
-  day: string;
-  requests: number;
-  outcomes: number;
-  refusals: number;
-  answered: number;
-  inputTokens: number;
-  outputTokens: number;
-  entries: number;
-  first: number;
-  last: number;
-  /** In base64, as are leafs. */
-  digest: string;
-}
-
-/** An entry that the broker says the statements count. */
-export interface HeldEntry {
-  person: string;
-  run: string | null;
-  day: string;
-  index: number;
-  kind: string;
-  request: string | null;
-  leaf: string;
-}
+export type { HeldEntry, HeldStatement };
 
 /** A receipt, checked. */
 export type HeldReceipt = ReceiptReport & { file: string };
-
-/** Which calls the statements were asked of. */
-export interface HeldFilter {
-  person?: string | undefined;
-  run?: string | undefined;
-  day?: string | undefined;
-  since?: string | undefined;
-}
 
 /** What is asked, and by whom. */
 export interface Holder extends HeldFilter {

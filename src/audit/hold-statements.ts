@@ -1,7 +1,44 @@
 /** Whether statements of the log say what the entries that they list come to, and what receipts show of these. No I/O. */
 import { createHash } from 'node:crypto';
-import type { HeldEntry, HeldFilter, HeldStatement } from './hold-receipts.ts';
 import type { ReceivedEntry } from './verify-receipt.ts';
+
+/** A statement, as the broker gave it, by its checkpoint. */
+export interface HeldStatement {
+  person: string;
+  run: string | null;
+  /** UTC. */
+  day: string;
+  requests: number;
+  outcomes: number;
+  refusals: number;
+  answered: number;
+  inputTokens: number;
+  outputTokens: number;
+  entries: number;
+  first: number;
+  last: number;
+  /** In base64, as are leafs. */
+  digest: string;
+}
+
+/** An entry that the broker says the statements count. */
+export interface HeldEntry {
+  person: string;
+  run: string | null;
+  day: string;
+  index: number;
+  kind: string;
+  request: string | null;
+  leaf: string;
+}
+
+/** Which calls the statements were asked of. */
+export interface HeldFilter {
+  person?: string | undefined;
+  run?: string | undefined;
+  day?: string | undefined;
+  since?: string | undefined;
+}
 
 /** Kinds of entries that statements count. */
 export const COUNTED_KINDS: readonly string[] = [

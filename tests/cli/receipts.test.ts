@@ -242,8 +242,15 @@ describe('a statement held against receipts', () => {
     }
     const fetchAll = (directory: string, ...args: string[]) =>
       cli.run(
-        ...['audit', 'receipts', '--since', '2020-01-01', '--dir', directory],
-        ...['--profile', 'researcher', ...args],
+        'audit',
+        'receipts',
+        '--since',
+        '2020-01-01',
+        '--dir',
+        directory,
+        '--profile',
+        'researcher',
+        ...args,
       );
 
     it('and answers as of an old checkpoint, is not sound', async () => {
@@ -310,7 +317,14 @@ describe('a statement held against receipts', () => {
       expect.stringContaining(`in the place of the one of ${other.replace('.receipt', '')}`),
     ]);
     const fetched = await cli.run(
-      ...['audit', 'receipts', '--since', '2020-01-01', '--dir', kept, '--profile', 'researcher'],
+      'audit',
+      'receipts',
+      '--since',
+      '2020-01-01',
+      '--dir',
+      kept,
+      '--profile',
+      'researcher',
     );
     expect(fetched.out).toContain('1 receipt fetched');
     expect(readFileSync(join(kept, other), 'utf8').split('\n', 2)).toEqual(text.split('\n', 2));

@@ -22,7 +22,7 @@ export const withoutHistory = (verifierKeys: readonly string[]): KeyRange[] =>
   verifierKeys.map((verifierKey) => ({ verifierKey, after: -1, upTo: Infinity }));
 
 /** Keys with the sizes that they count for, as checks take them. @throws RangeError where one is none */
-export function logKeysOf(ranges: readonly KeyRange[]): LogKey[] {
+function logKeysOf(ranges: readonly KeyRange[]): LogKey[] {
   return ranges.map(({ verifierKey, after, upTo }) => ({
     ...parseVerifierKey(verifierKey),
     after,

@@ -136,7 +136,7 @@ function parseDocument(document: string): { first: string; steps: string[] } {
     steps.every((step) => isText(step, MOST_STEP_LENGTH)) &&
     Object.keys(more).length === 0
   )
-    return { first, steps: steps as string[] };
+    return { first, steps };
   throw new KeyHistoryError('The history of the keys has not the form of one.');
 }
 
