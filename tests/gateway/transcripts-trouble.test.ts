@@ -149,7 +149,7 @@ it('what is stored while this thread is held up for longer than a call waits is 
     const name = { request: `req_stalled${n}`, part: 'request' as const };
     const body = transcripts.keep(keeping, { ...name, salt: 'AAAA', patienceMs: 850 });
     void body.write(Buffer.from('Hello!'));
-    return body.end().finally(() => transcripts.withdraw(name));
+    return body.end().then(() => transcripts.withdraw(name));
   };
   try {
     const first = [store(1), store(2)];

@@ -210,7 +210,7 @@ export function verdictOn(
     ({ request, part }) => request === found.request && part === found.part,
   );
   const commitments = about.flatMap(({ commitment }) => commitment ?? []);
-  const files = about.flatMap(({ file }) => file ?? []);
+  const files = about.flatMap((one) => one.file ?? []);
   if (!isCut && files.some(({ sha256 }) => sha256 !== file.sha256)) return 'differs';
   if (!commitments.every((commitment) => isSame(commitment, found.commitment))) return 'differs';
   return commitments.length === 0 ? 'unknown' : 'matches';
