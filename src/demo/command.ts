@@ -80,7 +80,7 @@ async function run(
 ): Promise<number> {
   if (options.modelOnly) return (await import('./serve-model.ts')).serveModel(options, out);
   if (options.serve) return (await import('./serve.ts')).serveDemo(options, out);
-  if (story === 'audit') return (await import('./audit.ts')).tellAudit(out);
+  if (story === 'audit') return (await import('./audit/story.ts')).tellAudit(out);
   if (story === 'recall') return (await import('./recall.ts')).tellRecall(out);
   return (await import('./story.ts')).tellStory(out);
 }

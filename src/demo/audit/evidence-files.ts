@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { extract } from 'tar-stream';
-import { evidenceBundle } from '../audit/bundle.ts';
-import { streamTar } from '../audit/tar-writer.ts';
-import { formatCheckpoint } from '../core/audit/checkpoint.ts';
-import { leafHash } from '../core/audit/merkle.ts';
-import { ed25519Signer, formatVerifierKey, rawPublicKey } from '../core/audit/note-keys.ts';
-import { signNote, type NoteSigner } from '../core/audit/note.ts';
-import { EMPTY_EDGE, appendLeaves } from '../core/audit/tree-edge.ts';
+import { evidenceBundle } from '../../audit/bundle.ts';
+import { streamTar } from '../../audit/tar-writer.ts';
+import { formatCheckpoint } from '../../core/audit/checkpoint.ts';
+import { leafHash } from '../../core/audit/merkle.ts';
+import { ed25519Signer, formatVerifierKey, rawPublicKey } from '../../core/audit/note-keys.ts';
+import { signNote, type NoteSigner } from '../../core/audit/note.ts';
+import { EMPTY_EDGE, appendLeaves } from '../../core/audit/tree-edge.ts';
 
 /** Files of a bundle by their paths, in its order. */
 export type Unpacked = Map<string, Buffer>;

@@ -2,9 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createLogKey } from '../audit/log-key.ts';
-import { WITNESS_KEY_FILE, openWitnessKey, witnessNameOf } from '../audit/witness-key.ts';
-import type { DemoOptions } from './world.ts';
+import { createLogKey } from '../../audit/log-key.ts';
+import { WITNESS_KEY_FILE, openWitnessKey, witnessNameOf } from '../../audit/witness-key.ts';
+import type { DemoOptions } from '../world.ts';
 
 /** What a broker of the demo is started with. */
 export type Site = Required<Pick<DemoOptions, 'dataDir' | 'origin' | 'port' | 'witnesses'>> & {

@@ -1,7 +1,7 @@
 /** A terminal of one of the demo's people: runs `sallyport` commands as they would, in this process. */
-import { buildProgram, run } from '../cli/program.ts';
-import { systemClock } from '../lib/clock.ts';
-import type { DemoPerson, DemoWorld } from './world.ts';
+import { buildProgram, run } from '../../cli/program.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { DemoPerson, DemoWorld } from '../world.ts';
 
 /** How a command ended. */
 export interface Ended {
