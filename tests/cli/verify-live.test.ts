@@ -306,9 +306,18 @@ describe('what this machine saw before', () => {
     served = filesOf(logOf(linesOf(500), next));
     const { code, err } = await cli.run('audit', 'verify', url, '--key', next.verifierKey);
     expect(code).toBe(0);
-    expect(err).toContain('give the old one with --key as well');
+    expect(err).toContain("if the log's key was replaced, give --history");
+    // Each key counts for its time alone, and without the history nobody knows for which.
     const both = await verify(url, '--key', next.verifierKey);
-    expect(both.out).toContain('continues the checkpoint of 300 entries');
+    expect([both.code, both.err]).toEqual([3, expect.stringContaining('--history')]);
+  });
+
+  it('of the history of its keys is damaged: that is said, and the log is checked', async () => {
+    await verify();
+    const damaged = join(seenFolder(), 'audit.lab.example.keys');
+    writeFileSync(damaged, '{');
+    const { code, err } = await verify();
+    expect([code, err]).toEqual([0, expect.stringContaining(damaged)]);
   });
 
   it('that cannot be kept is no verdict on the log', async () => {

@@ -176,7 +176,7 @@ describe('an export over a hole in the log', () => {
     const database = new Database(join(test.dataDir, DATABASE_FILE));
     const row = database.prepare('SELECT * FROM entries WHERE idx = 7').get() as object;
     const columns = Object.keys(row);
-    const trigger = 'entries_are_never_removed';
+    const trigger = 'entries_are_removed_only_where_pruned';
     const sql = database
       .prepare('SELECT sql FROM sqlite_master WHERE name = ?')
       .pluck()

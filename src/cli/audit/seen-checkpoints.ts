@@ -4,7 +4,6 @@
  */
 import { hash, randomUUID } from 'node:crypto';
 import {
-  existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
@@ -16,6 +15,7 @@ import {
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { KeyHistoryError, parseKeyHistory } from '../../core/audit/key-history.ts';
 import { NoteError } from '../../core/audit/note.ts';
 import {
   CheckpointError,
@@ -154,12 +154,24 @@ async function alone<T>(lock: string, act: () => T): Promise<T> {
 }
 
 /** Histories of logs' keys that were kept. No other history of the same log may take the place of one. */
-export function rememberedHistories(env: Env): string[] {
+export function rememberedHistories(env: Env): { histories: string[]; useless: string[] } {
   const folder = seenFolder(env);
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(HISTORY))
-    .map((name) => readFileSync(join(folder, name), 'utf8'));
+  const found: ReturnType<typeof rememberedHistories> = { histories: [], useless: [] };
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return found;
+  for (const name of readdirSync(folder).filter((one) => one.endsWith(HISTORY))) {
+    const path = join(folder, name);
+    try {
+      const history = readFileSync(path, 'utf8');
+      parseKeyHistory(history);
+      found.histories.push(history);
+    } catch (error) {
+      const why = error instanceof KeyHistoryError ? error.message : fileTrouble(error);
+      found.useless.push(
+        `The history of a log's keys that was seen before is of no use, and nothing was compared with it (${path}): ${why}`,
+      );
+    }
+  }
+  return found;
 }
 
 function openByEither(

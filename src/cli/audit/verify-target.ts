@@ -59,7 +59,10 @@ export async function verifyTarget(
   try {
     const policy = policyOf(options);
     const given = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
-    const keys = withRemembered(around, given);
+    // What a log says of its keys must not change either.
+    const remembered = rememberedHistories(around.env);
+    verified.notes.push(...remembered.useless);
+    const keys = { ...given, histories: [...given.histories, ...remembered.histories] };
     if (kind === 'bundle' && options.hashesOnly === true)
       verified.notes.push('--hashes-only is not for bundles: all of it is checked.');
     if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
@@ -128,12 +131,6 @@ async function withArchives(
   report.checked.push(...checked);
   verified.notChecked = missing;
 }
-
-/** With the histories of keys that this machine saw: what a log says of its keys must not change either. */
-const withRemembered = ({ env }: Surroundings, { keys, histories }: TrustedKeys): TrustedKeys => ({
-  keys,
-  histories: [...histories, ...rememberedHistories(env)],
-});
 
 /** A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is. */
 async function verifyAsBundle(
