@@ -24,6 +24,8 @@ export type CallKind = (typeof CALL_KINDS)[number];
 
 const DAY_MS = 86_400_000;
 
+const STEPS_OF_CHUNK = CHUNK / STEP;
+
 /** A UTC day (`2026-05-31`) as the index counts it: days from 1970-01-01. */
 export const dayNumber = (day: string): number => Date.parse(`${day}T00:00:00Z`) / DAY_MS;
 
@@ -145,6 +147,12 @@ function unpack(group: CallGroup, step: number, entries: string): CallRow[] {
   );
 }
 
+const callsIn = (db: Db, step: number): CallRow[] =>
+  callsOfStep(db)
+    .all(step)
+    .flatMap(({ entries, ...group }) => unpack(group, step, entries))
+    .toSorted((a, b) => a.index - b.index);
+
 const insert = prepared((db) =>
   db.$client.prepare<[number, string, string, number, string]>(
     'INSERT INTO calls_of_steps (step, person_id, run_id, day, entries) VALUES (?, ?, ?, ?, ?)',
@@ -187,6 +195,18 @@ const chunksWith = prepared((db) =>
   ),
 );
 
+const chunksWithoutTimes = prepared((db) =>
+  db.$client.prepare<[number], { chunk: number; times: Buffer }>(
+    'SELECT chunk, times FROM entry_chunks WHERE chunk < ? AND least = 0',
+  ),
+);
+
+const callsOfStep = prepared((db) =>
+  db.$client.prepare<[number], CallGroup & { entries: string }>(
+    'SELECT person_id AS personId, run_id AS runId, day, entries FROM calls_of_steps WHERE step = ?',
+  ),
+);
+
 const groupsOfStep = prepared((db) =>
   db.$client.prepare<[number, string], RunAndDay>(
     'SELECT run_id AS runId, day FROM calls_of_steps WHERE step = ? AND person_id = ?',
@@ -214,8 +234,13 @@ export class CallReader {
   /** @param size entries that are looked at, all in the database */
   constructor(db: Db, size: number) {
     this.#db = db;
-    this.#indexed = indexedUpTo(Math.min((newest(db).get() ?? -1) + 1, size));
-    this.#behind = readCalls(db, this.#indexed, size);
+    const inAll = (newest(db).get() ?? -1) + 1;
+    this.#indexed = indexedUpTo(Math.min(inAll, size));
+    // Of a step that is whole the index says it, also where the entries were pruned.
+    this.#behind =
+      this.#indexed < indexedUpTo(inAll)
+        ? callsIn(db, this.#indexed / STEP).filter(({ index }) => index < size)
+        : readCalls(db, this.#indexed, size);
   }
 
   /** The runs and days of a person's calls, in their order, from a place on. */
@@ -272,31 +297,36 @@ export class CallReader {
     // Calls without a run have no term that says so.
     const [field, value] =
       runId === undefined || runId === '' ? ['person', personId] : ['run', runId];
-    const chunks = chunksWith(this.#db).all(field, value, since, until);
-    // Read after the terms: of what was pruned, there may be none any more. What it left here stays.
-    const gone = Math.min(minimumIndex(this.#db) / STEP, end);
-    for (let step = 0; step < gone; step += 1) yield step;
-    for (const { chunk, places, times } of chunks) {
+    const steps = this.#neverRead();
+    for (const { chunk, places, times } of chunksWith(this.#db).all(field, value, since, until)) {
       const bits = noPlaces();
       addPlaces(bits, places);
-      let before = -1;
-      for (const place of placesOf(bits)) {
-        const inChunk = place >> 8;
-        if (inChunk === before) continue;
-        before = inChunk;
-        const step = (chunk * CHUNK) / STEP + inChunk;
-        if (step >= covered) break;
-        if (step < gone) continue;
-        const [least, greatest] = [
-          times.readDoubleLE(inChunk * 16),
-          times.readDoubleLE(inChunk * 16 + 8),
-        ];
-        if (greatest >= since && least < until) yield step;
+      for (const inChunk of new Set(placesOf(bits).map((place) => Math.floor(place / STEP)))) {
+        const { least, greatest } = timesOf(times, inChunk);
+        if (greatest >= since && least < until) steps.push(chunk * STEPS_OF_CHUNK + inChunk);
       }
     }
-    for (let step = Math.max(covered, gone); step < end; step += 1) yield step;
+    for (const step of steps.toSorted((a, b) => a - b)) if (step < covered) yield step;
+    for (let step = covered; step < end; step += 1) yield step;
+  }
+
+  /** Steps that were pruned before the index of searches had come to them: it says nothing of anybody in them. */
+  #neverRead(): number[] {
+    return chunksWithoutTimes(this.#db)
+      .all(Math.ceil(minimumIndex(this.#db) / CHUNK))
+      .flatMap(({ chunk, times }) =>
+        Array.from({ length: STEPS_OF_CHUNK }, (_, inChunk) => inChunk)
+          .filter((inChunk) => timesOf(times, inChunk).greatest === 0)
+          .map((inChunk) => chunk * STEPS_OF_CHUNK + inChunk),
+      );
   }
 }
+
+/** Of a step, the least and the greatest time; 0 where it was not read. */
+const timesOf = (times: Buffer, inChunk: number): { least: number; greatest: number } => ({
+  least: times.readDoubleLE(inChunk * 16),
+  greatest: times.readDoubleLE(inChunk * 16 + 8),
+});
 
 /** In the order of runs and days. */
 const inOrder = (a: RunAndDay, b: RunAndDay): number => byText(a.runId, b.runId) || a.day - b.day;

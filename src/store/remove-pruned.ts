@@ -9,6 +9,7 @@ import { STEP } from './entry-index.ts';
 import { CHUNK, addPlaces, encodePlaces, noPlaces, placesOf } from './postings.ts';
 import { prepared } from './prepared.ts';
 import { minimumIndex } from './prunings.ts';
+import { STAYING_FIELDS } from './search-index.ts';
 
 const oldest = prepared((db) =>
   db.$client.prepare<[], number | null>('SELECT min(idx) FROM entries').pluck(),
@@ -72,12 +73,14 @@ const writePlaces = prepared((db) =>
 
 /**
  * What the index of searches says of these entries. Of a chunk that goes as a whole, its terms go; of another one, their
- * places. The times of chunks stay: they say nothing of anybody, and that the index covers them.
+ * places. The times of chunks stay: they say nothing of anybody, and that the index covers them. So does by what the index of
+ * calls is looked through (call-index.ts), which stays as well.
  */
 function removeTerms(db: Db, first: number, end: number, below: number): void {
   const chunk = Math.floor(first / CHUNK);
   const isWhole = (chunk + 1) * CHUNK <= below;
   for (const [field, value] of distinctTerms(texts(db).all(first, end))) {
+    if (STAYING_FIELDS.has(field)) continue;
     const places = isWhole ? undefined : placesIn(db).get(field, value, chunk);
     const left = places ? placesFrom(places, end - chunk * CHUNK) : [];
     if (left.length > 0) writePlaces(db).run(encodePlaces(left), field, value, chunk);

@@ -46,6 +46,9 @@ const insertChunk = prepared((db) =>
   ),
 );
 
+/** What of pruned entries stays in the index: statements count them for ever. */
+export const STAYING_FIELDS: ReadonlySet<string> = new Set(['person', 'run']);
+
 /** Found by an index of their own, which is exact to the step (entry-index.ts). */
 const ELSEWHERE = 'ref';
 
@@ -90,7 +93,8 @@ export class SearchIndex {
     // What was pruned since it was read.
     const least = minimumIndex(this.#db) - chunk * CHUNK;
     for (const { term, places } of terms()) {
-      const left = least > 0 ? places.filter((place) => place >= least) : places;
+      const isCut = least > 0 && !STAYING_FIELDS.has(term[0]);
+      const left = isCut ? places.filter((place) => place >= least) : places;
       if (left.length > 0) insert.run(term[0], term[1], chunk, encodePlaces(left));
     }
     const bytes = Buffer.from(times.buffer);

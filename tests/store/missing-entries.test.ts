@@ -28,7 +28,7 @@ function logWithout(...missing: number[]): Readers {
         ),
       ),
     );
-  writer.context.db.$client.exec('DROP TRIGGER entries_are_never_removed');
+  writer.context.db.$client.exec('DROP TRIGGER entries_are_removed_only_where_pruned');
   for (const index of missing)
     writer.context.db.$client.prepare('DELETE FROM entries WHERE idx = ?').run(index);
   const readers = new Readers(join(directory, DATABASE_FILE));
