@@ -12,6 +12,8 @@ import {
   piecesOf,
   readBody,
   standingOf,
+  outcomeIn,
+  type Outcome,
   type Standing,
 } from './stored-transcript.ts';
 
@@ -50,13 +52,13 @@ export async function openTranscript(
   actorId: string,
   requestId: string,
 ): Promise<ShownTranscript> {
-  const facts = await opened(broker, actorId, requestId, BODY_PARTS);
+  const { facts, outcome } = await opened(broker, actorId, requestId, BODY_PARTS);
   const reader = broker.transcriptReader;
   const bodies: ShownBody[] = [];
   for (const part of BODY_PARTS) {
     const said = facts[part];
     if (!said) continue;
-    const { standing, file } = await standingOf(reader, requestId, part, said);
+    const { standing, file } = await standingOf(broker, outcome, part, said);
     const isShown = facts.mode === 'full' && standing === 'stored' && file;
     const body = isShown
       ? await readBody(reader, file.id, { requestId, part, most: MOST_SHOWN_BYTES })
@@ -83,10 +85,10 @@ export async function openTranscriptFile(
   requestId: string,
   part: BodyPart,
 ): Promise<{ mode: TranscriptFacts['mode']; sha256: string; bytes: number; content: Readable }> {
-  const facts = await opened(broker, actorId, requestId, [part]);
+  const { facts, outcome } = await opened(broker, actorId, requestId, [part]);
   const said = facts[part] ?? refuse('not_found', `Nothing was kept of the ${part}.`);
   const reader = broker.transcriptReader;
-  const { standing, file } = await standingOf(reader, requestId, part, said);
+  const { standing, file } = await standingOf(broker, outcome, part, said);
   if (standing === 'changed') refuse('transcript_damaged');
   if (!file)
     return refuse('not_found', 'It is not there any more. What destroyed it is in the log.');
@@ -100,7 +102,7 @@ async function opened(
   actorId: string,
   requestId: string,
   parts: readonly BodyPart[],
-): Promise<TranscriptFacts> {
+): Promise<{ facts: TranscriptFacts; outcome: Outcome }> {
   const { store, readers } = broker;
   await store.caughtUp();
   await broker.transcripts.caughtUp();
@@ -120,7 +122,8 @@ async function opened(
       return file ? [{ part, sha256: file.sha256 }] : [];
     }),
   });
-  return facts ?? refuse('not_found');
+  if (!outcome || !facts) return refuse('not_found');
+  return { facts, outcome: outcomeIn(outcome) };
 }
 
 /** Who holds the key of a recipient, by the texts of the request's grant. */

@@ -6,6 +6,7 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
+  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -70,6 +71,7 @@ function openOrMake(path: string): number {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     namesOnDisk.delete(path);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return openSync(path, FLAGS | constants.O_CREAT, 0o600);
   }
 }

@@ -38,7 +38,11 @@ export function addAuditRotateKey(group: Command, around: Surroundings): void {
       say(around, rotated.newKey);
       note(
         around,
-        `It signs the log from entry ${rotated.size} on; the old key signs as well until ${moment(rotated.oldKeySignsUntil) ?? ''}.`,
+        `It signs the log from entry ${rotated.size} on; ${
+          options.overlapDays === 0
+            ? 'no older key does any more'
+            : `the old key signs as well until ${moment(rotated.oldKeySignsUntil) ?? ''}`
+        }.`,
       );
       note(
         around,

@@ -11,7 +11,7 @@ export const transcriptSchema = z.looseObject({
       sha256: z.string(),
       bytes: z.number(),
       until: z.string(),
-      standing: z.enum(['stored', 'missing', 'changed']),
+      standing: z.enum(['stored', 'destroyed', 'missing', 'changed']),
       cut: z.boolean(),
       json: z.unknown().optional(),
       text: z.string().optional(),

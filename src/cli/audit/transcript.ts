@@ -85,13 +85,21 @@ function print(around: Surroundings, transcript: Transcript, files: readonly str
     ]),
     ...bodies.map((body): [string, Cell] => [
       body.part,
-      `${body.bytes} bytes, ${body.standing}${body.cut ? ', cut' : ''}; destroyed by ${moment(body.until) ?? body.until}; SHA-256 ${body.sha256}`,
+      `${body.bytes} bytes, ${body.standing}${body.cut ? ', cut' : ''}${
+        body.standing === 'stored' ? `, until ${moment(body.until) ?? body.until}` : ''
+      }; SHA-256 ${body.sha256}`,
     ]),
     ...lost.map((part): [string, Cell] => [part, 'could not be stored']),
     ...(quoted ? [['quoted', QUOTED[quoted]] satisfies [string, Cell]] : []),
   ]);
   for (const path of files) say(around, `Wrote ${path}.`);
-  if (files.length > 0)
+  if (bodies.some(({ standing }) => standing === 'destroyed'))
+    note(
+      around,
+      `When and by whom it was destroyed: ${commandLine(around, 'audit entries --kind transcript.destroyed')}`,
+    );
+  // The last one is the entries, which are written in any case.
+  if (files.length > 1)
     note(
       around,
       `Open and check with: ${commandLine(around, `audit open FILE --identity KEYFILE --entry ${files.at(-1)}`)}`,

@@ -26,7 +26,7 @@ const bodyAnswer = named(
     bytes: z.int().describe('Length of that file'),
     until: instant.describe('When it is destroyed at the latest'),
     standing: z
-      .enum(['stored', 'missing', 'changed'])
+      .enum(['stored', 'destroyed', 'missing', 'changed'])
       .describe(
         'missing: it was destroyed, which is in the log, or is gone; changed: it is not what was stored',
       ),
