@@ -14,7 +14,12 @@ import {
   type LogReport,
 } from '../verify/check-log.ts';
 import { checkTiles, type ReadExactTile } from '../verify/check-tiles.ts';
-import { standingAtOnce, standingByProof, wrongStanding } from '../verify/compare.ts';
+import {
+  mustHoldSteps,
+  standingAtOnce,
+  standingByProof,
+  wrongStanding,
+} from '../verify/compare.ts';
 import { Finding, incomplete, tampered, type VerificationStatus } from '../verify/finding.ts';
 import {
   CHECKPOINT_PATH,
@@ -152,6 +157,7 @@ async function verify(
   const tiles = await checkTiles(tree, readTile, size, root);
   if (tiles.problem === undefined) {
     report.checked.push(`${tiles.count} hash tiles up to the signed root`);
+    await mustHoldSteps(tree, keys, checkpoint, readTile);
     if (seen !== undefined && atOnce === undefined)
       await checkStanding(seen, checkpoint, readTile, report);
   }

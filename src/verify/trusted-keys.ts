@@ -1,6 +1,6 @@
 /** The keys that count for a log: those that the caller trusts, and what the history of the log's keys makes of them. */
 import { describeKey, type NoteVerifier } from '../core/audit/note.ts';
-import { fromUtf8 } from '../core/tlog/bytes.ts';
+import { equalBytes, fromUtf8 } from '../core/tlog/bytes.ts';
 import type { LogKey } from '../core/tlog/checkpoint.ts';
 import {
   KeyHistoryError,
@@ -65,13 +65,9 @@ export function keysThatCount(
   for (const history of histories)
     if (!history.every((range, at) => isSame(range, longest[at], at === history.length - 1)))
       throw tampered(
-        `There are two histories of the keys of ${origin} that do not agree: a replaced key was used to write one of them.`,
+        `There are two histories of the keys of ${origin} that do not agree: the log was shown in two versions, or a replaced key was used to write one of them.`,
       );
-  const keys = longest.map(({ verifierKey, after, upTo }) => ({
-    ...parseKey(verifierKey),
-    after,
-    upTo,
-  }));
+  const keys = longest.map(({ verifierKey, ...range }) => ({ ...parseKey(verifierKey), ...range }));
   const strangers = (own.length === 0 ? given : own).filter(
     ({ verifierKey }) => !keys.some((key) => key.verifierKey === verifierKey),
   );
@@ -109,7 +105,10 @@ function offeredHistory(parseKey: ParseKey, document: string, where: string): Ke
 const isSame = (one: KeyRange, other: KeyRange | undefined, isLast: boolean): boolean =>
   one.verifierKey === other?.verifierKey &&
   one.after === other.after &&
-  (isLast || one.upTo === other.upTo);
+  (isLast || (one.upTo === other.upTo && isSameRoot(one.lastRoot, other.lastRoot)));
+
+const isSameRoot = (one?: Uint8Array, other?: Uint8Array): boolean =>
+  one !== undefined && other !== undefined && equalBytes(one, other);
 
 const nameOf = (parseKey: ParseKey, [first]: readonly KeyRange[]): string | undefined =>
   first && parseKey(first.verifierKey).name;
