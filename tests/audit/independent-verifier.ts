@@ -232,6 +232,17 @@ export function keysThatCount(
     .map(readHistory)
     .toSorted((a, b) => b.length - a.length);
   const [longest] = histories;
+  const isSignedByGiven = given.some(({ name, id }) =>
+    note
+      .toString('utf8')
+      .split('\n')
+      .some((line) => {
+        const [dash, signer, encoded = ''] = line.split(' ');
+        const bytes = Buffer.from(encoded, 'base64');
+        return dash === '\u2014' && signer === name && id.equals(bytes.subarray(0, 4));
+      }),
+  );
+  if (own.length === 0 && !isSignedByGiven) throw new Bad('could_not_run');
   if (longest === undefined) {
     if (own.length > 1) throw new Bad('could_not_run');
     return [...given];

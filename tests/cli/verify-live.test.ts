@@ -314,10 +314,14 @@ describe('what this machine saw before', () => {
 
   it('of the history of its keys is damaged: that is said, and the log is checked', async () => {
     await verify();
-    const damaged = join(seenFolder(), 'audit.lab.example.keys');
+    const [name = ''] = readFolder();
+    const damaged = join(seenFolder(), `${name}.keys`);
     writeFileSync(damaged, '{');
+    // What was kept of another log is not looked at.
+    writeFileSync(join(seenFolder(), 'other.example.keys'), '{');
     const { code, err } = await verify();
     expect([code, err]).toEqual([0, expect.stringContaining(damaged)]);
+    expect(err).not.toContain('other.example');
   });
 
   it('that cannot be kept is no verdict on the log', async () => {

@@ -3,15 +3,7 @@
  * was shown in two versions; the two checkpoints, both signed, are then kept as the proof.
  */
 import { hash, randomUUID } from 'node:crypto';
-import {
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,6 +15,7 @@ import {
   type Checkpoint,
   type LogKey,
 } from '../../core/tlog/checkpoint.ts';
+import type { RememberedHistory } from '../../verify/trusted-keys.ts';
 import { fileTrouble } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -153,25 +146,32 @@ async function alone<T>(lock: string, act: () => T): Promise<T> {
   }
 }
 
-/** Histories of logs' keys that were kept. No other history of the same log may take the place of one. */
-export function rememberedHistories(env: Env): { histories: string[]; useless: string[] } {
-  const folder = seenFolder(env);
-  const found: ReturnType<typeof rememberedHistories> = { histories: [], useless: [] };
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return found;
-  for (const name of readdirSync(folder).filter((one) => one.endsWith(HISTORY))) {
-    const path = join(folder, name);
-    try {
-      const history = readFileSync(path, 'utf8');
-      parseKeyHistory(history);
-      found.histories.push(history);
-    } catch (error) {
-      const why = error instanceof KeyHistoryError ? error.message : fileTrouble(error);
-      found.useless.push(
-        `The history of a log's keys that was seen before is of no use, and nothing was compared with it (${path}): ${why}`,
-      );
-    }
+/**
+ * The history of a log's keys that was kept. No other history of the log may take its place.
+ *
+ * @returns the history; or why what was kept is of no use; or neither
+ */
+export function rememberedHistory(
+  env: Env,
+  origin: string,
+): { history?: RememberedHistory; useless?: string } {
+  const where = `${pathOf(env, origin)}${HISTORY}`;
+  try {
+    const document = readFileSync(where, 'utf8');
+    parseKeyHistory(document);
+    return { history: { document, where } };
+  } catch (error) {
+    if (isAbsent(error)) return {};
+    const why = error instanceof KeyHistoryError ? error.message : `${fileTrouble(error)}.`;
+    const useless = `The history of the keys of ${origin} that was seen before is of no use, and nothing was compared with it (${where}): ${why}`;
+    return { useless };
   }
-  return found;
+}
+
+/** Whether there is no such file, nor a folder that it could be in. */
+function isAbsent(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return ['ENOENT', 'ENOTDIR'].includes(code);
 }
 
 function openByEither(
