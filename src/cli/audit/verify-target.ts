@@ -24,6 +24,7 @@ import {
   readKept,
   remember,
   rememberedHistory,
+  type Seen,
 } from './seen-checkpoints.ts';
 import { coverageOf, mustBeOfOneLog, verifyArchives, withTilesOf } from './verify-archives.ts';
 import { heedWitnesses, policyOf, type WitnessOptions } from './witness-options.ts';
@@ -157,14 +158,22 @@ async function verifyAsBundle(
   keys: TrustedKeys,
   verified: Verified,
 ): Promise<string | undefined> {
+  let before: Seen | undefined;
   const found = await verifyBundle(path, keys, undefined, (origin, known) => {
-    const { checkpoint, useless } = lastSeen(env, origin, known, parseTrustedKeys(keys));
-    if (useless !== undefined) verified.notes.push(useless);
-    return checkpoint;
+    before = lastSeen(env, origin, known, parseTrustedKeys(keys));
+    return before.checkpoint;
   });
   const { keyHistory, ...report } = found;
   verified.report = report;
+  if (before !== undefined) heedLeftOut(verified, before);
   return keyHistory;
+}
+
+/** What was seen before and cannot be compared may have shown a fork: without that, nothing is said to be sound. */
+function heedLeftOut({ report, notes }: Verified, { useless, isLeftOut }: Seen): void {
+  if (useless === undefined) return;
+  if (isLeftOut && report.status === 'sound') settle(report, incomplete(useless));
+  else notes.push(useless);
 }
 
 /** @returns the history of the keys that the log offers */
@@ -191,7 +200,6 @@ async function verifyAsLog(
     );
   const trusted = parseTrustedKeys(keys);
   const before = lastSeen(env, origin, known, trusted, kept.get(origin));
-  if (before.useless !== undefined) verified.notes.push(before.useless);
   const { source, withoutEntries } = await openLog(around, target, size, options);
   if (withoutEntries !== undefined) {
     if (options.entries === true)
@@ -205,6 +213,7 @@ async function verifyAsLog(
     seen: before.checkpoint,
   });
   verified.report = report;
+  heedLeftOut(verified, before);
   const { standing } = report;
   const note = Buffer.from(checkpoint).toString('utf8');
   if (before.note !== undefined && (standing === 'fork' || standing === 'rollback')) {
