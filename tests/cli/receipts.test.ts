@@ -155,7 +155,12 @@ describe('a statement held against receipts', () => {
       cli.run(
         'audit',
         'receipts',
-        ...['--since', '2020-01-01', '--dir', directory, '--profile', 'researcher'],
+        '--since',
+        '2020-01-01',
+        '--dir',
+        directory,
+        '--profile',
+        'researcher',
       );
     try {
       writeFileSync(file, new SampleLog('other.example/log').verifierKey);

@@ -261,7 +261,7 @@ describe('what this machine saw before', () => {
     utimesSync(lock, 1, 1);
     served = filesOfSize(800);
     const all = await Promise.all(Array.from({ length: 4 }, () => verify()));
-    expect(all.map(({ code, err }) => [code, err])).toEqual(Array(4).fill([0, expect.any(String)]));
+    expect(all.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
     expect(readFolder()).toEqual([name]);
     expect(readFileSync(join(seenFolder(), name), 'utf8')).toContain('\n800\n');
   });
