@@ -171,7 +171,8 @@ function breakLock(lock: string): void {
     writeFileSync(breaking, '', { mode: 0o600, flag: 'wx' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    if (isStale(breaking)) throw new Error(`${breaking} was left by a crash: remove it`, { cause: error });
+    if (isStale(breaking))
+      throw new Error(`${breaking} was left by a crash: remove it`, { cause: error });
     return;
   }
   try {
