@@ -124,7 +124,8 @@ const placeOf = ({ person = '', run, committedAt }: ReceivedEntry) => ({
 const isListedRight = (entry: HeldEntry, proven: ReceivedEntry): boolean =>
   entry.kind === proven.kind &&
   nameOf(entry) === nameOf(placeOf(proven)) &&
-  entry.request === (proven.ref ?? null);
+  // Of what was pruned, the broker has the leaf alone, which is the proven one's: it cannot name the request.
+  (entry.request === null || entry.request === (proven.ref ?? null));
 
 function problemOf(
   statement: HeldStatement,

@@ -2,7 +2,13 @@
 import { parseVerifierKey } from '../core/audit/note-keys.ts';
 import type { NoteVerifier } from '../core/audit/note.ts';
 import type { LogKey } from '../core/tlog/checkpoint.ts';
-import { keysThatCount, parseTrusted, type Histories } from '../verify/trusted-keys.ts';
+import {
+  keysThatCount,
+  originIn,
+  parseTrusted,
+  type Histories,
+  type RememberedHistory,
+} from '../verify/trusted-keys.ts';
 
 /** What somebody trusts. */
 export interface TrustedKeys {
@@ -10,7 +16,13 @@ export interface TrustedKeys {
   keys: readonly string[];
   /** Histories of logs' keys that they have, as documents. */
   histories: readonly string[];
+  /** The one that was kept of a log when it was seen before; undefined where there is none. */
+  remembered?: (origin: string) => RememberedHistory | undefined;
 }
+
+/** The same, and a history that was found right. */
+export const withHistory = (trusted: TrustedKeys, history: string | undefined): TrustedKeys =>
+  history === undefined ? trusted : { ...trusted, histories: [...trusted.histories, history] };
 
 /** Keys alone are keys without a history. */
 export function trustedKeysOf(keys: string | readonly string[] | TrustedKeys): TrustedKeys {
@@ -32,8 +44,9 @@ export const parseTrustedKeys = ({ keys }: TrustedKeys): NoteVerifier[] =>
 export function knownKeys(
   trusted: TrustedKeys,
   note: string | Uint8Array,
-  offered: Omit<Histories, 'held'> = {},
+  offered: Omit<Histories, 'held' | 'remembered'> = {},
 ): LogKey[] {
-  const histories = { ...offered, held: trusted.histories };
+  const remembered = trusted.remembered?.(originIn(note));
+  const histories = { ...offered, held: trusted.histories, remembered };
   return keysThatCount(parseVerifierKey, parseTrustedKeys(trusted), note, histories);
 }

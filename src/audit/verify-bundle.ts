@@ -14,7 +14,12 @@ import {
   type LogReport,
 } from '../verify/check-log.ts';
 import { checkTiles, type ReadExactTile } from '../verify/check-tiles.ts';
-import { standingAtOnce, standingByProof, wrongStanding } from '../verify/compare.ts';
+import {
+  mustHoldSteps,
+  standingAtOnce,
+  standingByProof,
+  wrongStanding,
+} from '../verify/compare.ts';
 import { Finding, incomplete, tampered, type VerificationStatus } from '../verify/finding.ts';
 import {
   CHECKPOINT_PATH,
@@ -28,6 +33,7 @@ import {
 } from './bundle-layout.ts';
 import type { BundleReader } from './bundle-reader.ts';
 import { readExact, readSmall } from './expected-file.ts';
+import { undecided } from '../verify/trusted-keys.ts';
 import { knownKeys, parseTrustedKeys, trustedKeysOf, type TrustedKeys } from './known-keys.ts';
 import { openBundle } from './open-bundle.ts';
 import { bundleEntries } from './read-entries.ts';
@@ -42,6 +48,8 @@ export interface BundleReport extends LogReport {
   incident?: string;
   /** Of an archive, which entries it is of. */
   range?: BundleRange;
+  /** The history of the log's keys that it carries, found right. */
+  keyHistory?: string;
 }
 
 /** Gives a checkpoint that was seen before; undefined: none that the keys of the log signed. */
@@ -113,7 +121,8 @@ async function verify(
   const history = keyHistoryIn(manifest);
   const given = parseTrustedKeys(trusted);
   const keys = knownKeys(trusted, note, { offered: history, where: 'The bundle' });
-  const { checkpoint, key } = await checkSignature(reader, note, keys, given, report);
+  const { checkpoint, key } = await checkSignature(reader, note, keys, given, report, isArchive);
+  if (history !== undefined) report.keyHistory = history;
   const { origin, size, root } = checkpoint;
   const carried = await readSmall(reader, VERIFIER_KEY_PATH, MOST_BYTES);
   if (!keys.some(({ verifierKey }) => carried.toString('utf8') === `${verifierKey}\n`)) {
@@ -152,6 +161,7 @@ async function verify(
   const tiles = await checkTiles(tree, readTile, size, root);
   if (tiles.problem === undefined) {
     report.checked.push(`${tiles.count} hash tiles up to the signed root`);
+    await mustHoldSteps(tree, keys, checkpoint, readTile);
     if (seen !== undefined && atOnce === undefined)
       await checkStanding(seen, checkpoint, readTile, report);
   }
@@ -231,6 +241,7 @@ async function checkSignature(
   keys: readonly LogKey[],
   given: readonly NoteVerifier[],
   report: BundleReport,
+  isArchive: boolean,
 ): Promise<{ checkpoint: SignedCheckpoint; key: LogKey }> {
   try {
     const { checkpoint, key } = openTrusted(note, keys, report);
@@ -242,11 +253,14 @@ async function checkSignature(
       throw incomplete(
         `${CHECKPOINT_PATH} is cut short: its signature, or a part of it, is missing.`,
       );
+    // An archive is older than what is known of the log, and so may its key be.
+    const finding = isArchive ? undecided(note, keys) : undefined;
+    if (finding !== undefined) throw finding;
     const carried = await carriedKey(reader);
     if (!carried || keys.some(({ verifierKey }) => verifierKey === carried.verifierKey))
       throw error;
     throw tampered(
-      `The bundle carries the key ${describeKey(carried)}, not the key you gave, ${given.map(describeKey).join(' or ')}: either you gave another log's key, or the bundle is forged.`,
+      `The bundle carries the key ${describeKey(carried)}, not the key you gave, ${given.map(describeKey).join(' or ')}: either you gave another log's key, or the bundle is forged. If the log's key was replaced since, give the history of its keys with --history FILE ("sallyport audit key --history --json" prints it).`,
     );
   }
 }

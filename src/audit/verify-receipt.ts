@@ -20,6 +20,7 @@ import {
   tampered,
   type VerificationStatus,
 } from '../verify/finding.ts';
+import { undecided } from '../verify/trusted-keys.ts';
 import { knownKeys, parseTrustedKeys, trustedKeysOf, type TrustedKeys } from './known-keys.ts';
 
 /** What an entry of a receipt says, once it is proven. */
@@ -107,7 +108,12 @@ export function verifyReceipt(
     parseTrustedKeys(trusted);
     return (note) => {
       const report: LogReport = { status: 'sound', entriesChecked: 0, checked: [] };
-      return openTrusted(note, knownKeys(trusted, note, { offered }), report).checkpoint;
+      const keys = knownKeys(trusted, note, { offered });
+      try {
+        return openTrusted(note, keys, report).checkpoint;
+      } catch (error) {
+        throw undecided(note, keys) ?? error;
+      }
     };
   });
 }

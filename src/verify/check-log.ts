@@ -12,7 +12,13 @@ import type { Tree } from '../core/tlog/tree.ts';
 import { PruningsSaid, archivedInWords, type Archived } from './archived.ts';
 import { checkEntries, type EntriesProgress, type EntryRange } from './check-entries.ts';
 import { checkTiles, type TilesVerdict } from './check-tiles.ts';
-import { standingAtOnce, standingByProof, wrongStanding, type Standing } from './compare.ts';
+import {
+  mustHoldSteps,
+  standingAtOnce,
+  standingByProof,
+  wrongStanding,
+  type Standing,
+} from './compare.ts';
 import { asFinding, tampered, type VerificationStatus } from './finding.ts';
 import {
   entriesFrom,
@@ -96,6 +102,7 @@ export async function checkLog(
     const tiles = await checkTiles(tree, readTile, signed.size, signed.root);
     if (tiles.problem === undefined) {
       report.checked.push(`${tiles.count} hash tiles up to the signed root`);
+      await mustHoldSteps(tree, keys, signed, readTile);
       if (seen !== undefined && atOnce === undefined)
         stands(await standingByProof(tree, seen, signed, readTile));
     }

@@ -17,6 +17,7 @@ import {
   type LogReport,
 } from './check-log.ts';
 import { checkTiles } from './check-tiles.ts';
+import { mustHoldSteps } from './compare.ts';
 import { incomplete, tampered } from './finding.ts';
 import { ownPlace } from './own-place.ts';
 import { tilesFrom, type LogSource } from './log-source.ts';
@@ -42,9 +43,11 @@ export async function checkStream(
   const progress: EntriesProgress = { matching: 0, onEntry };
   try {
     const { checkpoint: signed } = openTrusted(checkpoint, keys, report);
-    const tiles = await checkTiles(tree, tilesFrom(source), signed.size, signed.root);
+    const readTile = tilesFrom(source);
+    const tiles = await checkTiles(tree, readTile, signed.size, signed.root);
     if (tiles.problem === undefined) {
       report.checked.push(`${tiles.count} hash tiles up to the signed root`);
+      await mustHoldSteps(tree, keys, signed, readTile);
     }
     const { size } = signed;
     const { from, all } = await beginningOf(entries, size);

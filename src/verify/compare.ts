@@ -1,5 +1,5 @@
 /** Holds two checkpoints of one log against each other, with a proof that is made from the log's tiles. */
-import type { Checkpoint } from '../core/tlog/checkpoint.ts';
+import type { Checkpoint, LogKey } from '../core/tlog/checkpoint.ts';
 import { equalBytes } from '../core/tlog/bytes.ts';
 import { consistencyProof, verifyConsistency } from '../core/tlog/proofs.ts';
 import { hashesFromTiles, tilePath, tileWidth } from '../core/tlog/tiles.ts';
@@ -65,6 +65,29 @@ export function wrongStanding(
       ? `The log forked: two signed checkpoints of ${now.size} entries have different roots, so it was shown in two versions.`
       : `The log forked: what it has now, ${now.size} entries, does not begin with the ${seen.size} entries of the checkpoint that was seen before.`,
   );
+}
+
+/**
+ * Holds the checkpoints with which a log's keys were replaced against the log, by tiles that reach the signed root.
+ *
+ * @throws Finding where one is of another log, or a tile that it takes is missing
+ */
+export async function mustHoldSteps(
+  tree: Tree,
+  keys: readonly LogKey[],
+  now: Checkpoint,
+  readTile: ReadExactTile,
+): Promise<void> {
+  for (const { upTo, lastRoot } of keys) {
+    if (upTo === undefined || lastRoot === undefined || upTo > now.size) continue;
+    const step = { origin: now.origin, size: upTo, root: lastRoot };
+    const standing =
+      standingAtOnce(step, now) ?? (await standingByProof(tree, step, now, readTile));
+    if (standing !== 'continues')
+      throw tampered(
+        `The log was shown in two versions: what it has now, ${now.size} entries, does not begin with the ${upTo} entries with which its key was replaced.`,
+      );
+  }
 }
 
 /**

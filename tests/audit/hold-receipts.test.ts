@@ -227,6 +227,13 @@ describe('a statement held against receipts', () => {
     });
   });
 
+  it('agrees where the broker cannot name the request of an entry that was pruned', () => {
+    const pruned = listed.map((one) => ({ ...one, request: null }));
+    expect(hold({ list: pruned })).toEqual(hold());
+    const renamed = listed.map((one) => ({ ...one, request: one.request && 'req_z' }));
+    expect(hold({ list: renamed }).contradictions).toHaveLength(5);
+  });
+
   it('names what no receipt shows, those recorded together included', () => {
     expect(hold({ together: [] }).withoutReceipt).toMatchObject([{ index: 12 }]);
     const held = hold({ kept: receipts.slice(1) });

@@ -109,6 +109,8 @@ interface Key {
   text: string;
   /** It counts for sizes above the first and up to the second. */
   range?: [number, number];
+  /** Of the step by which it was followed, in base64. */
+  lastRoot?: string;
 }
 
 function strictBase64(text: string): Buffer | undefined {
@@ -167,7 +169,11 @@ export function openCheckpoint(note: Buffer, keys: readonly Key[]): Checkpoint {
     ({ name, range: [after, upTo] = [-1, Infinity] }) =>
       name === origin && after < Number(size) && Number(size) <= upTo,
   );
-  if (!counts || !isSize || root?.length !== 32 || end !== '' || more.length > 0) throw tampered();
+  const isOther = signers.some(
+    ({ range, lastRoot }) => range?.[1] === Number(size) && lastRoot !== encoded,
+  );
+  if (!counts || isOther || !isSize || root?.length !== 32 || end !== '' || more.length > 0)
+    throw tampered();
   return { origin, size: Number(size), root };
 }
 
@@ -207,6 +213,7 @@ function readHistory(document: string): Key[] {
     const [after] = before.range!;
     if (Number(size) <= after || keys.some(({ text }) => text === key.text)) throw tampered();
     before.range = [after, Number(size)];
+    before.lastRoot = root;
     keys.push({ ...key, range: [Number(size), Infinity] });
   }
   return keys;
@@ -225,13 +232,27 @@ export function keysThatCount(
     .map(readHistory)
     .toSorted((a, b) => b.length - a.length);
   const [longest] = histories;
+  const isSignedByGiven = given.some(({ name, id }) =>
+    note
+      .toString('utf8')
+      .split('\n')
+      .some((line) => {
+        const [dash, signer, encoded = ''] = line.split(' ');
+        const bytes = Buffer.from(encoded, 'base64');
+        return dash === '\u2014' && signer === name && id.equals(bytes.subarray(0, 4));
+      }),
+  );
+  if (own.length === 0 && !isSignedByGiven) throw new Bad('could_not_run');
   if (longest === undefined) {
     if (own.length > 1) throw new Bad('could_not_run');
     return [...given];
   }
   for (const history of histories)
-    for (const [at, { text, range }] of history.entries())
-      if (text !== longest[at]?.text || range?.[0] !== longest[at].range?.[0]) throw tampered();
+    for (const [at, { text, range, lastRoot }] of history.entries()) {
+      const same = longest[at];
+      if (text !== same?.text || range?.[0] !== same.range?.[0]) throw tampered();
+      if (at < history.length - 1 && lastRoot !== same.lastRoot) throw tampered();
+    }
   if (own.length === 0 || own.some(({ text }) => longest.every((key) => key.text !== text)))
     throw tampered();
   return longest;
@@ -358,6 +379,13 @@ function checkTiles(read: ReadFile, size: number, root: Buffer): Buffer[] {
   return leaves;
 }
 
+/** The checkpoints with which keys were replaced are of this log. */
+function checkSteps(keys: readonly Key[], leaves: readonly Buffer[]): void {
+  for (const { range: [, upTo] = [-1, Infinity], lastRoot } of keys)
+    if (upTo <= leaves.length && treeHash(leaves.slice(0, upTo)).toString('base64') !== lastRoot)
+      throw tampered();
+}
+
 export function checkMirror(
   read: ReadFile,
   given: readonly Key[],
@@ -371,6 +399,7 @@ export function checkMirror(
   const seen = seenNote && openCheckpoint(seenNote, keys);
   if (seen !== undefined && seen.size > size) throw tampered(size);
   const leaves = checkTiles(read, size, root);
+  checkSteps(keys, leaves);
   if (seen !== undefined && !treeHash(leaves.slice(0, seen.size)).equals(seen.root))
     throw tampered();
   const entries: Buffer[] = [];
@@ -469,6 +498,7 @@ export function checkBundle(tar: Buffer, given: readonly Key[], history?: string
   };
   if (manifest !== `${JSON.stringify(expected, null, 2)}\n`) throw tampered();
   const leaves = checkTiles(read, size, root);
+  checkSteps(keys, leaves);
   const names = new Set(['manifest.json', 'checkpoint', 'verifier-key']);
   for (let hashes = size, level = 0; hashes > 0; hashes = Math.floor(hashes / 256), level += 1)
     for (const { path, width } of tilesOf(String(level), hashes))

@@ -1,10 +1,10 @@
 /** Receipts kept by connect or fetched afterwards, checked offline, and held against the statement of the log. */
 import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Grant } from '../../src/core/grants.ts';
-import { saveProfile } from '../../src/cli/profiles.ts';
+import { profilesPath, saveProfile } from '../../src/cli/profiles.ts';
 import { DATABASE_FILE } from '../../src/store/database.ts';
 import type { TestPerson } from '../support/people.ts';
 import {
@@ -146,6 +146,33 @@ describe('a statement held against receipts', () => {
     expect(fetched.kept).toBeGreaterThan(0);
     const other = await cli.json(...args, '--profile', 'other');
     expect(other).toMatchObject({ requests: 0, kept: 0 });
+  });
+
+  it('keeps none of a log of which no key is configured, where others are', async () => {
+    const file = join(dirname(profilesPath(cli.env)), 'log-keys');
+    const directory = join(cli.folder, 'unchecked');
+    const fetch = () =>
+      cli.run(
+        'audit',
+        'receipts',
+        '--since',
+        '2020-01-01',
+        '--dir',
+        directory,
+        '--profile',
+        'researcher',
+      );
+    try {
+      writeFileSync(file, new SampleLog('other.example/log').verifierKey);
+      const { code, err } = await fetch();
+      expect([code, err]).toEqual([1, expect.stringContaining('No key of this log was given')]);
+      expect(readdirSync(directory)).toEqual([]);
+      writeFileSync(file, logKey);
+      expect((await fetch()).code).toBe(0);
+      expect(readdirSync(directory)).not.toEqual([]);
+    } finally {
+      rmSync(file);
+    }
   });
 
   it('names a receipt of a call that the log does not count', async () => {
@@ -343,7 +370,7 @@ describe('a statement held against receipts', () => {
     const fetched = await cli.run('audit', 'receipts', ...options, '--log-key', logKey);
     expect([fetched.code, fetched.err]).toEqual([0, expect.stringContaining('Check them with')]);
     const without = await cli.run('audit', 'receipt', directory, '--key', logKey);
-    expect([without.code, without.out]).toEqual([1, expect.stringContaining('give --history')]);
+    expect([without.code, without.err]).toEqual([3, expect.stringContaining('--history FILE')]);
     const history = join(cli.folder, 'history.json');
     writeFileSync(
       history,

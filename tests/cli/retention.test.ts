@@ -1,5 +1,5 @@
 /** A log is archived and pruned with the command line, on a real broker: who may, what stays provable, and what says so. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -60,10 +60,21 @@ beforeAll(async () => {
       ref,
       lab,
       person,
-      data: { usage: { inputTokens: 1, outputTokens: 2 } },
+      data: n % 2 === 0 ? {} : { usage: { inputTokens: 1, outputTokens: 2 } },
     };
     return test.broker.store.write('recordEntry', { entry }, { deadlineMs: 10_000 });
   };
+  const { id: lead } = people.lead;
+  const together: EntryDraft = {
+    id: mintId('ent', at),
+    kind: 'request.denied_repeatedly',
+    at,
+    actor: { system: 'broker' },
+    lab,
+    person: lead,
+    data: { counts: { rate_limited: 7 } },
+  };
+  await test.broker.store.write('recordEntry', { entry: together }, { deadlineMs: 10_000 });
   await Promise.all(Array.from({ length: 1_200 }, (_, n) => write(n)));
   await test.broker.store.write('publishCheckpoint', { at });
 });
@@ -107,6 +118,7 @@ const proofOf = async (index: number): Promise<string> => {
 };
 
 const archived = file('archive.tar');
+const receipts = file('receipts');
 let exportId = '';
 let statement: object | undefined;
 
@@ -121,6 +133,10 @@ describe('before anything is pruned', () => {
     statement = await statementOf();
     expect(statement).toMatchObject({ requests: 600, outcomes: 600 });
     expect((await verify(test.url, '--profile', 'auditor')).out).toContain('SOUND: all');
+    const key = ['--log-key', test.broker.store.verifierKey];
+    const since = ['--since', '2000-01-01'];
+    await told('researcher', 'receipts', ...since, '--dir', receipts, ...key);
+    expect(readdirSync(receipts)).toHaveLength(600);
   });
 
   it('is archived by an auditor, and by nobody else', async () => {
@@ -276,6 +292,22 @@ describe('a log that was pruned', () => {
     expect(await statementOf()).toEqual(statement);
     expect(await told('lead', 'statement')).toContain('Entries below 768 are in archives');
     expect(await proofOf(3)).toMatch(/^c2sp\.org\/tlog-proof@v1\nindex 3\n/);
+  });
+
+  it('counts exactly the calls of which the partner keeps receipts, as before', async () => {
+    const key = ['--log-key', test.broker.store.verifierKey];
+    const held = await as('researcher', 'statement', '--receipts', receipts, ...key);
+    expect([held.code, held.out]).toEqual([0, expect.stringContaining('SOUND: 600 receipts')]);
+  });
+
+  it('is not believed that entries without a receipt are in an archive', async () => {
+    const key = ['--log-key', test.broker.store.verifierKey];
+    const held = await as('lead', 'statement', '--of', people.lead.id, '--receipts', dir, ...key);
+    expect([held.code, held.out]).toEqual([
+      2,
+      expect.stringContaining('NOT SHOWN  1 entry of refusals that were recorded together: by the'),
+    ]);
+    expect(held.out).toContain('NO RECEIPT   (request.denied_repeatedly at ');
   });
 
   it('says so wherever what was pruned is asked for', async () => {

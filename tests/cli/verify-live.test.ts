@@ -256,6 +256,14 @@ describe('what this machine saw before', () => {
     expect((await verify()).code).toBe(0);
     expect(readFolder()).toEqual([name]);
     expect(readFileSync(join(seenFolder(), name), 'utf8')).toContain('\n700\n');
+    // Many that find it at once take away no lock but that one.
+    writeFileSync(lock, '');
+    utimesSync(lock, 1, 1);
+    served = filesOfSize(800);
+    const all = await Promise.all(Array.from({ length: 4 }, () => verify()));
+    expect(all.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+    expect(readFolder()).toEqual([name]);
+    expect(readFileSync(join(seenFolder(), name), 'utf8')).toContain('\n800\n');
   });
 
   it.each([
@@ -300,24 +308,42 @@ describe('what this machine saw before', () => {
     }
   });
 
-  it('of a key that is not trusted any more is not compared, and that is said', async () => {
+  it('by a key that does not count any more makes it incomplete: a fork would not show', async () => {
     await verify();
+    const [name = ''] = readFolder();
     const next = newLogKey();
-    served = filesOf(logOf(linesOf(500), next));
-    const { code, err } = await cli.run('audit', 'verify', url, '--key', next.verifierKey);
-    expect(code).toBe(0);
-    expect(err).toContain("if the log's key was replaced, give --history");
+    const only = ['--key', next.verifierKey];
+    const bundle = join(cli.folder, 'evidence.tar');
+    writeFileSync(bundle, await bundleOf(logOf(linesOf(500), next)));
+    for (const size of [200, 500]) {
+      served = filesOf(logOf(linesOf(size), next));
+      for (const target of [url, bundle]) {
+        const { code, out } = await cli.run('audit', 'verify', target, ...only);
+        expect(code).toBe(2);
+        expect(out).toContain("If the log's key was replaced, give the history");
+        expect(out).toContain(join(seenFolder(), name));
+        const json = await cli.run('audit', 'verify', target, ...only, '--json');
+        expect(JSON.parse(json.out)).toMatchObject({ status: 'incomplete' });
+      }
+      expect(readFileSync(join(seenFolder(), name), 'utf8')).toContain('\n300\n');
+    }
     // Each key counts for its time alone, and without the history nobody knows for which.
     const both = await verify(url, '--key', next.verifierKey);
     expect([both.code, both.err]).toEqual([3, expect.stringContaining('--history')]);
+    rmSync(join(seenFolder(), name));
+    expect((await cli.run('audit', 'verify', url, ...only)).code).toBe(0);
   });
 
   it('of the history of its keys is damaged: that is said, and the log is checked', async () => {
     await verify();
-    const damaged = join(seenFolder(), 'audit.lab.example.keys');
+    const [name = ''] = readFolder();
+    const damaged = join(seenFolder(), `${name}.keys`);
     writeFileSync(damaged, '{');
+    // What was kept of another log is not looked at.
+    writeFileSync(join(seenFolder(), 'other.example.keys'), '{');
     const { code, err } = await verify();
     expect([code, err]).toEqual([0, expect.stringContaining(damaged)]);
+    expect(err).not.toContain('other.example');
   });
 
   it('that cannot be kept is no verdict on the log', async () => {

@@ -104,10 +104,10 @@ export interface VectorLog {
 }
 
 /** A history of keys, each followed by the next after so many of the entries. */
-export function historyOf(first: VectorKey, ...steps: [VectorKey, number][]): string {
+export function historyOf(first: VectorKey, ...steps: [VectorKey, number, Buffer[]?][]): string {
   let old = first;
-  const notes = steps.map(([next, size]) => {
-    const { root } = logOf(entriesOf(size));
+  const notes = steps.map(([next, size, entries = entriesOf(size)]) => {
+    const { root } = logOf(entries);
     const last = { origin: ORIGIN, size, root };
     const { verifierKey: oldKey } = old;
     const text = formatKeyStep({ last, oldKey, newKey: next.verifierKey, at: DAY });

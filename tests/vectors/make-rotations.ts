@@ -21,6 +21,9 @@ const HISTORY = historyOf(OLD, [NEW, 4]);
 const FORGED_HISTORY = historyOf(OLD, [EVIL_KEY, 4]);
 
 const entries = entriesOf(5);
+const otherFour = entriesOf(4).with(3, entryOf(3, { run: 'forged' }));
+/** Signed by both keys, over another log. */
+const OTHER_HISTORY = historyOf(OLD, [NEW, 4, otherFour]);
 const byNew = logOf(entries, [NEW.signer]);
 const byBoth = logOf(entries, [NEW.signer, OLD.signer]);
 const forgedEntries = entries.with(4, entryOf(4, { run: 'forged' }));
@@ -115,6 +118,40 @@ export async function rotationVectors(): Promise<Vector[]> {
       'tampered',
       without,
       HISTORY,
+    ),
+    vector(
+      'bundle',
+      'rotated-bundle-other-root-of-the-step',
+      'A replaced key signed another log of exactly as many entries as it signed for.',
+      [NEW],
+      'tampered',
+      await bundle(logOf(otherFour), OLD, undefined),
+      HISTORY,
+    ),
+    vector(
+      'bundle',
+      'rotated-bundle-history-of-another-log',
+      'Both keys signed the step, over another log than the one that the bundle has.',
+      [NEW],
+      'tampered',
+      await bundle(byNew, NEW, OTHER_HISTORY),
+    ),
+    vector(
+      'bundle',
+      'rotated-bundle-two-histories',
+      'Both keys signed two steps, with different roots for one size: the log was shown in two versions.',
+      [NEW],
+      'tampered',
+      rotated,
+      OTHER_HISTORY,
+    ),
+    vector(
+      'log',
+      'rotated-log-history-of-another-log',
+      'Both keys signed the step, over another log than the one that the mirror has.',
+      [NEW],
+      'tampered',
+      mirror(byNew, OTHER_HISTORY),
     ),
     vector(
       'log',

@@ -20,9 +20,6 @@ interface ReceiptOptions extends JsonOption, WitnessOptions {
   history?: string[];
 }
 
-const HISTORY_HINT =
-  ' If the key of the log was replaced, give --history ("sallyport audit key --history --json" prints it).';
-
 /** How a file is named after the request that it is a receipt of. */
 const NAMED = /^(req_[0-9a-z]{26})\.receipt$/;
 
@@ -64,16 +61,12 @@ function checkAll(around: Surroundings, paths: string[], options: ReceiptOptions
     const files = receiptPaths(paths);
     if (files.length === 0)
       throw wrongUsage(`There is no file that ends in .receipt in ${paths.join(', ')}.`);
-    const noHistory = trusted.histories.length === 0;
     return files.map((path) => {
       const read = readReceiptFile(path);
       if ('problem' in read) return couldNotRun(path, read.problem);
       const [, named] = NAMED.exec(basename(path)) ?? [];
       const checked = verifyReceipt(read.bytes, trusted);
       const report = named === undefined ? checked : ofRequest(checked, named);
-      // No key that counts signed it, as far as can be told without the history.
-      if (report.status === 'tampered' && report.origin === undefined && noHistory)
-        report.problem = `${report.problem ?? ''}${HISTORY_HINT}`;
       if (policy !== undefined) heedWitnesses(report, policy);
       return { file: path, ...report };
     });

@@ -1,5 +1,5 @@
 /** `sallyport audit replay`: what stood at a moment, from an evidence bundle alone. Neither network nor profile is touched. */
-import type { TrustedKeys } from '../../audit/known-keys.ts';
+import { withHistory, type TrustedKeys } from '../../audit/known-keys.ts';
 import type { Command } from 'commander';
 import { EXIT_CODES, verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { toldAt, type Told } from '../../core/audit/replay-report.ts';
@@ -127,14 +127,14 @@ async function verifyWhole(
   const report = await verifyBundle(path, keys);
   if (report.status !== 'sound' || report.incident !== undefined) return report;
   const { archived, checkpoint = '' } = report;
-  const found = await verifyArchives(archives, keys);
+  const found = await verifyArchives(archives, withHistory(keys, report.keyHistory));
   await withTilesOf(path, (readTile) => mustBeOfOneLog(found, { note: checkpoint, readTile }));
   const [gap] = coverageOf(found, archived).missing;
   if (gap !== undefined)
     throw new Error(
       `The log was pruned, and what stood takes all of its entries: hand in the archive that has the entries ${gap.from} to ${gap.to - 1} with --archive ("audit archives" says which it is).`,
     );
-  await giveEntries(found, archived?.before ?? 0, keys, onEntry);
+  await giveEntries(found, archived?.before ?? 0, onEntry);
   await verifyBundle(path, keys, onEntry);
   return report;
 }

@@ -3,15 +3,7 @@
  * was shown in two versions; the two checkpoints, both signed, are then kept as the proof.
  */
 import { hash, randomUUID } from 'node:crypto';
-import {
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,6 +15,7 @@ import {
   type Checkpoint,
   type LogKey,
 } from '../../core/tlog/checkpoint.ts';
+import type { RememberedHistory } from '../../verify/trusted-keys.ts';
 import { fileTrouble } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -39,6 +32,8 @@ export interface Seen {
   note: string | undefined;
   /** Why what was kept is of no use. */
   useless: string | undefined;
+  /** Whether there is one that nothing could be compared with. */
+  isLeftOut: boolean;
 }
 
 /** Where they are kept: `$SALLYPORT_HOME/seen`, else in the user's folder for states. */
@@ -54,6 +49,8 @@ export interface Kept {
   note?: string;
   /** Why it cannot be read. */
   useless?: string;
+  /** Whether there is none because there can be none where it would be. */
+  isAbsent?: boolean;
 }
 
 /**
@@ -66,8 +63,8 @@ export function readKept(env: Env, origin: string): Kept {
     return { note: readFileSync(path, 'utf8') };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    const why = `Nothing was compared with what was seen before: cannot read ${path}: ${fileTrouble(error)}.`;
-    return { useless: why };
+    const useless = `Nothing was compared with what was seen before: cannot read ${path}: ${fileTrouble(error)}.`;
+    return { useless, isAbsent: isAbsent(error) };
   }
 }
 
@@ -86,15 +83,24 @@ export function lastSeen(
   kept: Kept = readKept(env, origin),
 ): Seen {
   const path = pathOf(env, origin);
-  const nothing: Seen = { checkpoint: undefined, note: undefined, useless: undefined };
+  const nothing: Seen = {
+    checkpoint: undefined,
+    note: undefined,
+    useless: undefined,
+    isLeftOut: false,
+  };
   const { note } = kept;
-  if (note === undefined) return { ...nothing, useless: kept.useless };
+  if (note === undefined) {
+    const isLeftOut = kept.useless !== undefined && kept.isAbsent !== true;
+    return { ...nothing, useless: kept.useless, isLeftOut };
+  }
   try {
     return { ...nothing, checkpoint: openByEither(note, known, trusted), note };
   } catch (error) {
     return {
       ...nothing,
-      useless: `The checkpoint of ${origin} that was seen before (${path}) was not signed by a key that you gave, so nothing was compared with it: if the log's key was replaced, give --history. ${(error as Error).message}`,
+      useless: `The checkpoint of ${origin} that was seen before (${path}) was not signed by a key that counts, so nothing was compared with it, and a fork would not show. If the log's key was replaced, give the history of its keys with --history FILE ("sallyport audit key --history --json" prints it); if what was seen is of no matter any more, remove that file. ${(error as Error).message}`,
+      isLeftOut: true,
     };
   }
 }
@@ -135,43 +141,78 @@ const LOOK_EVERY_MS = 20;
 
 /** Does something while no other process does anything with the same lock. */
 async function alone<T>(lock: string, act: () => T): Promise<T> {
+  const mine = randomUUID();
   for (;;) {
     try {
-      writeFileSync(lock, '', { mode: 0o600, flag: 'wx' });
+      writeFileSync(lock, mine, { mode: 0o600, flag: 'wx' });
       break;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
-    if (since !== undefined && Date.now() - since > STALE_MS) rmSync(lock, { force: true });
-    else await delay(LOOK_EVERY_MS);
+    if (isStale(lock)) breakLock(lock);
+    await delay(LOOK_EVERY_MS);
   }
   try {
     return act();
   } finally {
-    rmSync(lock, { force: true });
+    // One that stood still for long may have been taken for a crash.
+    if (statSync(lock, { throwIfNoEntry: false }) && readFileSync(lock, 'utf8') === mine)
+      rmSync(lock, { force: true });
   }
 }
 
-/** Histories of logs' keys that were kept. No other history of the same log may take the place of one. */
-export function rememberedHistories(env: Env): { histories: string[]; useless: string[] } {
-  const folder = seenFolder(env);
-  const found: ReturnType<typeof rememberedHistories> = { histories: [], useless: [] };
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return found;
-  for (const name of readdirSync(folder).filter((one) => one.endsWith(HISTORY))) {
-    const path = join(folder, name);
-    try {
-      const history = readFileSync(path, 'utf8');
-      parseKeyHistory(history);
-      found.histories.push(history);
-    } catch (error) {
-      const why = error instanceof KeyHistoryError ? error.message : fileTrouble(error);
-      found.useless.push(
-        `The history of a log's keys that was seen before is of no use, and nothing was compared with it (${path}): ${why}`,
-      );
-    }
+/**
+ * Takes away a lock that a crash left. One process at a time, and it looks again: of two that found it, the second would else
+ * take away the new lock of the first.
+ */
+function breakLock(lock: string): void {
+  const breaking = `${lock}.breaking`;
+  try {
+    writeFileSync(breaking, '', { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (isStale(breaking))
+      throw new Error(`${breaking} was left by a crash: remove it`, { cause: error });
+    return;
   }
-  return found;
+  try {
+    if (isStale(lock)) rmSync(lock, { force: true });
+  } finally {
+    rmSync(breaking, { force: true });
+  }
+}
+
+function isStale(file: string): boolean {
+  const since = statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+  return since !== undefined && Date.now() - since > STALE_MS;
+}
+
+/**
+ * The history of a log's keys that was kept. No other history of the log may take its place.
+ *
+ * @returns the history; or why what was kept is of no use; or neither
+ */
+export function rememberedHistory(
+  env: Env,
+  origin: string,
+): { history?: RememberedHistory; useless?: string } {
+  const where = `${pathOf(env, origin)}${HISTORY}`;
+  try {
+    const document = readFileSync(where, 'utf8');
+    parseKeyHistory(document);
+    return { history: { document, where } };
+  } catch (error) {
+    if (isAbsent(error)) return {};
+    const why = error instanceof KeyHistoryError ? error.message : `${fileTrouble(error)}.`;
+    const useless = `The history of the keys of ${origin} that was seen before is of no use, and nothing was compared with it (${where}): ${why}`;
+    return { useless };
+  }
+}
+
+/** Whether there is no such file, nor a folder that it could be in. */
+function isAbsent(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return ['ENOENT', 'ENOTDIR'].includes(code);
 }
 
 function openByEither(

@@ -196,10 +196,6 @@ async function hold(
   const holder = { ...which, self: broker.person, reach: await reachBy(broker) };
   const fetched = await fetchTogether(broker, listed, keys, history);
   const holding = holdReceipts(checkpoint, holder, statements, listed, receipts, fetched);
-  // The broker has them no more: who wants to see them has the archive.
-  holding.withoutReceipt = holding.withoutReceipt.filter(
-    (entry) => !(isTogether(entry) && entry.index < (archivedBefore ?? 0)),
-  );
   const known = knownKeys(keys, checkpoint.note, { offered: history });
   const broken = await brokenByStatement(broker, checkpoint, receipts, known);
   const status = statusOf(holding, broken);
@@ -297,10 +293,18 @@ function printHeld(around: Surroundings, held: Held): void {
       around,
       `  NO RECEIPT  and ${withoutReceipt.length - MOST_NAMED} entries more: --json lists all`,
     );
-  if (held.together > 0)
+  const byWord = withoutReceipt.filter(
+    (entry) => isTogether(entry) && entry.index < (held.archivedBefore ?? 0),
+  ).length;
+  if (byWord > 0)
+    say(
+      around,
+      `  NOT SHOWN  ${counted(byWord, 'entry', 'entries')} of refusals that were recorded together: by the broker's word they are in an archive, and it gives no receipt of them. Ask the host lab to show them.`,
+    );
+  if (held.together > byWord)
     note(
       around,
-      `${counted(held.together, 'entry', 'entries')} of refusals that were recorded together: their receipts were fetched just now.`,
+      `${counted(held.together - byWord, 'entry', 'entries')} of refusals that were recorded together: their receipts were asked for just now.`,
     );
   for (const file of new Set(held.beyond))
     say(

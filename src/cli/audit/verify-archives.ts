@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import type { TrustedKeys } from '../../audit/known-keys.ts';
+import { withHistory, type TrustedKeys } from '../../audit/known-keys.ts';
 import { openBundle } from '../../audit/open-bundle.ts';
 import { verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { tree } from '../../core/audit/merkle.ts';
@@ -26,6 +26,8 @@ export interface VerifiedArchive {
   /** It has the entries `from` to `to - 1`. */
   from: number;
   to: number;
+  /** With which it was found right. */
+  keys: TrustedKeys;
   /** Of the file, hex; undefined for one that was unpacked. */
   sha256: string | undefined;
 }
@@ -33,6 +35,7 @@ export interface VerifiedArchive {
 /**
  * Checks archives, in the order of their entries.
  *
+ * @param keys with the history of the log that they are of, where that is known
  * @throws Finding of the first that is not sound, with its name
  */
 export async function verifyArchives(
@@ -40,7 +43,19 @@ export async function verifyArchives(
   keys: TrustedKeys,
 ): Promise<VerifiedArchive[]> {
   const found: VerifiedArchive[] = [];
-  for (const path of paths) found.push(await verifyOne(path, keys));
+  const undecided: string[] = [];
+  let known = keys;
+  for (const path of paths) {
+    const report = await verifyBundle(path, keys, undefined, undefined, true);
+    known = withHistory(known, report.keyHistory);
+    if (report.status === 'could_not_run') undecided.push(path);
+    else found.push(await whenRight(path, report, keys));
+  }
+  // A newer one carries the history by which the key of an older one counts.
+  for (const path of undecided)
+    found.push(
+      await whenRight(path, await verifyBundle(path, known, undefined, undefined, true), known),
+    );
   found.sort((one, other) => one.from - other.from);
   return found;
 }
@@ -49,11 +64,10 @@ export async function verifyArchives(
 export async function giveEntries(
   archives: readonly VerifiedArchive[],
   before: number,
-  keys: TrustedKeys,
   onEntry: (bytes: Uint8Array) => void,
 ): Promise<void> {
   let next = 0;
-  for (const { path, from } of archives) {
+  for (const { path, from, keys } of archives) {
     let index = from;
     const give = (bytes: Uint8Array): void => {
       if (index === next && next < before) {
@@ -66,8 +80,11 @@ export async function giveEntries(
   }
 }
 
-async function verifyOne(path: string, keys: TrustedKeys): Promise<VerifiedArchive> {
-  const report = await verifyBundle(path, keys, undefined, undefined, true);
+async function whenRight(
+  path: string,
+  report: BundleReport,
+  keys: TrustedKeys,
+): Promise<VerifiedArchive> {
   const { status, problem = 'It is a report on an incident, and no archive.', range } = report;
   if (status !== 'sound' || range === undefined)
     throw new Finding(
@@ -75,7 +92,7 @@ async function verifyOne(path: string, keys: TrustedKeys): Promise<VerifiedArchi
       `The archive ${path}: ${problem}`,
       report.firstBadIndex,
     );
-  return { path, report, ...range, sha256: await digestOf(path) };
+  return { path, report, keys, ...range, sha256: await digestOf(path) };
 }
 
 async function digestOf(path: string): Promise<string | undefined> {

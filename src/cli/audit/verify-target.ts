@@ -1,6 +1,11 @@
 /** What `audit verify` checks: an evidence bundle, a directory of tiles, or a running broker. */
 import { CHECKPOINT_PATH } from '../../audit/bundle-layout.ts';
-import { knownKeys, parseTrustedKeys, type TrustedKeys } from '../../audit/known-keys.ts';
+import {
+  knownKeys,
+  parseTrustedKeys,
+  withHistory,
+  type TrustedKeys,
+} from '../../audit/known-keys.ts';
 import { hasEntries, isTileDirectory, tileDirectory } from '../../audit/tile-directory.ts';
 import { verifyBundle, type BundleReport } from '../../audit/verify-bundle.ts';
 import { tree } from '../../core/audit/merkle.ts';
@@ -9,6 +14,7 @@ import { checkLog, openTrusted, settle, type CheckedLog } from '../../verify/che
 import { Finding, incomplete } from '../../verify/finding.ts';
 import type { ReadExactTile } from '../../verify/check-tiles.ts';
 import { tilesFrom, type LogSource } from '../../verify/log-source.ts';
+import type { RememberedHistory } from '../../verify/trusted-keys.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { trustedKeys, type KeyOptions } from './bundle-key.ts';
 import { fetchCheckpoint, fetchKeyHistory, isUrl, openHttpLog, openSource } from './http-log.ts';
@@ -17,7 +23,8 @@ import {
   lastSeen,
   readKept,
   remember,
-  rememberedHistories,
+  rememberedHistory,
+  type Seen,
 } from './seen-checkpoints.ts';
 import { coverageOf, mustBeOfOneLog, verifyArchives, withTilesOf } from './verify-archives.ts';
 import { heedWitnesses, policyOf, type WitnessOptions } from './witness-options.ts';
@@ -59,16 +66,14 @@ export async function verifyTarget(
   try {
     const policy = policyOf(options);
     const given = await trustedKeys(around, kind === 'bundle' ? target : undefined, options);
-    // What a log says of its keys must not change either.
-    const remembered = rememberedHistories(around.env);
-    verified.notes.push(...remembered.useless);
-    const keys = { ...given, histories: [...given.histories, ...remembered.histories] };
+    const keys = remembering(around, given, verified);
     if (kind === 'bundle' && options.hashesOnly === true)
       verified.notes.push('--hashes-only is not for bundles: all of it is checked.');
-    if (kind === 'bundle') await verifyAsBundle(around, target, keys, verified);
-    else await verifyAsLog(around, target, keys, options, verified);
+    const history = await (kind === 'bundle'
+      ? verifyAsBundle(around, target, keys, verified)
+      : verifyAsLog(around, target, keys, options, verified));
     if (options.archive !== undefined)
-      await withArchives(options.archive, keys, verified, (work) =>
+      await withArchives(options.archive, withHistory(keys, history), verified, (work) =>
         kind === 'bundle'
           ? withTilesOf(target, work)
           : work(tilesFrom(isUrl(target) ? openSource(target) : tileDirectory(target))),
@@ -80,6 +85,16 @@ export async function verifyTarget(
   return verified;
 }
 
+/** What a log said of its keys before must not change either. */
+function remembering({ env }: Surroundings, keys: TrustedKeys, { notes }: Verified): TrustedKeys {
+  const remembered = (origin: string): RememberedHistory | undefined => {
+    const { history, useless } = rememberedHistory(env, origin);
+    if (useless !== undefined && !notes.includes(useless)) notes.push(useless);
+    return history;
+  };
+  return { ...keys, remembered };
+}
+
 /** Archives without the log that they are of: nothing is said of the entries that none of them has. */
 async function verifyAlone(around: Surroundings, options: TargetOptions): Promise<Verified> {
   const report: Verified['report'] = { status: 'sound', entriesChecked: 0, checked: [] };
@@ -88,7 +103,7 @@ async function verifyAlone(around: Surroundings, options: TargetOptions): Promis
     const [first] = options.archive ?? [];
     if (first === undefined)
       throw new Error('Say what to check: a bundle, a directory, a URL, or --archive FILE.');
-    const keys = await trustedKeys(around, first, options);
+    const keys = remembering(around, await trustedKeys(around, first, options), verified);
     const archives = await verifyArchives(options.archive ?? [], keys);
     const newest = archives.reduce((one, other) =>
       (other.report.size ?? 0) > (one.report.size ?? 0) ? other : one,
@@ -132,27 +147,43 @@ async function withArchives(
   verified.notChecked = missing;
 }
 
-/** A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is. */
+/**
+ * A bundle may be of an earlier moment than what was seen, and is not remembered: it says what was, not what is.
+ *
+ * @returns the history of the keys that it carries
+ */
 async function verifyAsBundle(
   { env }: Surroundings,
   path: string,
   keys: TrustedKeys,
   verified: Verified,
-): Promise<void> {
-  verified.report = await verifyBundle(path, keys, undefined, (origin, known) => {
-    const { checkpoint, useless } = lastSeen(env, origin, known, parseTrustedKeys(keys));
-    if (useless !== undefined) verified.notes.push(useless);
-    return checkpoint;
+): Promise<string | undefined> {
+  let before: Seen | undefined;
+  const found = await verifyBundle(path, keys, undefined, (origin, known) => {
+    before = lastSeen(env, origin, known, parseTrustedKeys(keys));
+    return before.checkpoint;
   });
+  const { keyHistory, ...report } = found;
+  verified.report = report;
+  if (before !== undefined) heedLeftOut(verified, before);
+  return keyHistory;
 }
 
+/** What was seen before and cannot be compared may have shown a fork: without that, nothing is said to be sound. */
+function heedLeftOut({ report, notes }: Verified, { useless, isLeftOut }: Seen): void {
+  if (useless === undefined) return;
+  if (isLeftOut && report.status === 'sound') settle(report, incomplete(useless));
+  else notes.push(useless);
+}
+
+/** @returns the history of the keys that the log offers */
 async function verifyAsLog(
   around: Surroundings,
   target: string,
   keys: TrustedKeys,
   options: TargetOptions,
   verified: Verified,
-): Promise<void> {
+): Promise<string | undefined> {
   const { env, clock } = around;
   // First: a check that runs beside this one may keep a newer checkpoint than the one that is answered here. A key has the
   // name of its log.
@@ -169,7 +200,6 @@ async function verifyAsLog(
     );
   const trusted = parseTrustedKeys(keys);
   const before = lastSeen(env, origin, known, trusted, kept.get(origin));
-  if (before.useless !== undefined) verified.notes.push(before.useless);
   const { source, withoutEntries } = await openLog(around, target, size, options);
   if (withoutEntries !== undefined) {
     if (options.entries === true)
@@ -183,6 +213,7 @@ async function verifyAsLog(
     seen: before.checkpoint,
   });
   verified.report = report;
+  heedLeftOut(verified, before);
   const { standing } = report;
   const note = Buffer.from(checkpoint).toString('utf8');
   if (before.note !== undefined && (standing === 'fork' || standing === 'rollback')) {
@@ -195,6 +226,7 @@ async function verifyAsLog(
     if (problem !== undefined)
       verified.notes.push(`${problem} The next check has nothing to compare with.`);
   }
+  return history;
 }
 
 /** Of a verifier key, whether it is one or not: `NAME+ID+KEY`. */

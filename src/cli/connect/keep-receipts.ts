@@ -2,7 +2,8 @@
 import type { BrokerClient } from '../broker-client.ts';
 import { counted } from '../output.ts';
 import { CliError, fileTrouble } from '../problems.ts';
-import { ReceiptStore, type ReceiptKeys } from '../receipts/keep.ts';
+import type { TrustedKeys } from '../../audit/known-keys.ts';
+import { ReceiptStore } from '../receipts/keep.ts';
 import { ReceiptKeeper, type Kept } from './receipt-keeper.ts';
 
 /** Ids that are named at the end; the others are counted. */
@@ -17,7 +18,7 @@ const MOST_NAMED = 10;
 export function keepingReceipts(
   broker: BrokerClient,
   directory: string,
-  keys: ReceiptKeys,
+  keys: TrustedKeys,
   tell: (line: string) => void,
 ): ReceiptKeeper {
   const store = new ReceiptStore(broker, directory, keys);
@@ -49,7 +50,7 @@ export function receiptsInWords(
     );
   if (refused.length > 0)
     lines.push(
-      `What the broker gave for ${namesOf(refused)} is no sound receipt, and was not kept: the log may have been tampered with.`,
+      `What the broker gave for ${namesOf(refused)} is no sound receipt, and was not kept: no key that you trust is of this log, or the log may have been tampered with ("sallyport audit receipts" says which).`,
     );
   if (left.length > 0) {
     const today = new Date(now).toISOString().slice(0, 10);

@@ -6,7 +6,7 @@ import { fetchProofOrigin } from '../issuer.ts';
 import { counted, moment, printJson } from '../output.ts';
 import { failed } from '../problems.ts';
 import type { Surroundings } from '../surroundings.ts';
-import type { ReceiptKeys } from '../receipts/keep.ts';
+import type { TrustedKeys } from '../../audit/known-keys.ts';
 import { keepingReceipts, receiptsInWords } from './keep-receipts.ts';
 import type { ReceiptKeeper } from './receipt-keeper.ts';
 import { Display } from './display.ts';
@@ -32,7 +32,7 @@ export interface RunOptions {
   /** Directory in which the receipt of each call is kept. */
   receipts: string | undefined;
   /** That receipts are checked with. */
-  receiptKeys: ReceiptKeys;
+  receiptKeys: TrustedKeys;
 }
 
 /** Running requests have this long to end by themselves. */

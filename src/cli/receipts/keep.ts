@@ -1,7 +1,6 @@
 /** Keeps receipts as the broker gives them: none unchecked, and none in the place of a whole one. */
 import type { TrustedKeys } from '../../audit/known-keys.ts';
 import { checkUnsigned, verifyReceipt, type ReceiptReport } from '../../audit/verify-receipt.ts';
-import { parseVerifierKey } from '../../core/audit/note-keys.ts';
 import { givenKeys } from '../audit/bundle-key.ts';
 import { fetchKeyHistory } from '../audit/http-log.ts';
 import type { BrokerClient } from '../broker-client.ts';
@@ -9,17 +8,9 @@ import { askReceipts } from './ask.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { readReceiptFile, receiptPath, writeReceipt } from './files.ts';
 
-/** Keys of the log, as far as they are known. */
-export interface ReceiptKeys extends TrustedKeys {
-  /** Whether they were given for this log; else those configured, which may be of others, count where one is of it. */
-  areGiven: boolean;
-}
-
-/** The keys of `--log-key`, else those configured. @throws CliError where a file cannot be read */
-export const receiptKeys = (around: Surroundings, given: string[] | undefined): ReceiptKeys => ({
-  ...givenKeys(around, given),
-  areGiven: given !== undefined,
-});
+/** The keys of `--log-key`, else those configured; there may be none. @throws CliError where a file cannot be read */
+export const receiptKeys = (around: Surroundings, given: string[] | undefined): TrustedKeys =>
+  givenKeys(around, given);
 
 /** What became of a receipt. */
 export interface KeptReceipt {
@@ -33,10 +24,10 @@ export interface KeptReceipt {
 export class ReceiptStore {
   readonly #broker: BrokerClient;
   readonly #directory: string;
-  readonly #keys: ReceiptKeys;
+  readonly #keys: TrustedKeys;
   #history: string | undefined;
 
-  constructor(broker: BrokerClient, directory: string, keys: ReceiptKeys) {
+  constructor(broker: BrokerClient, directory: string, keys: TrustedKeys) {
     this.#broker = broker;
     this.#directory = directory;
     this.#keys = keys;
@@ -77,10 +68,11 @@ export class ReceiptStore {
   }
 
   #check(bytes: Uint8Array, request: string): ReceiptReport {
-    const form = checkUnsigned(bytes);
-    const { areGiven, keys } = this.#keys;
-    const isKnown = areGiven || keys.some((key) => nameOf(key) === form.origin);
-    return ofRequest(isKnown ? verifyReceipt(bytes, this.#keys, this.#history) : form, request);
+    // Whoever trusts any keys keeps nothing that none of them signed, whichever log it names.
+    const { keys } = this.#keys;
+    const report =
+      keys.length === 0 ? checkUnsigned(bytes) : verifyReceipt(bytes, this.#keys, this.#history);
+    return ofRequest(report, request);
   }
 }
 
@@ -92,13 +84,4 @@ export function ofRequest(report: ReceiptReport, request: string): ReceiptReport
   const what = 'request' in of ? of.request : `entry ${of.entry}`;
   const problem = `It is a receipt of ${what}, and stands in the place of the one of ${request}.`;
   return { ...report, status: 'tampered', problem };
-}
-
-function nameOf(key: string): string | undefined {
-  try {
-    return parseVerifierKey(key.trim()).name;
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
 }

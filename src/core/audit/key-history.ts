@@ -23,10 +23,9 @@ export const withoutHistory = (verifierKeys: readonly string[]): KeyRange[] =>
 
 /** Keys with the sizes that they count for, as checks take them. @throws RangeError where one is none */
 function logKeysOf(ranges: readonly KeyRange[]): LogKey[] {
-  return ranges.map(({ verifierKey, after, upTo }) => ({
+  return ranges.map(({ verifierKey, ...range }) => ({
     ...parseVerifierKey(verifierKey),
-    after,
-    upTo,
+    ...range,
   }));
 }
 

@@ -17,6 +17,8 @@ export interface LogKey extends NoteVerifier {
   after?: number;
   /** And for none larger than this; undefined: for the largest. */
   upTo?: number;
+  /** Of that size, for this root alone; undefined: for any. */
+  lastRoot?: Uint8Array | undefined;
 }
 
 /** Thrown for a text that is not a checkpoint, or not the named log's. The message says why. */
@@ -85,6 +87,10 @@ export function openSigned<K extends LogKey>(
     ({ name, keyId, after = -1, upTo = Infinity }) =>
       mayBe.some((by) => by.name === name && by.keyId === keyId) && after < size && size <= upTo,
   );
+  if (key?.lastRoot && key.upTo === size && !equalBytes(key.lastRoot, checkpoint.root))
+    throw new CheckpointError(
+      `The log was shown in two versions: this checkpoint of ${size} entries has another root than the one with which its key was replaced.`,
+    );
   if (key) {
     const lines = new Map(mayBe.map((line) => [line.keyId, line]));
     return { checkpoint, key, note: formatNote(text, [...lines.values()]) };

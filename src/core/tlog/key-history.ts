@@ -37,6 +37,8 @@ export interface KeyRange {
   after: number;
   /** And for none larger than this; Infinity for the newest key. */
   upTo: number;
+  /** Root of the log at that size, which both keys signed. */
+  lastRoot?: Uint8Array;
 }
 
 /** Reads a verifier key as text. Throws RangeError for what is none. */
@@ -115,6 +117,7 @@ export function readKeyHistory(parseKey: ParseKey, document: string): KeyRange[]
     if (ranges.some(({ verifierKey }) => verifierKey === newKey))
       throw new KeyHistoryError('The history of the keys has one key twice.');
     before.upTo = last.size;
+    before.lastRoot = last.root;
     ranges.push({ verifierKey: newKey, after: last.size, upTo: Infinity });
   }
   return ranges;

@@ -55,8 +55,8 @@ const trusting = (keys: readonly string[], ...histories: string[]) => ({ keys, h
 describe('the history of a log’s keys', () => {
   it('says which key signs for which sizes', () => {
     expect(history).toEqual([
-      { verifierKey: one.verifierKey, after: -1, upTo: 10 },
-      { verifierKey: two.verifierKey, after: 10, upTo: 20 },
+      { verifierKey: one.verifierKey, after: -1, upTo: 10, lastRoot: new Uint8Array(32).fill(10) },
+      { verifierKey: two.verifierKey, after: 10, upTo: 20, lastRoot: new Uint8Array(32).fill(20) },
       { verifierKey: three.verifierKey, after: 20, upTo: Infinity },
     ]);
   });
@@ -75,6 +75,26 @@ describe('the history of a log’s keys', () => {
         expect(openWith(note, keys).size).toBe(size);
         expect(openCheckpointOf(note, history).key.verifierKey).toBe(signer.verifierKey);
       }
+  });
+
+  it('has a key sign for no other log of the size at which it was replaced', () => {
+    const other = sign(formatCheckpoint({ ...last(10), root: Buffer.alloc(32, 99) }), [one]);
+    expect(() => openCheckpointOf(other, history)).toThrow('shown in two versions');
+    const keys = knownKeys(trusting([two.verifierKey], document), other);
+    expect(() => openWith(other, keys)).toThrow('shown in two versions');
+  });
+
+  it('is refused beside one that has another root for one size, although both keys signed it', () => {
+    const text = formatKeyStep({
+      last: { ...last(10), root: Buffer.alloc(32, 99) },
+      oldKey: one.verifierKey,
+      newKey: two.verifierKey,
+      at: 0,
+    });
+    const offered = formatKeyHistory(one.verifierKey, [sign(text, [one, two])]);
+    expect(() =>
+      knownKeys(trusting([two.verifierKey], document), checkpoint(15, two), { offered }),
+    ).toThrow('do not agree');
   });
 
   it('is of no use to whoever trusts a key that was never the log’s', () => {
