@@ -361,7 +361,12 @@ describe('audit verify of a directory of tiles', () => {
     const { code, out } = await verify(root);
     expect(code).toBe(0);
     expect(out).toContain('SOUND: all 300 entries');
-    expect((await verify(writeMirror('mirror', filesOfSize(100)))).out).toContain('rolled back');
+    // A copy may be of an earlier moment.
+    const earlier = await verify(writeMirror('mirror', filesOfSize(100)));
+    expect([earlier.code, earlier.err]).toEqual([
+      0,
+      expect.stringContaining('of an earlier moment'),
+    ]);
     expect((await verify(writeMirror('mirror', filesOfSize(600)))).code).toBe(0);
   });
 

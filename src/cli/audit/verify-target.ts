@@ -196,10 +196,17 @@ async function verifyAsLog(
   const { origin, size } = signed;
   if (!keys.keys.includes(key.verifierKey))
     verified.notes.push(
-      `The log's key was replaced: ${describeKey(key)} signs for it now, by the history of the keys in which the one that you gave stands.`,
+      `It is signed by another key than the one that you gave, ${describeKey(key)}, which is the log's by the history of its keys.`,
     );
   const trusted = parseTrustedKeys(keys);
   const before = lastSeen(env, origin, known, trusted, kept.get(origin));
+  // What somebody copied may be of an earlier moment, as a bundle may; a running log may not.
+  const isOfBefore =
+    !isUrl(target) && before.checkpoint !== undefined && before.checkpoint.size > size;
+  if (isOfBefore)
+    verified.notes.push(
+      `It is of an earlier moment: it has ${size} entries, and by a checkpoint that was seen before the log had ${before.checkpoint?.size}. Whether the log goes on from it is not looked at here.`,
+    );
   const { source, withoutEntries } = await openLog(around, target, size, options);
   if (withoutEntries !== undefined) {
     if (options.entries === true)
@@ -210,7 +217,7 @@ async function verifyAsLog(
     checkpoint,
     keys: known,
     entries: withoutEntries === undefined,
-    seen: before.checkpoint,
+    seen: isOfBefore ? undefined : before.checkpoint,
   });
   verified.report = report;
   heedLeftOut(verified, before);
