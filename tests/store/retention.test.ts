@@ -78,19 +78,22 @@ async function archive(before?: number, changes: Partial<Outside> = {}): Promise
   return id;
 }
 
-const completed = (id: string): Promise<unknown> =>
-  writer.write(
+function completed(id: string, missing = 0): Promise<unknown> {
+  const made = writer.entries().find((one) => one.kind === 'audit.exported' && one.ref === id);
+  const { from, to: before } = made?.data as { from: number; to: number };
+  return writer.write(
     'recordEntry',
     anEntry(writer.now, {
       kind: 'audit.export_completed',
       ref: id,
-      data: { format: 'archive', entries: 1, bytes: 2, sha256: SHA256 },
+      data: { format: 'archive', entries: before - from - missing, bytes: 2, sha256: SHA256 },
     }),
   );
+}
 
 interface Prune {
   who?: string;
-  sha256?: string;
+  shown?: { isSame: boolean; sha256: string };
   dryRun?: boolean;
   policy?: typeof POLICY;
   changes?: Partial<Outside>;
@@ -100,7 +103,7 @@ const prune = (
   exportId: string,
   {
     who = world.secondAdmin,
-    sha256 = SHA256,
+    shown = { isSame: true, sha256: SHA256 },
     dryRun = false,
     policy = POLICY,
     changes = {},
@@ -109,7 +112,7 @@ const prune = (
   writer.write('recordPruning', {
     by: by(who, writer.now),
     exportId,
-    sha256,
+    shown,
     dryRun,
     policy,
     outside: outside(changes),
@@ -235,9 +238,9 @@ describe('what is open holds entries back', () => {
     ],
     ['no incident that is closed', () => incident('closed', [{ order: held, removed: null }]), 768],
     [
-      'nothing that was found not to belong to it',
+      'an entry that was found not to belong to an open incident, which whoever prunes could say',
       () => incident('open', [{ entry: 600, removed: { at: 1 } }]),
-      768,
+      512,
     ],
     [
       'an order in force',
@@ -306,6 +309,17 @@ describe('what is open holds entries back', () => {
     });
     expect(await refusalOf(archive(768))).toContain(`below 512: entry 512 is of an export`);
     writer.now += RESUMABLE_MS + 1;
+    expect(await refusalOf(archive(768))).toBe('it was not refused');
+  });
+
+  test('no link of an incident to what is pruned already', async () => {
+    const id = await archive(512);
+    writer.now += POLICY.noticeMs;
+    await prune(id);
+    incident('open', [
+      { entry: 100, removed: null },
+      { order: held, removed: null },
+    ]);
     expect(await refusalOf(archive(768))).toBe('it was not refused');
   });
 
@@ -451,10 +465,23 @@ describe('who prunes, and with what', () => {
     expect(writer.entries().at(-1)).toMatchObject({ kind: 'action.denied' });
   });
 
-  test('not without the digest of the archive', async () => {
+  test('not without the archive, nor by one that is made to other bytes than are on record', async () => {
     writer.now += POLICY.noticeMs;
-    expect(await refusalOf(prune(id, { sha256: 'b'.repeat(64) }))).toContain('is not that of the');
+    const another = { isSame: false, sha256: SHA256 };
+    expect(await refusalOf(prune(id, { shown: another }))).toContain('it is another file');
+    const changed = { isSame: true, sha256: 'b'.repeat(64) };
+    expect(await refusalOf(prune(id, { shown: changed }))).toContain('has another digest than');
     expect(size()).toBe(0);
+  });
+
+  test('not by an archive with fewer entries on record than it is of', async () => {
+    const short = mintId('exp', writer.now);
+    const who = by(auditor, writer.now);
+    const about = { policy: POLICY, outside: outside(), to: to() };
+    await writer.write('recordArchive', { ...about, by: who, id: short, before: 512 });
+    await completed(short, 256);
+    writer.now += POLICY.noticeMs;
+    expect(await refusalOf(prune(short))).toContain('not as many entries on record as it is of');
   });
 
   test('not by an export that is no archive, nor by one that was not read to its end', async () => {

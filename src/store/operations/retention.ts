@@ -48,8 +48,8 @@ export const recordArchive = controlOperation(
     const { by, id, outside, to } = args;
     const from = minimumIndex(context.db);
     const policy = mustHavePolicy(args);
-    mustBeSettled(context, who.member.person.id, by.at, policy.noticeMs);
     const before = mustBePrunable(context, policy, outside, args.before);
+    mustBeSettled(context, who.member.person.id, by.at, policy.noticeMs);
     const checkpoint = checkpointNow(context, by.at);
     const { size, note } = checkpoint;
     const pruned = new Date(by.at + policy.noticeMs).toISOString();
@@ -86,8 +86,11 @@ export const recordArchive = controlOperation(
 export interface PruneArgs extends RetentionArgs {
   /** The export that made the archive. */
   exportId: string;
-  /** SHA-256 of the archive that is kept, hex. */
-  sha256: string;
+  /**
+   * Whether whoever prunes showed that they have the archive, as it is made once more, and the SHA-256 of that, hex;
+   * undefined: not yet, and nothing is pruned.
+   */
+  shown: { isSame: boolean; sha256: string } | undefined;
   /** Whether to decide, and prune nothing. */
   dryRun: boolean;
 }
@@ -115,10 +118,15 @@ export const recordPruning = controlOperation(
         'not_prunable',
         `The archive ${exportId} begins at entry ${first}, and the log at entry ${minimumIndex(db)}: an archive that is pruned by begins where the log does.`,
       );
-    if (archive.sha256 !== args.sha256)
+    if (args.shown?.isSame === false)
       refuse(
         'not_prunable',
-        `The digest that you gave is not that of the archive ${exportId}: what you keep is another file, or was changed. Archive again.`,
+        `What you keep is not the archive ${exportId}: it is another file, or was changed. Archive again.`,
+      );
+    if (args.shown !== undefined && args.shown.sha256 !== archive.sha256)
+      refuse(
+        'not_prunable',
+        `Made once more, the archive ${exportId} has another digest than the one on record. Archive again.`,
       );
     mustBeTwoPeople(context, archive, { by: who.member.person.id, at: by.at }, policy.noticeMs);
     const allowedAt = archive.at + policy.noticeMs;
@@ -129,6 +137,8 @@ export const recordPruning = controlOperation(
       );
     mustBePrunable(context, policy, outside, before);
     const { bytes, sha256 } = archive;
+    if (args.shown === undefined && !dryRun)
+      throw new Error('Nothing is pruned before the archive was shown.');
     if (dryRun) return { first, before, bytes };
     const row = {
       before,
@@ -295,11 +305,16 @@ function mustFindArchive(context: WriterContext, exportId: string): RecordedArch
   if (!made || said?.format !== 'archive' || made.actor.person === undefined)
     return refuse('not_found', 'There is no such archive. "sallyport audit archive" makes one.');
   const done = entryAbout(context, exportId, 'audit.export_completed')?.data;
-  const { sha256, bytes } = done ?? {};
+  const { sha256, bytes, entries } = done ?? {};
   if (typeof sha256 !== 'string' || typeof bytes !== 'number')
     return refuse(
       'not_prunable',
       'The archive was not read to its end: whoever made it goes on with "sallyport audit archive --resume".',
+    );
+  if (entries !== said.to - said.from)
+    return refuse(
+      'not_prunable',
+      'The archive has not as many entries on record as it is of. Archive again.',
     );
   const { from, to, size, checkpoint, prunedFrom, archiveAfterDays } = said;
   const at = Date.parse(made.at);
