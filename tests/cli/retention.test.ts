@@ -257,6 +257,11 @@ describe('a log that was pruned', () => {
     const alone = await verify(bundle);
     expect([alone.code, alone.err]).toEqual([0, '']);
     expect(alone.out).toContain('not the archived entries 0 to 767');
+    expect(alone.out).toContain('by the word of the host, and are not checked here');
+    const strict = await verify(bundle, '--all-entries');
+    expect(strict.code).toBe(2);
+    expect(strict.out).toContain('The entries 0 to 767 were archived, and are in no archive');
+    expect((await verify(bundle, '--all-entries', '--archive', archived)).code).toBe(0);
     const both = await verify(bundle, '--archive', archived);
     expect(both.code).toBe(0);
     expect(both.out).not.toContain('not checked');
