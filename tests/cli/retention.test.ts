@@ -327,8 +327,13 @@ describe('a log that was pruned', () => {
 
   it('says so wherever what was pruned is asked for', async () => {
     expect((await as('auditor', 'show', '3')).err).toContain(
-      `keeps the entries 0 to 767 in the archive ${exportId}`,
+      `the entries 0 to 767 are in the archive ${exportId} (SHA-256`,
     );
+    expect((await as('auditor', 'show', '3')).err).toContain(
+      `which ${people.outsideAuditor.id} made`,
+    );
+    const { out } = await cli.run('notice', 'list', '--profile', 'lead', '--json');
+    expect(out).toContain(`${people.outsideAuditor.id} of Audit House made`);
     expect(await told('auditor', 'entries', '--limit', '5')).toContain(
       'Entries below 768 were not looked at',
     );
@@ -346,5 +351,27 @@ describe('a log that was pruned', () => {
     expect(JSON.parse(rest.bytes.toString().split('\n')[1] ?? '') as object).toMatchObject({
       index: 768,
     });
+  });
+
+  it('is said in a report on an incident that has to do with what was pruned', async () => {
+    const api = new Api(test);
+    const opened = await api.post(people.safety, '/incidents', {
+      title: 'Of long ago',
+      harms: ['other_serious_harm'],
+      entries: [800],
+    });
+    expect(opened.status).toBe(201);
+    const { id } = opened.body as unknown as { id: string };
+    const report = async (): Promise<string> => {
+      const token = await api.tokenOf(people.auditor);
+      const answer = await fetch(`${test.url}/api/v1/incidents/${id}/export`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      return answer.text();
+    };
+    expect(await report()).not.toContain('Entries below 768 were archived');
+    const linked = await api.post(people.safety, `/incidents/${id}/links`, { entry: 3 });
+    expect(linked.status).toBe(200);
+    expect(await report()).toContain('Entries below 768 were archived');
   });
 });

@@ -24,6 +24,7 @@ const archiveAnswer = named(
     sha256: z.string().describe('Of the archive, hex'),
     bytes: z.int(),
     size: z.int().describe('Entries of the log, by the checkpoint in the archive'),
+    archivedBy: z.string().describe('The person who made it'),
     archivedAt: instant,
     prunedAt: instant,
   }),
@@ -37,7 +38,7 @@ export const RETENTION_ROUTES = [
     tag,
     summary: 'List the archives of what was pruned',
     description:
-      'Where the log begins here (the minimum index of C2SP tlog-tiles), and which archive of the host lab has the entries in front of that. Hash tiles and proofs of all entries stay.',
+      'Where the log begins here (the minimum index of C2SP tlog-tiles), and which archive has the entries in front of that. Hash tiles and proofs of all entries stay.',
     answer: z.object({ begins: z.int(), items: z.array(archiveAnswer) }),
     handle: ({ broker, actorId }) => {
       const archives = listArchives(broker, actorId);

@@ -14,6 +14,7 @@ import { findByRef } from '../entry-index.ts';
 import { changedLast, introducersOf, isIntroducedBy } from '../introductions.ts';
 import { notify } from '../notify.ts';
 import { archiveOf, minimumIndex, readPrunings } from '../prunings.ts';
+import { readMember } from '../records.ts';
 import { retentionHolds, type Outside } from '../retention-holds.ts';
 import { prunings } from '../schema.ts';
 import type { ExportRecorded } from './exports.ts';
@@ -182,7 +183,7 @@ export const recordPruning = controlOperation(
       ref: exportId,
       at: by.at,
       to,
-      title: `The entries ${first} to ${before - 1} of the log ${log.origin} were pruned: the host lab keeps them in the archive ${exportId}. Proofs of them stay valid.`,
+      title: `The entries ${first} to ${before - 1} of the log ${log.origin} were pruned. They are in the archive ${exportId}, which ${archive.by}${nameOfLab(context, archive.by)} made. Proofs of them stay valid.`,
       data: { first, before, sha256 },
     });
     return { first, before, bytes };
@@ -196,6 +197,12 @@ const mustHavePolicy = ({ policy }: RetentionArgs): RetentionPolicy =>
     'not_prunable',
     'Nothing is archived or pruned: the configuration has no "retention". docs/retention.md says what it does.',
   );
+
+/** The lab of whoever made an archive: it may be one of auditors, which then is who keeps it. */
+function nameOfLab({ db }: WriterContext, person: string): string {
+  const lab = readMember(db, person)?.lab.name;
+  return lab === undefined ? '' : ` of ${lab}`;
+}
 
 /** What was promised when an archive was made binds, and so does the policy of today. */
 const promised = (
