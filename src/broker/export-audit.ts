@@ -245,8 +245,8 @@ function findRecord(broker: Broker, id: string): (Recorded & { by?: string }) | 
   const data = exportedDataSchema.safeParse(entry?.data).data;
   if (!found || !entry || !data) return undefined;
   const { person } = entry.actor;
-  const record = { id, data, at: Date.parse(entry.at), index: found.index };
-  return person === undefined ? record : { ...record, by: person };
+  const recorded = { id, data, at: Date.parse(entry.at), index: found.index };
+  return person === undefined ? recorded : { ...recorded, by: person };
 }
 
 /** What an export came to, as its last completion says. */

@@ -80,7 +80,8 @@ async function archive(before?: number, changes: Partial<Outside> = {}): Promise
 
 function completed(id: string, missing = 0): Promise<unknown> {
   const made = writer.entries().find((one) => one.kind === 'audit.exported' && one.ref === id);
-  const { from, to: before } = made?.data as { from: number; to: number };
+  if (made === undefined) throw new Error('There is no such export.');
+  const { from, to: before } = made.data as { from: number; to: number };
   return writer.write(
     'recordEntry',
     anEntry(writer.now, {
