@@ -20,7 +20,7 @@ const NICENESS = 5;
 async function run(): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error('This file is the thread of an export; it is not run by itself.');
-  const { database, plan, shared, skip } = workerData as ExportOrder;
+  const { database, plan, shared, skip, key } = workerData as ExportOrder;
   const send = (message: FromExporter, transfer: ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer);
   const sendChunk = (chunk: Chunk): void => send({ kind: 'chunk', ...chunk }, [chunk.bytes]);
@@ -31,6 +31,7 @@ async function run(): Promise<void> {
       new Int32Array(shared),
       skip === null ? undefined : sendChunk,
       skip ?? 0,
+      key,
     );
     await writeExport(sourceOf(readers, plan), sink);
     send({ kind: 'written', ...sink.end() });

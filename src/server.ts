@@ -20,6 +20,7 @@ import { LiveRequests } from './broker/live-requests.ts';
 import { advanceSigningKeys, openSigningKeys } from './broker/manage-signing-keys.ts';
 import { Metrics } from './broker/metrics.ts';
 import { Policy } from './broker/policy.ts';
+import { PruneChallenges } from './broker/prune-challenges.ts';
 import { Readiness } from './broker/readiness.ts';
 import { BundleReadings } from './broker/bundle-readings.ts';
 import { RepeatedDenials } from './broker/repeated-denials.ts';
@@ -276,6 +277,7 @@ function assemble(
       directory.database,
       () => live.count > 0,
     ),
+    pruneChallenges: new PruneChallenges(),
     transcripts,
     transcriptReader: new TranscriptReader(directory.transcripts),
     policy,

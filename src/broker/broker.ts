@@ -25,6 +25,7 @@ import type { LogForwarder } from './forward-log.ts';
 import type { LogFeed } from './log-feed.ts';
 import type { LiveRequests } from './live-requests.ts';
 import type { BundleReadings } from './bundle-readings.ts';
+import type { PruneChallenges } from './prune-challenges.ts';
 import type { Metrics } from './metrics.ts';
 import type { Policy } from './policy.ts';
 import type { Readiness } from './readiness.ts';
@@ -93,6 +94,7 @@ export interface Broker {
   readers: Readers;
   /** Exports that are being made. */
   exports: ExportThreads;
+  pruneChallenges: PruneChallenges;
   /** Bodies that grants have kept. */
   transcripts: TranscriptStore;
   transcriptReader: TranscriptReader;

@@ -174,6 +174,7 @@ export async function resumeExport(
   });
 }
 
+/** An export that is on record. */
 interface Recorded {
   id: string;
   data: ExportedData;
@@ -204,7 +205,8 @@ function open(
   return { id, format, from, size, checkpoint, content };
 }
 
-function planOf(broker: Broker, { id, data, index }: Recorded): ExportPlan {
+/** All that the bytes of a recorded export follow from. */
+export function planOf(broker: Broker, { id, data, index }: Recorded): ExportPlan {
   const { format, from, to, filter, size, checkpoint } = data;
   return {
     id,
@@ -220,6 +222,19 @@ function planOf(broker: Broker, { id, data, index }: Recorded): ExportPlan {
 
 /** The record of an export, for the person who made it. */
 function mustFind(broker: Broker, actorId: string, id: string): Recorded {
+  const found = findRecord(broker, id);
+  if (found?.by === actorId) return found;
+  return refuse('not_found', 'There is no such export of yours.');
+}
+
+/** The record of an archive, whoever made it. @throws RefusedError `not_found` */
+export function findArchive(broker: Broker, id: string): Recorded {
+  const found = findRecord(broker, id);
+  if (found?.data.format === 'archive') return found;
+  return refuse('not_found', 'There is no such archive.');
+}
+
+function findRecord(broker: Broker, id: string): (Recorded & { by?: string }) | undefined {
   const [found] = broker.readers.listEntries({
     from: 0,
     limit: 1,
@@ -228,9 +243,10 @@ function mustFind(broker: Broker, actorId: string, id: string): Recorded {
   });
   const entry = found && readRawEntry(found.bytes);
   const data = exportedDataSchema.safeParse(entry?.data).data;
-  if (!found || entry?.actor.person !== actorId || !data)
-    return refuse('not_found', 'There is no such export of yours.');
-  return { id, data, at: Date.parse(entry.at), index: found.index };
+  if (!found || !entry || !data) return undefined;
+  const { person } = entry.actor;
+  const recorded = { id, data, at: Date.parse(entry.at), index: found.index };
+  return person === undefined ? recorded : { ...recorded, by: person };
 }
 
 /** What an export came to, as its last completion says. */

@@ -62,7 +62,7 @@ async function tryExport(
   const { store, readers, policy } = broker;
   await store.caughtUp();
   const incident = mustSeeIncident(broker, actorId, incidentId);
-  const { orders, entries } = await evidenceOf(broker, incident);
+  const { orders, entries, isPartlyPruned } = await evidenceOf(broker, incident);
   if (entries.length > MOST_REPORT_ENTRIES)
     refuse(
       'incident_state',
@@ -76,7 +76,8 @@ async function tryExport(
     entries,
     export: { id, at: who.at, by: actorId },
     origin: store.origin,
-    archivedBefore: isPruned(broker, incident.openedAt) ? readers.minimumIndex() : undefined,
+    archivedBefore:
+      isPartlyPruned || isPruned(broker, incident.openedAt) ? readers.minimumIndex() : undefined,
     nameOf: (personId) => policy.person(personId)?.name,
   });
   const files: ReportFile[] = [

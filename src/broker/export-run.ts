@@ -9,7 +9,6 @@ import {
   SHARED_BYTES,
   type Written,
 } from '../audit/exports/chunk-sink.ts';
-import type { ExportPlan } from '../audit/exports/export-plan.ts';
 import type { ExportOrder, FromExporter } from '../audit/exports/thread-messages.ts';
 import { ReaderPace, type Pace } from './reader-pace.ts';
 
@@ -43,14 +42,19 @@ export class ExportRun {
    *
    * @param thread its compiled file
    * @param database path of the database
-   * @param skip bytes at the beginning that are not handed out; null: none are, it is only measured
+   * @param order.skip bytes at the beginning that are not handed out; null: none are, it is only measured
+   * @param order.key of a keyed digest; null: none is wanted
    */
-  constructor(thread: URL, database: string, plan: ExportPlan, skip: number | null) {
+  constructor(
+    thread: URL,
+    database: string,
+    { plan, skip, key }: Pick<ExportOrder, 'plan' | 'skip' | 'key'>,
+  ) {
     const memory = new SharedArrayBuffer(SHARED_BYTES);
     this.#shared = new Int32Array(memory);
     this.#shared[ROOM] = MOST_UNDERWAY;
     this.bytes = skip ?? 0;
-    const workerData: ExportOrder = { database, plan, shared: memory, skip };
+    const workerData: ExportOrder = { database, plan, shared: memory, skip, key };
     this.#worker = new Worker(thread, { workerData, resourceLimits: MOST_HEAP });
     this.#worker.on('message', (message: FromExporter) => this.#put(message));
     this.#worker.on('error', ({ message }) => this.#put({ kind: 'failed', reason: message }));

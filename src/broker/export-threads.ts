@@ -81,10 +81,11 @@ export class ExportThreads {
    * has a place for it has it still.
    *
    * @param gone aborts when nobody waits for it any more
+   * @param key of a keyed digest that is wanted, too
    * @throws the reason of `gone`; Error where it fails
    */
-  async measure(plan: ExportPlan, gone: AbortSignal): Promise<Written> {
-    const run = this.#start(plan, null);
+  async measure(plan: ExportPlan, gone: AbortSignal, key: string | null = null): Promise<Written> {
+    const run = this.#start(plan, null, key);
     const end = (): void => void run.end();
     gone.addEventListener('abort', end);
     try {
@@ -98,8 +99,8 @@ export class ExportThreads {
     }
   }
 
-  #start(plan: ExportPlan, skip: number | null): ExportRun {
-    const run = new ExportRun(this.#thread, this.#database, plan, skip);
+  #start(plan: ExportPlan, skip: number | null, key: string | null = null): ExportRun {
+    const run = new ExportRun(this.#thread, this.#database, { plan, skip, key });
     this.#running.set(run, plan.id);
     void run.ended.then(() => this.#running.delete(run));
     return run;

@@ -17,6 +17,8 @@ export interface IncidentEvidence {
   orders: EvidencedOrder[];
   /** In the order of the log, each once. */
   entries: ReportedEntry[];
+  /** Whether something that is linked to it is older than the log's beginning, or began there. */
+  isPartlyPruned: boolean;
 }
 
 /** Entries that are read at a time. */
@@ -49,6 +51,8 @@ export async function evidenceOf(broker: Broker, incident: Incident): Promise<In
   };
   for await (const entry of entriesAbout(broker, incident.id)) add(entry);
   const belonging = incident.links.filter(({ removed }) => removed === null);
+  const minimum = broker.readers.minimumIndex();
+  let isPartlyPruned = belonging.some(({ entry }) => entry !== undefined && entry < minimum);
   for (const { entry } of belonging) {
     const stored = entry === undefined ? undefined : broker.readers.readEntry(entry);
     if (stored) add(stored);
@@ -65,6 +69,7 @@ export async function evidenceOf(broker: Broker, incident: Incident): Promise<In
     const order = broker.readers.readOrder(id);
     if (!order) continue;
     const [from] = [...found].find(([, said]) => begins(said, id)) ?? [];
+    if (from === undefined) isPartlyPruned ||= minimum > 0;
     const to = (from ?? 0) + LOOKED_THROUGH;
     const outcomes = from === undefined ? [] : broker.readers.listOutcomesOf(id, from, to);
     orders.push({
@@ -78,7 +83,7 @@ export async function evidenceOf(broker: Broker, incident: Incident): Promise<In
   const entries = [...found]
     .toSorted(([one], [other]) => one - other)
     .map(([index, { at, kind, actor }]) => ({ index, at, kind, by: actor.person }));
-  return { orders, entries };
+  return { orders, entries, isPartlyPruned };
 }
 
 /** Whether an entry is the one with which an order came into force: issued, or in the place of another one. */

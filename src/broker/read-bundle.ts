@@ -26,8 +26,13 @@ export async function readEntryBundle(
   if (width > tileWidth(size, 0, n))
     return refuse('not_found', 'The latest checkpoint does not cover that bundle.');
   const from = n * TILE_WIDTH;
-  if (from < readers.minimumIndex()) refuseArchived(archivesOf(broker), from);
+  const mustBeHere = (): void => {
+    if (from < readers.minimumIndex()) refuseArchived(archivesOf(broker), from);
+  };
+  mustBeHere();
   await bundleReadings.note(member, from, from + width);
+  // Entries can be pruned while that is written.
+  mustBeHere();
   const [entries = []] = readers.entryBatches(from, from + width, TILE_WIDTH);
   if (entries.length !== width) throw new Error(`The log has no whole bundle ${n}.`);
   return entryBundle(entries);

@@ -7,9 +7,8 @@ import {
 } from '../core/audit/retention.ts';
 import { readRawEntry } from '../core/audit/raw-entry.ts';
 import { archiveOf, type Pruning } from '../store/prunings.ts';
-import type { PruneArgs, Pruned } from '../store/operations/retention.ts';
+import type { PruneArgs } from '../store/operations/retention.ts';
 import type { Broker } from './broker.ts';
-import { by } from './by.ts';
 import { mayRead } from './reach.ts';
 
 /** Outside what the database of the log knows: what retention is decided on, and whom it concerns. */
@@ -77,21 +76,3 @@ export function isPruned({ readers }: Pick<Broker, 'readers'>, since: number): b
 /** The archives in which what was pruned is. */
 export const archivesOf = ({ readers }: Pick<Broker, 'readers'>): Archive[] =>
   readers.listPrunings().map(archiveOf);
-
-/**
- * Prunes what an archive holds.
- *
- * @param asked.sha256 of the archive that is kept, hex: whoever prunes shows that they have it
- * @throws RefusedError
- */
-export function pruneLog(
-  broker: Broker,
-  actorId: string,
-  asked: Pick<PruneArgs, 'exportId' | 'sha256' | 'dryRun'>,
-): Promise<Pruned> {
-  return broker.store.write('recordPruning', {
-    ...retentionFacts(broker),
-    ...asked,
-    by: by(broker, actorId),
-  });
-}

@@ -22,9 +22,10 @@ export const readPrunings = (db: Db): Pruning[] =>
   db.select().from(prunings).orderBy(asc(prunings.before)).all();
 
 /** What an entry, and whoever asks for what is gone, is told of an archive. */
-export const archiveOf = ({ first, before, exportId, sha256 }: Pruning): Archive => ({
+export const archiveOf = ({ first, before, exportId, sha256, archivedBy }: Pruning): Archive => ({
   first,
   before,
   export: exportId,
   sha256,
+  archivedBy,
 });

@@ -35,8 +35,10 @@ export function retentionHolds(
 ): Hold[] {
   const { now, receivers, oldestTranscript } = outside;
   const holds: Hold[] = [];
+  const begins = minimumIndex(db);
   const hold = (why: Hold['why'], index: number | undefined, id?: string): void => {
-    if (index !== undefined && index < size) holds.push({ why, index, id });
+    // What is pruned already needs nothing to stay.
+    if (index !== undefined && begins <= index && index < size) holds.push({ why, index, id });
   };
   // What the log took at that moment is not older than the policy asks for.
   hold('too_new', firstSince(db, now - policy.archiveAfterMs + 1, size));
@@ -45,8 +47,8 @@ export function retentionHolds(
   const open = db.select().from(incidents).where(ne(incidents.state, 'closed')).all();
   for (const { id, record } of open) {
     hold('incident', firstAbout(db, id), id);
-    for (const { order, entry, removed } of record.links) {
-      if (removed !== null) continue;
+    // Removed links, too: whoever prunes could remove them.
+    for (const { order, entry } of record.links) {
       if (entry !== undefined) hold('incident', entry, id);
       if (order !== undefined) hold('incident', firstAbout(db, order), id);
     }

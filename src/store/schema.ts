@@ -508,6 +508,16 @@ export const prunings = sqliteTable('prunings', {
   entry: integer().notNull(),
 });
 
+export const introductions = sqliteTable(
+  'introductions',
+  {
+    subject: text().notNull(),
+    by: text().notNull(),
+    at: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.subject, table.by, table.at] })],
+);
+
 export const forwardCursors = sqliteTable('forward_cursors', {
   receiver: text().primaryKey(),
   next: integer().notNull(),

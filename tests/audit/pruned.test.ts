@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { verifyBundle } from '../../src/audit/verify-bundle.ts';
-import { serialiseEntry, writeEntry } from '../../src/core/audit/entry.ts';
+import {
+  serialiseEntry,
+  writeEntry,
+  type EntryKind,
+  type Json,
+} from '../../src/core/audit/entry.ts';
 import { leafHash, tree } from '../../src/core/audit/merkle.ts';
 import { consistencyProof, inclusionProof } from '../../src/core/audit/proofs.ts';
 import { hashesFromTiles } from '../../src/core/audit/tiles.ts';
@@ -18,6 +23,7 @@ import { batches, bundleOf, logOf, newLogKey, sampleEntry, type SampleLog } from
 
 const ORIGIN = 'audit.lab.example/sallyport';
 const key = newLogKey(ORIGIN);
+const SYSTEM = { system: 'broker' } as const;
 const verifier = createVerifier(nodePrimitives);
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-pruned-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -104,6 +110,28 @@ describe('a log that was pruned', () => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  it.each([
+    ['as the pruning says', {}, {}, 'sound'],
+    ['to another digest', {}, { sha256: 'b'.repeat(64) }, 'tampered'],
+    ['of fewer entries', { to: 256 }, {}, 'tampered'],
+    ['and not to its end', {}, undefined, 'incomplete'],
+  ])('is held against the entries of its archive, made %s', async (_how, made, done, status) => {
+    const about = (index: number, kind: EntryKind, data: Record<string, Json>): Buffer => {
+      const draft = { id: `ent_${index}`, kind, at: index, actor: SYSTEM, ref: 'exp_1', data };
+      const place = { log: ORIGIN, index, committedAt: index, host: 'lab_host' };
+      return serialiseEntry(writeEntry(draft), place);
+    };
+    const lines = Array.from({ length: 700 }, (_, index) => sampleEntry(index));
+    const range = { format: 'archive', from: 0, to: 512, ...made };
+    lines[600] = about(600, 'audit.exported', range);
+    const digest = { format: 'archive', sha256: 'a'.repeat(64), ...done };
+    if (done !== undefined) lines[601] = about(601, 'audit.export_completed', digest);
+    lines[650] = pruning(650, 512);
+    const log = logOf(lines, key);
+    expect((await checkMirror(log, 512)).status).toBe(status);
+    expect((await verifyBundle(await rangeOf(log, 512, 700), key.verifierKey)).status).toBe(status);
   });
 
   it('is incomplete where more is missing than it says, and where it says nothing', async () => {

@@ -1,4 +1,5 @@
 /** A log is archived and pruned with the command line, on a real broker: who may, what stays provable, and what says so. */
+import { createHmac } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -174,23 +175,64 @@ describe('pruning', () => {
     as(who, 'prune', '--export', exportId, ...more);
 
   it('waits for the end of the notice', async () => {
-    const early = await prune('admin', '--archive', archived, '--yes');
+    const early = await prune('secondAdmin', '--archive', archived, '--yes');
     expect(early.err).toContain('Everybody concerned was told of the archive');
     days = 46;
   });
+
+  /** Over the API: what the log says of an archive is of no use without its bytes, nor is a proof of another time. */
+  async function mustHaveTheBytes(): Promise<void> {
+    let api = new Api(test);
+    const read = await api.get(people.outsideAuditor, `/exports/${exportId}`);
+    const { completed } = read.body as unknown as {
+      completed: { sha256: string; entries: number };
+    };
+    expect(completed.entries).toBe(768);
+    const post = (path: string, body: object, who = people.secondAdmin) =>
+      api.post(who, path, body);
+    const challenged = await post('/log/prunings/challenges', { export: exportId });
+    const challenge = (challenged.body as unknown as { challenge: string }).challenge;
+    const proofOver = (bytes: string | Buffer, key = challenge): string =>
+      createHmac('sha256', key).update(bytes).digest('hex');
+    const prunings = async (proof: string, key = challenge): Promise<string> => {
+      const body = { export: exportId, challenge: key, proof, dryRun: true };
+      const { status, body: answer } = await post('/log/prunings', body);
+      return `${status} ${JSON.stringify(answer)}`;
+    };
+    const whole = readFileSync(archived);
+    for (const wrong of [
+      completed.sha256,
+      proofOver(completed.sha256),
+      proofOver(whole.subarray(-1)),
+    ])
+      expect(await prunings(wrong)).toContain('it is another file, or was changed');
+    const own = `${challenge.slice(0, -1)}${challenge.endsWith('A') ? 'B' : 'A'}`;
+    expect(await prunings(proofOver(whole, own), own)).toContain('The challenge is over');
+    expect(await prunings(proofOver(whole))).toContain('"pruned":false');
+    days += 1;
+    api = new Api(test);
+    expect(await prunings(proofOver(whole))).toContain('The challenge is over');
+  }
 
   it('is for an admin who has the archive, and agrees', async () => {
     for (const who of ['auditor', 'outsideAuditor', 'lead', 'researcher'] as const)
       expect((await prune(who, '--archive', archived, '--yes')).err).toContain('role');
     const other = file('other.tar');
     writeFileSync(other, 'another file');
-    expect((await prune('admin', '--archive', other, '--yes')).err).toContain('is another file');
-    expect((await prune('admin', '--yes')).err).toContain('Show that you have the archive');
-    expect((await prune('admin', '--archive', archived)).err).toContain('Add --yes');
-    const dry = await prune('admin', '--archive', archived, '--dry-run');
+    expect((await prune('secondAdmin', '--archive', other, '--yes')).err).toContain(
+      'is another file',
+    );
+    expect((await prune('secondAdmin', '--yes')).err).toContain("'--archive <file>' not specified");
+    // Who registered the auditor could have made the archive themselves.
+    expect((await prune('admin', '--archive', archived, '--yes')).err).toContain(
+      'may be one person',
+    );
+    expect((await prune('secondAdmin', '--archive', archived)).err).toContain('Add --yes');
+    await mustHaveTheBytes();
+    const dry = await prune('secondAdmin', '--archive', archived, '--dry-run');
     expect(dry.out).toContain('Would prune the 768 entries 0 to 767.');
     expect(test.broker.readers.minimumIndex()).toBe(0);
-    const done = await prune('admin', '--archive', archived, '--yes');
+    const done = await prune('secondAdmin', '--archive', archived, '--yes');
     expect([done.code, done.out]).toEqual([
       0,
       'Pruned the 768 entries 0 to 767. The log begins at entry 768.\n',
@@ -231,6 +273,11 @@ describe('a log that was pruned', () => {
     const alone = await verify(bundle);
     expect([alone.code, alone.err]).toEqual([0, '']);
     expect(alone.out).toContain('not the archived entries 0 to 767');
+    expect(alone.out).toContain('by the word of the host, and are not checked here');
+    const strict = await verify(bundle, '--all-entries');
+    expect(strict.code).toBe(2);
+    expect(strict.out).toContain('The entries 0 to 767 were archived, and are in no archive');
+    expect((await verify(bundle, '--all-entries', '--archive', archived)).code).toBe(0);
     const both = await verify(bundle, '--archive', archived);
     expect(both.code).toBe(0);
     expect(both.out).not.toContain('not checked');
@@ -312,8 +359,13 @@ describe('a log that was pruned', () => {
 
   it('says so wherever what was pruned is asked for', async () => {
     expect((await as('auditor', 'show', '3')).err).toContain(
-      `keeps the entries 0 to 767 in the archive ${exportId}`,
+      `the entries 0 to 767 are in the archive ${exportId} (SHA-256`,
     );
+    expect((await as('auditor', 'show', '3')).err).toContain(
+      `which ${people.outsideAuditor.id} made`,
+    );
+    const { out } = await cli.run('notice', 'list', '--profile', 'lead', '--json');
+    expect(out).toContain(`${people.outsideAuditor.id} of Audit House made`);
     expect(await told('auditor', 'entries', '--limit', '5')).toContain(
       'Entries below 768 were not looked at',
     );
@@ -331,5 +383,27 @@ describe('a log that was pruned', () => {
     expect(JSON.parse(rest.bytes.toString().split('\n')[1] ?? '') as object).toMatchObject({
       index: 768,
     });
+  });
+
+  it('is said in a report on an incident that has to do with what was pruned', async () => {
+    const api = new Api(test);
+    const opened = await api.post(people.safety, '/incidents', {
+      title: 'Of long ago',
+      harms: ['other_serious_harm'],
+      entries: [800],
+    });
+    expect(opened.status).toBe(201);
+    const { id } = opened.body as unknown as { id: string };
+    const report = async (): Promise<string> => {
+      const token = await api.tokenOf(people.auditor);
+      const answer = await fetch(`${test.url}/api/v1/incidents/${id}/export`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      return answer.text();
+    };
+    expect(await report()).not.toContain('Entries below 768 were archived');
+    const linked = await api.post(people.safety, `/incidents/${id}/links`, { entry: 3 });
+    expect(linked.status).toBe(200);
+    expect(await report()).toContain('Entries below 768 were archived');
   });
 });

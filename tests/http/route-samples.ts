@@ -86,7 +86,9 @@ function bodyOf({ method, path }: Route, people: People): object | undefined {
     case '/api/v1/log/archives':
       return {};
     case '/api/v1/log/prunings':
-      return { export: `exp_${nothing}`, sha256: '0'.repeat(64) };
+      return { export: `exp_${nothing}`, challenge: 'c', proof: '0'.repeat(64) };
+    case '/api/v1/log/prunings/challenges':
+      return { export: `exp_${nothing}` };
     case '/api/v1/assertions':
       return { audience: SAMPLE_AUDIENCE };
     case '/api/v1/invitations':

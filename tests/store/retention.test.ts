@@ -4,7 +4,9 @@ import * as fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { RESUMABLE_MS } from '../../src/core/audit/exports.ts';
 import { RefusedError } from '../../src/core/denials.ts';
+import type { Role } from '../../src/core/people.ts';
 import { mintId } from '../../src/lib/ids.ts';
+import type { NewKey } from '../../src/store/operations/people.ts';
 import { DATABASE_FILE } from '../../src/store/database.ts';
 import { Readers } from '../../src/store/readers.ts';
 import type { CallRow } from '../../src/store/call-index.ts';
@@ -76,33 +78,44 @@ async function archive(before?: number, changes: Partial<Outside> = {}): Promise
   return id;
 }
 
-const completed = (id: string): Promise<unknown> =>
-  writer.write(
+function completed(id: string, missing = 0): Promise<unknown> {
+  const made = writer.entries().find((one) => one.kind === 'audit.exported' && one.ref === id);
+  if (made === undefined) throw new Error('There is no such export.');
+  const { from, to: before } = made.data as { from: number; to: number };
+  return writer.write(
     'recordEntry',
     anEntry(writer.now, {
       kind: 'audit.export_completed',
       ref: id,
-      data: { format: 'archive', entries: 1, bytes: 2, sha256: SHA256 },
+      data: { format: 'archive', entries: before - from - missing, bytes: 2, sha256: SHA256 },
     }),
   );
+}
 
 interface Prune {
   who?: string;
-  sha256?: string;
+  shown?: { isSame: boolean; sha256: string };
   dryRun?: boolean;
+  policy?: typeof POLICY;
   changes?: Partial<Outside>;
 }
 
 const prune = (
   exportId: string,
-  { who = world.admin, sha256 = SHA256, dryRun = false, changes = {} }: Prune = {},
+  {
+    who = world.secondAdmin,
+    shown = { isSame: true, sha256: SHA256 },
+    dryRun = false,
+    policy = POLICY,
+    changes = {},
+  }: Prune = {},
 ) =>
   writer.write('recordPruning', {
     by: by(who, writer.now),
     exportId,
-    sha256,
+    shown,
     dryRun,
-    policy: POLICY,
+    policy,
     outside: outside(changes),
     to: to(),
   });
@@ -226,9 +239,9 @@ describe('what is open holds entries back', () => {
     ],
     ['no incident that is closed', () => incident('closed', [{ order: held, removed: null }]), 768],
     [
-      'nothing that was found not to belong to it',
+      'an entry that was found not to belong to an open incident, which whoever prunes could say',
       () => incident('open', [{ entry: 600, removed: { at: 1 } }]),
-      768,
+      512,
     ],
     [
       'an order in force',
@@ -300,6 +313,17 @@ describe('what is open holds entries back', () => {
     expect(await refusalOf(archive(768))).toBe('it was not refused');
   });
 
+  test('no link of an incident to what is pruned already', async () => {
+    const id = await archive(512);
+    writer.now += POLICY.noticeMs;
+    await prune(id);
+    incident('open', [
+      { entry: 100, removed: null },
+      { order: held, removed: null },
+    ]);
+    expect(await refusalOf(archive(768))).toBe('it was not refused');
+  });
+
   test('what came to be open after the archive was made', async () => {
     const id = await archive(768);
     writer.now += POLICY.noticeMs;
@@ -342,10 +366,91 @@ describe('who prunes, and with what', () => {
       .pluck()
       .get() as string;
     auditor = both;
+    writer.now += POLICY.noticeMs;
     const own = await archive(512);
     writer.now += POLICY.noticeMs;
     expect(await refusalOf(prune(own, { who: both }))).toMatch(/^second_person_needed/);
     expect(await refusalOf(prune(own))).toBe('it was not refused');
+  });
+
+  const created = async (who: string, name: string, ...roles: Role[]): Promise<string> => {
+    const person = newPerson(name, ...roles);
+    await writer.write('createPerson', { by: by(who, writer.now), labId: world.host, person });
+    return person.id;
+  };
+  const give = {
+    key: (who: string, personId: string) =>
+      writer.write('addPersonKey', {
+        by: by(who, writer.now),
+        personId,
+        key: newPerson('x', 'auditor').key as NewKey,
+      }),
+    roles: (who: string, personId: string, roles: Role[]) =>
+      writer.write('setPersonRoles', { by: by(who, writer.now), personId, roles }),
+  };
+  const ARE_ONE = /^second_person_needed: You and whoever archived/;
+
+  test('no admin who registered whoever archived, nor one who registered somebody who did', async () => {
+    writer.now += POLICY.noticeMs;
+    expect(await refusalOf(prune(id, { who: world.admin }))).toMatch(ARE_ONE);
+    const puppet = await created(world.secondAdmin, 'Puppet', 'admin');
+    auditor = await created(puppet, 'Puppet of a puppet', 'auditor');
+    writer.now += POLICY.noticeMs;
+    const own = await archive(512);
+    writer.now += POLICY.noticeMs;
+    for (const who of [puppet, world.secondAdmin, world.admin])
+      expect(await refusalOf(prune(own, { who }))).toMatch(ARE_ONE);
+    expect(size()).toBe(0);
+  });
+
+  test('no admin who gave whoever archived their roles, also when the entry of it was pruned', async () => {
+    await give.roles(world.secondAdmin, auditor, ['auditor', 'safety']);
+    const third = await created(world.admin, 'Third', 'admin');
+    await fill(2_000);
+    writer.now += POLICY.archiveAfterMs;
+    await prune(await archiveAfterNotice(1_280), { who: third });
+    removeAll();
+    const next = await archiveAfterNotice(1_536);
+    expect(await refusalOf(prune(next))).toMatch(ARE_ONE);
+    expect(await refusalOf(prune(next, { who: third }))).toBe('it was not refused');
+  });
+
+  const archiveAfterNotice = async (before: number): Promise<string> => {
+    const made = await archive(before);
+    writer.now += POLICY.noticeMs;
+    return made;
+  };
+
+  test('no admin whom whoever archived gave their roles', async () => {
+    auditor = await created(world.admin, 'Both', 'admin', 'auditor');
+    await give.roles(auditor, world.secondAdmin, ['admin', 'safety']);
+    writer.now += POLICY.noticeMs;
+    const own = await archiveAfterNotice(512);
+    expect(await refusalOf(prune(own))).toMatch(ARE_ONE);
+  });
+
+  test('nobody with an account or a key that is younger than the time of notice', async () => {
+    auditor = await created(world.admin, 'New', 'auditor');
+    writer.now += POLICY.noticeMs - 1;
+    expect(await refusalOf(archive(512))).toMatch(/^second_person_needed: Your account, a key/);
+    writer.now += 1;
+    const own = await archiveAfterNotice(512);
+    await give.key(world.secondAdmin, world.secondAdmin);
+    expect(await refusalOf(prune(own))).toMatch(/^second_person_needed: Your account, a key/);
+    writer.now += POLICY.noticeMs;
+    expect(await refusalOf(prune(own))).toBe('it was not refused');
+  });
+
+  test('not before the day that everybody was told, though the policy was changed since', async () => {
+    writer.now += POLICY.noticeMs - 1;
+    const shorter = { archiveAfterMs: 30 * DAY, noticeMs: DAY };
+    expect(await refusalOf(prune(id, { policy: shorter }))).toContain(
+      `from ${new Date(writer.now + 1).toISOString()} on`,
+    );
+    writer.now += 1;
+    const longer = { ...POLICY, archiveAfterMs: 500 * DAY };
+    expect(await refusalOf(prune(id, { policy: longer }))).toContain('is not older than');
+    expect(await refusalOf(prune(id, { policy: shorter }))).toBe('it was not refused');
   });
 
   test('nobody who is no admin of the host, and nobody archives who is no auditor', async () => {
@@ -361,10 +466,23 @@ describe('who prunes, and with what', () => {
     expect(writer.entries().at(-1)).toMatchObject({ kind: 'action.denied' });
   });
 
-  test('not without the digest of the archive', async () => {
+  test('not without the archive, nor by one that is made to other bytes than are on record', async () => {
     writer.now += POLICY.noticeMs;
-    expect(await refusalOf(prune(id, { sha256: 'b'.repeat(64) }))).toContain('is not that of the');
+    const another = { isSame: false, sha256: SHA256 };
+    expect(await refusalOf(prune(id, { shown: another }))).toContain('it is another file');
+    const changed = { isSame: true, sha256: 'b'.repeat(64) };
+    expect(await refusalOf(prune(id, { shown: changed }))).toContain('has another digest than');
     expect(size()).toBe(0);
+  });
+
+  test('not by an archive with fewer entries on record than it is of', async () => {
+    const short = mintId('exp', writer.now);
+    const who = by(auditor, writer.now);
+    const about = { policy: POLICY, outside: outside(), to: to() };
+    await writer.write('recordArchive', { ...about, by: who, id: short, before: 512 });
+    await completed(short, 256);
+    writer.now += POLICY.noticeMs;
+    expect(await refusalOf(prune(short))).toContain('not as many entries on record as it is of');
   });
 
   test('not by an export that is no archive, nor by one that was not read to its end', async () => {
@@ -423,7 +541,10 @@ describe('who prunes, and with what', () => {
         { first: 512, before: 768, sha256: SHA256 },
       ],
     });
-    expect(second?.actor).toMatchObject({ person: world.admin });
+    expect(second?.actor).toMatchObject({ person: world.secondAdmin });
+    expect(second?.data).toMatchObject({
+      introducedBy: { archiver: [world.admin], pruner: [world.admin] },
+    });
     const view = readers();
     expect(view.latestCheckpoint()?.size).toBe((second?.index ?? 0) + 1);
     view.close();

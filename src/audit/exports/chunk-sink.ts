@@ -1,5 +1,5 @@
 /** Bytes of an export in chunks that cross to another thread, at the pace at which that one takes them. */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, type Hmac } from 'node:crypto';
 import type { ExportSink } from './export-plan.ts';
 
 /** Small enough for the thread that sends them on to see to others in between. */
@@ -22,6 +22,8 @@ export interface Written {
   bytes: number;
   /** Of all bytes, also of those that were left out; hex. */
   sha256: string;
+  /** HMAC-SHA-256 of the same bytes, hex; where a key for it was given. */
+  keyed?: string;
 }
 
 export interface Chunk {
@@ -32,6 +34,7 @@ export interface Chunk {
 
 export class ChunkSink implements ExportSink {
   readonly #hash = createHash('sha256');
+  readonly #hmac: Hmac | undefined;
   readonly #shared: Int32Array;
   readonly #send: ((chunk: Chunk) => void) | undefined;
   readonly #skip: number;
@@ -44,8 +47,15 @@ export class ChunkSink implements ExportSink {
    * @param shared memory of {@link SHARED_BYTES} that the reader makes room in
    * @param send takes a chunk over; undefined: the bytes are only counted
    * @param skip bytes at the beginning that the reader has already
+   * @param key of a keyed digest of all bytes; null: none is wanted
    */
-  constructor(shared: Int32Array, send: ((chunk: Chunk) => void) | undefined, skip: number) {
+  constructor(
+    shared: Int32Array,
+    send: ((chunk: Chunk) => void) | undefined,
+    skip: number,
+    key: string | null,
+  ) {
+    this.#hmac = key === null ? undefined : createHmac('sha256', key);
     this.#shared = shared;
     this.#send = send;
     this.#skip = skip;
@@ -68,13 +78,16 @@ export class ChunkSink implements ExportSink {
   /** Sends what is left. */
   end(): Written {
     this.#flush();
-    return { entries: this.#entries, bytes: this.#bytes, sha256: this.#hash.digest('hex') };
+    const sha256 = this.#hash.digest('hex');
+    const written = { entries: this.#entries, bytes: this.#bytes, sha256 };
+    return this.#hmac ? { ...written, keyed: this.#hmac.digest('hex') } : written;
   }
 
   #flush(): void {
     if (Atomics.load(this.#shared, ENDED) === 1) throw new ReaderGone();
     const filled = this.#chunk.subarray(0, this.#filled);
     this.#hash.update(filled);
+    this.#hmac?.update(filled);
     const begun = this.#bytes;
     this.#bytes += filled.length;
     const wanted = filled.subarray(Math.max(0, this.#skip - begun));

@@ -11,6 +11,8 @@ export interface ExportOrder {
   shared: SharedArrayBuffer;
   /** Bytes at the beginning that are not sent; null: none are, the export is only measured. */
   skip: number | null;
+  /** What a keyed digest of all bytes is made under; null: none is wanted. */
+  key: string | null;
 }
 
 export type FromExporter =

@@ -48,7 +48,8 @@ function* counted(
   sink: ExportSink,
 ): Generator<Buffer[]> {
   for (const batch of batches) {
-    yield batch.map(({ bytes }) => bytes);
+    // Before they are handed over: after the last batch, nobody asks for more.
     sink.wrote(batch.length);
+    yield batch.map(({ bytes }) => bytes);
   }
 }

@@ -38,6 +38,7 @@ const archivesSchema = z.looseObject({
       first: z.number(),
       before: z.number(),
       sha256: z.string(),
+      archivedBy: z.string(),
       archivedAt: z.string(),
       prunedAt: z.string(),
     }),
@@ -48,7 +49,7 @@ export function addAuditArchives(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'archives', {
     summary: 'List the archives that hold what was pruned',
     details:
-      'Where the log begins here, and which archive has the entries in front of that. The host lab keeps them.',
+      'Where the log begins here, and which archive has the entries in front of that, made by whom: they keep it, or whoever pruned does.',
     examples: ['sallyport audit archives'],
   }).action(async (options: BrokerOptions) => {
     const broker = await connect(around, options);
@@ -63,12 +64,13 @@ export function addAuditArchives(group: Command, around: Surroundings): void {
     }
     printTable(
       around,
-      ['first', 'last', 'export', 'archived', 'pruned', 'sha256'],
+      ['first', 'last', 'export', 'archived', 'by', 'pruned', 'sha256'],
       archives.items.map((one) => [
         one.first,
         one.before - 1,
         one.export,
         moment(one.archivedAt),
+        one.archivedBy,
         moment(one.prunedAt),
         one.sha256,
       ]),

@@ -1,11 +1,11 @@
 /** `sallyport audit prune`: takes entries out of a broker that are archived. */
-import { createHash } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { z } from 'zod';
 import { YES_OPTION, mustConfirm, type ConfirmOption } from '../confirm.ts';
 import { connect } from '../connection.ts';
+import { jsonOf } from '../http.ts';
 import { defineBrokerCommand, type BrokerOptions } from '../define.ts';
 import { counted, note, printJson, say } from '../output.ts';
 import { fileTrouble, wrongUsage } from '../problems.ts';
@@ -13,10 +13,18 @@ import type { Surroundings } from '../surroundings.ts';
 
 interface PruneOptions extends BrokerOptions, ConfirmOption {
   export: string;
-  archive?: string;
-  archiveSha256?: string;
+  archive: string;
   dryRun?: boolean;
 }
+
+/** As long as an export that is resumed: the broker makes it once more. */
+const PATIENCE_MS = 290_000;
+
+const challengeSchema = z.looseObject({
+  challenge: z.string(),
+  first: z.number(),
+  before: z.number(),
+});
 
 const prunedSchema = z.looseObject({
   first: z.number(),
@@ -29,54 +37,55 @@ export function addAuditPrune(group: Command, around: Surroundings): void {
   defineBrokerCommand(group, 'prune', {
     summary: 'Take entries out of the broker that are archived',
     details:
-      'For good: what is pruned is in its archive alone. Hash tiles stay, so proofs, receipts and statements stay valid, and "audit verify" says that the log is sound. It is for an admin who did not make the archive, after the time of notice. The digest shows that you have the archive: --archive reads it from the file. Read "sallyport audit retention" first.',
+      'For good: what is pruned is in its archive alone. Hash tiles stay, so proofs, receipts and statements stay valid, and "audit verify" says that the log is sound. It is for an admin who did not make the archive, after the time of notice. You show that you have the archive: --archive is read, and the broker makes it once more to check that, which takes as long as an export. Read "sallyport audit retention" first.',
     examples: [
       'sallyport audit prune --export exp_01… --archive archive-2027.tar --dry-run',
       'sallyport audit prune --export exp_01… --archive archive-2027.tar',
-      'sallyport audit prune --export exp_01… --archive-sha256 9f86d081… --yes',
     ],
   })
     .requiredOption('--export <id>', 'the export that made the archive')
-    .option('--archive <file>', 'the archive, which you keep')
-    .addOption(
-      new Option('--archive-sha256 <hex>', 'its digest, where the file is elsewhere').conflicts(
-        'archive',
-      ),
-    )
+    .requiredOption('--archive <file>', 'the archive, which you keep')
     .option('--dry-run', 'say what would be pruned, or why it is not, and prune nothing')
     .option(...YES_OPTION)
     .action((options: PruneOptions) => prune(around, options));
 }
 
 async function prune(around: Surroundings, options: PruneOptions): Promise<void> {
-  const sha256 = await digestOf(options);
+  const { export: exportId, archive, dryRun = false } = options;
   const broker = await connect(around, options);
-  const asked = { export: options.export, sha256 };
-  const path = '/log/prunings';
-  const would = await broker.post(path, prunedSchema, { ...asked, dryRun: true });
-  const { first, before } = would;
+  const { challenge, first, before } = await broker.post(
+    '/log/prunings/challenges',
+    challengeSchema,
+    { export: exportId },
+  );
+  const proof = await proofOf(archive, challenge);
   const what = `the ${counted(before - first, 'entry', 'entries')} ${first} to ${before - 1}`;
-  if (options.dryRun) {
-    if (options.json) printJson(around, would);
-    else say(around, `Would prune ${what}. The log would begin at entry ${before}.`);
-    return;
-  }
-  await mustConfirm(around, `Prune ${what}, for good?`, options);
-  const pruned = await broker.post(path, prunedSchema, asked);
+  if (!dryRun) await mustConfirm(around, `Prune ${what}, for good?`, options);
+  const pruned = await jsonOf(
+    await broker.request(
+      'POST',
+      '/log/prunings',
+      { export: exportId, challenge, proof, dryRun },
+      {},
+      PATIENCE_MS,
+    ),
+    prunedSchema,
+  );
   if (options.json) printJson(around, pruned);
+  else if (dryRun)
+    say(around, `Would prune ${what}. The log would begin at entry ${pruned.before}.`);
   else say(around, `Pruned ${what}. The log begins at entry ${pruned.before}.`);
-  note(around, 'The archive is all there is of them now: keep it, and a copy elsewhere.');
+  if (!dryRun)
+    note(around, 'The archive is all there is of them now: keep it, and a copy elsewhere.');
 }
 
-async function digestOf({ archive, archiveSha256 }: PruneOptions): Promise<string> {
-  if (archiveSha256 !== undefined) return archiveSha256.toLowerCase();
-  if (archive === undefined)
-    throw wrongUsage('Show that you have the archive: give --archive FILE, or --archive-sha256.');
-  const hash = createHash('sha256');
+/** Shows that we have the file: nobody else can answer the challenge. */
+async function proofOf(archive: string, challenge: string): Promise<string> {
+  const hmac = createHmac('sha256', challenge);
   try {
-    await pipeline(createReadStream(archive), hash);
+    for await (const piece of createReadStream(archive)) hmac.update(piece as Buffer);
   } catch (error) {
     throw wrongUsage(`Cannot read ${archive}: ${fileTrouble(error)}.`, error);
   }
-  return hash.digest('hex');
+  return hmac.digest('hex');
 }

@@ -37,6 +37,8 @@ export interface TargetOptions extends KeyOptions, WitnessOptions {
   hashesOnly?: boolean;
   /** `--entries`: without entries nothing is said to be sound. */
   entries?: boolean;
+  /** `--all-entries`: archived entries are to be checked, too. */
+  allEntries?: boolean;
 }
 
 /** What was found, and what else there is to say. */
@@ -78,6 +80,7 @@ export async function verifyTarget(
           ? withTilesOf(target, work)
           : work(tilesFrom(isUrl(target) ? openSource(target) : tileDirectory(target))),
       );
+    if (options.allEntries === true) mustHaveAll(verified);
     if (policy !== undefined) heedWitnesses(verified.report, policy);
   } catch (error) {
     settle(verified.report, couldNotRun(error));
@@ -120,6 +123,18 @@ async function verifyAlone(around: Surroundings, options: TargetOptions): Promis
     settle(report, couldNotRun(error));
   }
   return verified;
+}
+
+/** @throws Finding `incomplete` where entries were archived that are in no archive that was handed in */
+function mustHaveAll({ report, notChecked }: Verified): void {
+  const { status, archived } = report;
+  if (status !== 'sound' || archived === undefined) return;
+  const [missing] = notChecked ?? [{ from: 0, to: archived.before }];
+  if (missing === undefined) return;
+  throw incomplete(
+    `The entries ${missing.from} to ${missing.to - 1} were archived, and are in no archive that was handed in (--archive).`,
+    missing.from,
+  );
 }
 
 /** Archives beside the log that they are of. */
@@ -209,7 +224,7 @@ async function verifyAsLog(
     );
   const { source, withoutEntries } = await openLog(around, target, size, options);
   if (withoutEntries !== undefined) {
-    if (options.entries === true)
+    if (options.entries === true || options.allEntries === true)
       throw new Error(`The entries cannot be checked: ${withoutEntries}.`);
     verified.withoutEntries = withoutEntries;
   }

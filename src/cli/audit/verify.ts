@@ -21,7 +21,7 @@ export function addAuditVerify(group: Command, around: Surroundings): void {
 
 A directory of tiles or a broker must continue the last checkpoint of that log that this machine saw; where it does not, both checkpoints are kept as the proof.
 
-Of a log that was pruned, the beginning is in archives: it is sound where the log itself says so. With --archive, they are checked as well, and against it; without a target, by themselves.
+Of a log that was pruned, the beginning is in archives: it is sound where the log itself says so. That these were archived, and not lost, is the word of the host: with --archive, they are checked as well, and against it; without a target, by themselves. With --all-entries, what is in no archive that was handed in is incomplete.
 
 Without --key, the keys in the file "log-keys" beside the profiles are trusted, one to a line. A key that the log itself offers is never trusted.`,
     examples: [
@@ -41,6 +41,12 @@ Without --key, the keys in the file "log-keys" beside the profiles are trusted, 
       new Option('--entries', 'say nothing unless the entries can be checked, too').conflicts(
         'hashesOnly',
       ),
+    )
+    .addOption(
+      new Option(
+        '--all-entries',
+        'incomplete unless all are checked, archived ones (--archive) included',
+      ).conflicts('hashesOnly'),
     )
     .option('--archive <file>', 'an archive of what was pruned; again for each', several)
     .option('--hashes-only', 'check signature and hashes, and leave the entries alone')

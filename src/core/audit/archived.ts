@@ -10,9 +10,9 @@ const archiveWith = (archives: readonly Archive[], index: number): Archive | und
 export function refuseArchived(archives: readonly Archive[], index: number): never {
   const archive = archiveWith(archives, index);
   if (!archive) return refuse('entry_archived');
-  const { first, before, export: id, sha256 } = archive;
+  const { first, before, export: id, sha256, archivedBy } = archive;
   return refuse(
     'entry_archived',
-    `Entry ${index} was archived: the host lab keeps the entries ${first} to ${before - 1} in the archive ${id} (SHA-256 ${sha256}). The log here begins at entry ${archives.at(-1)?.before ?? 0}.`,
+    `Entry ${index} was archived: the entries ${first} to ${before - 1} are in the archive ${id} (SHA-256 ${sha256}), which ${archivedBy} made. Ask them for it, or the host lab, which showed it when it pruned. The log here begins at entry ${archives.at(-1)?.before ?? 0}.`,
   );
 }

@@ -42,6 +42,10 @@ export const exportedDataSchema = z.object({
   /** Of the log, by the checkpoint. */
   size: z.int().min(0),
   checkpoint: z.string(),
+  /** Of an archive, as everybody concerned was told: what it holds is not pruned before. RFC 3339. */
+  prunedFrom: z.iso.datetime().optional(),
+  /** Of an archive: nothing younger is pruned by it, whatever the policy says by then. */
+  archiveAfterDays: z.number().optional(),
 });
 
 export type ExportedData = z.infer<typeof exportedDataSchema>;

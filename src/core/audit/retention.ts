@@ -52,6 +52,8 @@ export interface Archive {
   export: string;
   /** Of the archive, hex. */
   sha256: string;
+  /** The person who made it: an auditor of the host, or of an auditor lab. */
+  archivedBy: string;
 }
 
 /** As far as entries may be pruned: the first that is needed, down to a whole bundle. @param size of the log */

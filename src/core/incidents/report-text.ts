@@ -253,7 +253,7 @@ function entries(about: ReportFacts): string {
   ]);
   const listed = table(['index', 'at', 'kind', 'by'], rows);
   if (about.archivedBefore === undefined) return listed;
-  return `Entries below ${about.archivedBefore} were archived: what is about this incident among them is in the archives of the host lab, and not in this report.\n\n${listed}`;
+  return `Entries below ${about.archivedBefore} were archived: what is about this incident among them is in the archives (\`sallyport audit archives\`), and not in this report.\n\n${listed}`;
 }
 
 const checking = ({ origin }: ReportFacts): string =>

@@ -1,7 +1,8 @@
 /** Retention of the log: what it allows, archiving the oldest entries, and pruning what is archived. */
 import { z } from 'zod';
 import { beginArchive } from '../../broker/export-audit.ts';
-import { listArchives, pruneLog, showRetention } from '../../broker/retention.ts';
+import { challengePruning, pruneLog } from '../../broker/prune-log.ts';
+import { listArchives, showRetention } from '../../broker/retention.ts';
 import { holdInWords } from '../../core/audit/retention.ts';
 import { idSchema } from '../../core/ids.ts';
 import { mediaRoute, route } from '../route.ts';
@@ -23,6 +24,7 @@ const archiveAnswer = named(
     sha256: z.string().describe('Of the archive, hex'),
     bytes: z.int(),
     size: z.int().describe('Entries of the log, by the checkpoint in the archive'),
+    archivedBy: z.string().describe('The person who made it'),
     archivedAt: instant,
     prunedAt: instant,
   }),
@@ -36,7 +38,7 @@ export const RETENTION_ROUTES = [
     tag,
     summary: 'List the archives of what was pruned',
     description:
-      'Where the log begins here (the minimum index of C2SP tlog-tiles), and which archive of the host lab has the entries in front of that. Hash tiles and proofs of all entries stay.',
+      'Where the log begins here (the minimum index of C2SP tlog-tiles), and which archive has the entries in front of that. Hash tiles and proofs of all entries stay.',
     answer: z.object({ begins: z.int(), items: z.array(archiveAnswer) }),
     handle: ({ broker, actorId }) => {
       const archives = listArchives(broker, actorId);
@@ -112,20 +114,42 @@ export const RETENTION_ROUTES = [
   }),
   route({
     method: 'post',
+    path: '/api/v1/log/prunings/challenges',
+    action: 'log.prune',
+    tag,
+    summary: 'Get a challenge before pruning',
+    description:
+      'Where nothing stands against pruning by an archive but that you show it: what to make the proof with. It is good for an hour, for you and this archive.',
+    body: named('PruneChallengeRequest', z.strictObject({ export: idSchema('exp') })),
+    answer: z.object({
+      challenge: z.string(),
+      expiresAt: instant,
+      first: z.int(),
+      before: z.int(),
+      bytes: z.int().describe('Of the archive'),
+    }),
+    handle: async ({ broker, actorId, body }) => {
+      const { expiresAt, ...more } = await challengePruning(broker, actorId, body.export);
+      return { ...more, expiresAt: toInstant(expiresAt) };
+    },
+  }),
+  route({
+    method: 'post',
     path: '/api/v1/log/prunings',
     action: 'log.prune',
     tag,
     summary: 'Prune what an archive holds',
     description:
-      'Takes the entries of an archive out of the broker, for good. The archive begins where the log does, was read to its end by another person, and everybody concerned was told of it long enough ago; nothing that is open needs the entries any more. Hash tiles, and with them all proofs, stay.',
+      'Takes the entries of an archive out of the broker, for good. The archive begins where the log does, was made by another person, who neither introduced you nor was introduced by you, and is in your hands, which you show by the proof; everybody concerned was told of it long enough ago; nothing that is open needs the entries any more. Hash tiles, and with them all proofs, stay.',
     body: named(
       'PruneRequest',
       z.strictObject({
         export: idSchema('exp').describe('The export that made the archive'),
-        sha256: z
+        challenge: z.string().min(1).max(200),
+        proof: z
           .string()
-          .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex')
-          .describe('Of the archive that is kept'),
+          .regex(/^[0-9a-f]{64}$/, 'must be an HMAC-SHA-256 in hex')
+          .describe('HMAC-SHA-256 of the archive that is kept, its key the text of the challenge'),
         dryRun: z.boolean().default(false).describe('true: decide, and prune nothing'),
       }),
     ),
@@ -135,9 +159,10 @@ export const RETENTION_ROUTES = [
       bytes: z.int().describe('Of the archive'),
       pruned: z.boolean(),
     }),
-    handle: async ({ broker, actorId, body }) => {
-      const { export: exportId, sha256, dryRun } = body;
-      const pruned = await pruneLog(broker, actorId, { exportId, sha256, dryRun });
+    handle: async ({ broker, actorId, body, gone }) => {
+      const { export: exportId, challenge, proof, dryRun } = body;
+      const asked = { exportId, challenge, proof, dryRun };
+      const pruned = await pruneLog(broker, actorId, asked, gone);
       return { ...pruned, pruned: !dryRun };
     },
   }),

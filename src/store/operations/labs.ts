@@ -6,6 +6,7 @@ import { RefusedError, refuse } from '../../core/denials.ts';
 import { refusalOfIdentity, type IdentityInput } from '../../core/lab-identity.ts';
 import type { Lab, LabIdentity, LabKind, Person } from '../../core/people.ts';
 import type { WriterContext } from '../context.ts';
+import { noteIntroduction } from '../introductions.ts';
 import { readLab, readMeta } from '../records.ts';
 import { labs, tokens } from '../schema.ts';
 import { endTokens } from './end-tokens.ts';
@@ -111,6 +112,7 @@ export const setLabIdentity = controlOperation(
     if (lab.identity && isSameIdentity(lab.identity, identity)) return lab;
     // Later than the one before even within a millisecond: what was checked against that one is told by it.
     const setAt = Math.max(by.at, (lab.identity?.setAt ?? 0) + 1);
+    noteIntroduction(context.db, labId, who.member.person.id, by.at);
     return change(context, lab, { ...identity, setAt }, by.at, (tokensEnded) => ({
       id: by.entryId,
       kind: 'lab.identity_set',

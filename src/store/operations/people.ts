@@ -12,6 +12,7 @@ import {
 import { placesOf } from '../../core/hand-back.ts';
 import type { WriterContext } from '../context.ts';
 import { beginDuties } from '../duties.ts';
+import { noteIntroduction } from '../introductions.ts';
 import { grantsOfLab, readGrant, readLab, readPeople, readPerson } from '../records.ts';
 import { grantApprovals, grants, people, personKeys, tokens } from '../schema.ts';
 import { mustNotLoosen } from './attribute-orders.ts';
@@ -115,6 +116,7 @@ export const addPersonKey = controlOperation(
     if (person.keys.length >= 8)
       refuse('invalid_request', 'A person has at most 8 keys. Remove one first.');
     insertKey(context, person.id, args.key, args.by.at);
+    noteIntroduction(context.db, person.id, who.member.person.id, args.by.at);
     const changed = mustFind(context, person.id);
     context.changed({ kind: 'person', value: changed });
     context.append({
@@ -194,6 +196,7 @@ export function insertPerson(
     })
     .run();
   if (key) insertKey(context, person.id, key, at);
+  if (set.by !== null) noteIntroduction(context.db, person.id, set.by, at);
   const inserted = mustFind(context, person.id);
   context.changed({ kind: 'person', value: inserted });
   return inserted;

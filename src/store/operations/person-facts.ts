@@ -11,6 +11,7 @@ import { before } from '../../core/durations.ts';
 import { mintId } from '../../lib/ids.ts';
 import { putOnAgenda, takeOffAgenda, type AgendaItem } from '../agenda.ts';
 import type { WriterContext } from '../context.ts';
+import { noteIntroduction } from '../introductions.ts';
 import { notify } from '../notify.ts';
 import { readLab, readPerson } from '../records.ts';
 import { people } from '../schema.ts';
@@ -32,6 +33,7 @@ export const setPersonRoles = controlOperation(
     mustHaveRolesOfLab(lab, roles);
     if (!roles.includes('admin')) mustLeaveAnAdmin(context, person);
     context.db.update(people).set({ roles }).where(eq(people.id, person.id)).run();
+    noteIntroduction(context.db, person.id, who.member.person.id, args.by.at);
     return recorded(context, person, 'person.roles_set', args.by, who, {
       roles,
       before: person.roles,
