@@ -6,7 +6,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -71,7 +70,6 @@ function openOrMake(path: string): number {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     namesOnDisk.delete(path);
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return openSync(path, FLAGS | constants.O_CREAT, 0o600);
   }
 }
